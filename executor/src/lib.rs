@@ -1,1 +1,86 @@
-//! Placeholder.
+//! The Shiftwork executor: runs the shards of one app on one Mesos agent. A pure core decides; the
+//! shells around it speak the v1 executor API, run processes and keep the checkpoint. Absent: the
+//! scheduler's side of anything, and any state that outlives the sandbox.
+
+mod agent;
+mod checkpoint;
+pub mod config;
+pub mod core;
+mod output;
+pub mod process;
+mod procfs;
+mod run;
+mod sandbox;
+pub mod script;
+mod signals;
+mod spawn;
+mod wire;
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::core::ExitReason;
+
+/// Exit code for an environment no Mesos agent would give.
+const EXIT_USAGE: u8 = 2;
+/// The environment variable with the log filter, in `tracing`'s syntax; `info` when absent.
+const LOG_VARIABLE: &str = "SHIFTWORK_EXECUTOR_LOG";
+/// Threads for the few things that would block: looking up the agent's name, removing directories.
+const BLOCKING_THREADS_MAX: usize = 2;
+
+/// Runs the executor as a process: reads the environment a Mesos agent gives it, works until there
+/// is nothing left to do, and says how it ended: 0 when idle or asked to leave, 1 when the agent was
+/// lost or the machine refused something, 2 when no agent started it.
+///
+/// To be called on the main thread of a process that has no other.
+pub fn main_entry() -> ExitCode {
+    let config = match Config::read(|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("shiftwork-executor: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second call in one process keeps the first one's log.
+    let _set_before = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("shiftwork-executor: the kernel refused an event loop: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run::run(config));
+    // A directory that is just being removed is not waited for: it goes with the sandbox.
+    runtime.shutdown_background();
+    match ended {
+        Ok(ExitReason::Idle | ExitReason::Shutdown) => ExitCode::SUCCESS,
+        Ok(ExitReason::AgentLost) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("shiftwork-executor: {}", error_chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

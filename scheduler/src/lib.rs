@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The shells around the engine: the owner loop, the Mesos driver, the registry, the history, the
+//! API and the command line. What is decided stands in `shiftwork-engine`.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod demo;
+pub mod mesos;
+pub mod registry;
+pub mod standalone;
+pub mod trace;
+mod trace_rows;
+pub mod turn;

@@ -1,2 +1,219 @@
-//! Placeholder.
-fn main() {}
+//! The program `shiftwork`: a scheduler, everything in one process, or a client. Started under
+//! the executor's name it is the executor.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use shiftwork_engine::Settings;
+use shiftwork_scheduler::app::{self, SchedulerConfig};
+use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand};
+use shiftwork_scheduler::demo::{self, Demo};
+use shiftwork_scheduler::mesos::DriverConfig;
+use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Sharded cron and batch jobs on Mesos resource offers
+#[derive(Debug, Parser)]
+#[command(name = "shiftwork", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process: scheduler, Mesos master, one agent of this machine
+    Standalone(StandaloneArgs),
+    /// Run the scheduler for a Mesos cluster
+    Scheduler(SchedulerArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// Where a scheduler keeps its data and serves.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// Directory of the registry and the history
+    #[arg(
+        long,
+        env = "SHIFTWORK_DATA_DIR",
+        default_value = "./shiftwork-data",
+        value_name = "DIR"
+    )]
+    data_dir: PathBuf,
+    /// Address to serve REST on
+    #[arg(long, env = "SHIFTWORK_HTTP", default_value = "127.0.0.1:8899", value_name = "ADDR")]
+    http: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+struct StandaloneArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Address to serve the Mesos API on
+    #[arg(
+        long,
+        env = "SHIFTWORK_MESOS_LISTEN",
+        default_value = "127.0.0.1:5050",
+        value_name = "ADDR"
+    )]
+    mesos: SocketAddr,
+    /// What the agent offers, such as cpus:4;mem:8192 (default: this machine's)
+    #[arg(long, value_name = "RESOURCES")]
+    resources: Option<String>,
+    /// The agent's attributes, such as rack:a;zone:b
+    #[arg(long, value_name = "ATTRIBUTES")]
+    attributes: Option<String>,
+    /// Register an example app with two jobs and print a line for each run
+    #[arg(long)]
+    demo: bool,
+}
+
+#[derive(Debug, Args)]
+struct SchedulerArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Mesos masters, host:port, separated by commas
+    #[arg(
+        long,
+        env = "SHIFTWORK_MESOS",
+        required = true,
+        value_delimiter = ',',
+        value_name = "MASTERS"
+    )]
+    mesos: Vec<String>,
+    /// Mesos role whose resources are used
+    #[arg(long, env = "SHIFTWORK_ROLE", default_value = "*", value_name = "ROLE")]
+    role: String,
+}
+
+fn main() -> ExitCode {
+    let name = std::env::args_os().next();
+    let name = name.as_deref().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == EXECUTOR_NAME) {
+        return shiftwork_executor::main_entry();
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("shiftwork: cannot start its threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(dispatch(cli))
+}
+
+async fn dispatch(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Client(command) => return cli::run(&cli.client, command).await,
+        Command::Standalone(args) => {
+            init_log("warn");
+            run_standalone(args).await
+        }
+        Command::Scheduler(args) => {
+            init_log("info");
+            run_scheduler(args).await
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shiftwork: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to stderr, filtered by `SHIFTWORK_LOG` in the syntax of `tracing`.
+fn init_log(default: &str) {
+    let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Cancelled by the first SIGINT or SIGTERM.
+fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(shutdown)
+}
+
+async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
+    let shutdown = shutdown_on_signal()?;
+    let config = SchedulerConfig {
+        data_dir: args.server.data_dir,
+        http: args.server.http,
+        driver: DriverConfig { role: args.role, ..DriverConfig::new(args.mesos) },
+        settings: Settings::default(),
+    };
+    let scheduler = app::start(config, shutdown).await?;
+    println!("API      http://{}/api/v1", scheduler.http);
+    scheduler.wait().await
+}
+
+async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
+    let shutdown = shutdown_on_signal()?;
+    let data_dir = args.server.data_dir.clone();
+    let config = StandaloneConfig {
+        data_dir: data_dir.clone(),
+        http: args.server.http,
+        mesos: args.mesos,
+        resources: args.resources,
+        attributes: args.attributes,
+        settings: Settings::default(),
+    };
+    let standalone = standalone::start(config, shutdown.clone()).await?;
+    println!("API      http://{}/api/v1", standalone.scheduler.http);
+    println!("Mesos    http://{}", standalone.mesos);
+    println!("Data     {}", data_dir.display());
+    let mut printer = None;
+    if args.demo {
+        let handle = standalone.scheduler.handle.clone();
+        let started = start_demo(&data_dir, &handle, shutdown.clone()).await;
+        match started {
+            Ok(task) => printer = Some(task),
+            Err(error) => {
+                shutdown.cancel();
+                standalone.wait().await?;
+                return Err(error);
+            }
+        }
+    }
+    println!("Ctrl-C stops everything.");
+    let result = standalone.wait().await;
+    if let Some(printer) = printer {
+        printer.abort();
+    }
+    println!("stopped");
+    result
+}
+
+async fn start_demo(
+    data_dir: &Path,
+    handle: &shiftwork_scheduler::turn::Handle,
+    shutdown: CancellationToken,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let demo = Demo::unpack(data_dir)?;
+    println!("Results  {}", demo.results().display());
+    let traces = handle.watch();
+    demo.register(handle).await?;
+    Ok(tokio::spawn(demo::print_runs(traces, shutdown)))
+}

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The deterministic core of Shiftwork: events in, effects out.
+//!
+//! `engine.step(now, event, &mut effects)` is synchronous and pure: no async, no clock, no
+//! randomness of its own (ids come from an injected seed), no map without order, no I/O. What the
+//! crate depends on is the proof. Shells carry the effects out: writes first, and only when they
+//! are durable the actions and replies that rest on them.
+
+pub mod command;
+mod commands;
+mod connection;
+pub mod document;
+pub mod effect;
+mod engine;
+pub mod event;
+mod firing;
+mod fleet;
+pub mod ids;
+mod kill;
+mod launch;
+mod placement;
+mod query;
+mod queues;
+mod random;
+pub mod record;
+pub mod resources;
+mod restore;
+mod run;
+mod schedules;
+mod settings;
+mod status;
+#[cfg(test)]
+mod tests;
+mod timers;
+pub mod view;
+
+pub use effect::{Action, Effect, Effects, Trace};
+pub use engine::Engine;
+pub use event::Event;
+pub use query::RunFilter;
+pub use settings::Settings;

@@ -1,0 +1,286 @@
+//! Real processes: starts scripts, signals all that belongs to them, and says when nothing of them is
+//! left. Absent: timers and decisions; when to signal is the core's business.
+//!
+//! Each script leads a process group of its own. Processes that leave the group are found as
+//! descendants of the executor, which adopts every orphan among them, by the task id in their
+//! environment or by their parents. The first process of a script is not reaped before all others
+//! are gone: until then the kernel gives its number to nobody else, and a signal to its group cannot
+//! meet a stranger.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{self as sys, Pid};
+use shiftwork_schedule::Timestamp;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::core::{Event, Signal, TaskId, TaskSpec, WorkEnd, WorkId};
+use crate::error_chain;
+use crate::output::Output;
+use crate::procfs::{self, Process};
+use crate::sandbox::Sandbox;
+use crate::script::{Script, TASK_ID_VARIABLE};
+use crate::signals;
+use crate::spawn::{self, StartError};
+
+/// How often processes under SIGKILL are looked for again: they may still have made others.
+const SWEEP_KILL: Duration = Duration::from_millis(50);
+/// How often remains of a script are looked for otherwise. Their end is told by SIGCHLD; this is for
+/// the rare one that is not.
+const SWEEP_IDLE: Duration = Duration::from_secs(1);
+/// How long the executor waits at its own end for killed processes to be gone.
+const END_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often it looks meanwhile.
+const END_WAIT_STEP: Duration = Duration::from_millis(10);
+
+/// All processes of all tasks of this executor.
+#[derive(Debug)]
+pub struct Processes {
+    own_pid: Pid,
+    sandbox: Sandbox,
+    app_environment: BTreeMap<String, String>,
+    works: BTreeMap<WorkId, Running>,
+    /// Pumps of outputs, and removals of old directories.
+    background: JoinSet<()>,
+    events: Vec<Event>,
+    /// Whether the next [`Processes::settle`] has something to look for.
+    unsettled: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    task: TaskId,
+    leader: Pid,
+    leader_ended: bool,
+    /// To be sent to what has left the group, when it is next looked for.
+    signal: Option<Signal>,
+    outputs: [Arc<Output>; 2],
+    pumps: [AbortHandle; 2],
+}
+
+// === impl Processes ===
+
+impl Processes {
+    /// Makes this process the one that adopts the orphans of its descendants.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's, when it refuses that.
+    pub fn new(sandbox: PathBuf) -> io::Result<Self> {
+        let own_pid = sys::getpid();
+        sys::set_child_subreaper(Some(own_pid))?;
+        Ok(Self {
+            own_pid,
+            sandbox: Sandbox::new(sandbox),
+            app_environment: BTreeMap::new(),
+            works: BTreeMap::new(),
+            background: JoinSet::new(),
+            events: Vec::new(),
+            unsettled: false,
+        })
+    }
+
+    /// Sets what the app's document adds to the environment of scripts started from now on.
+    pub fn set_app_environment(&mut self, environment: BTreeMap<String, String>) {
+        self.app_environment = environment;
+    }
+
+    /// Starts a script. The answer is among the next [`Processes::take_events`].
+    pub fn start(&mut self, work: WorkId, spec: &TaskSpec, firing: Option<Timestamp>) {
+        let task = spec.id.clone();
+        let event = match self.try_start(work, spec, firing) {
+            Ok(()) => Event::Started { task, work },
+            Err(error) => Event::StartFailed { task, work, reason: error_chain(&error) },
+        };
+        self.events.push(event);
+    }
+
+    /// Signals everything that belongs to `work`; a kill is repeated until nothing does.
+    pub fn signal(&mut self, work: WorkId, signal: Signal) {
+        if let Some(running) = self.works.get_mut(&work) {
+            running.signal = Some(signal);
+            // The group at once and as a whole; what has left it when it has been looked for.
+            let _gone = sys::kill_process_group(running.leader, signals::number(signal));
+            self.unsettled = true;
+        }
+    }
+
+    /// A SIGCHLD came: some child, own or adopted, has ended.
+    pub fn on_child_ended(&mut self) {
+        for (work, running) in &mut self.works {
+            if running.leader_ended {
+                continue;
+            }
+            if let Some(exited) = signals::peek_end(running.leader) {
+                running.leader_ended = true;
+                let [stdout, stderr] = &running.outputs;
+                stdout.take_rest();
+                stderr.take_rest();
+                let end = WorkEnd { exited, stderr_tail: stderr.tail() };
+                let task = running.task.clone();
+                self.events.push(Event::LeaderEnded { task, work: *work, end });
+            }
+        }
+        self.unsettled = true;
+    }
+
+    /// Looks for what belongs to whom, after signals were sent or children ended: passes signals on,
+    /// reaps adopted children, notices what is gone.
+    pub fn settle(&mut self) {
+        if std::mem::take(&mut self.unsettled) {
+            self.sweep();
+        }
+        while self.background.try_join_next().is_some() {}
+    }
+
+    /// As [`Processes::settle`], whether or not anything is known to have happened.
+    pub fn sweep(&mut self) {
+        let descendants = procfs::descendants(self.own_pid);
+        self.reap_adopted(&descendants);
+        let owners = self.owners(&descendants);
+        let mut alive = BTreeSet::new();
+        for process in descendants.iter().filter(|process| !process.zombie) {
+            let Some(work) = owners.get(&process.pid) else {
+                continue;
+            };
+            let Some(running) = self.works.get(work) else {
+                continue;
+            };
+            alive.insert(*work);
+            let outside = process.group != Some(running.leader);
+            match running.signal {
+                Some(Signal::Kill) => signals::kill_checked(process, &running.task, outside),
+                Some(Signal::Terminate) if outside => {
+                    let _gone = sys::kill_process(process.pid, sys::Signal::TERM);
+                }
+                Some(Signal::Terminate) | None => {}
+            }
+        }
+        let gone: Vec<WorkId> = self
+            .works
+            .iter_mut()
+            .filter_map(|(work, running)| {
+                running.signal = running.signal.filter(|signal| *signal == Signal::Kill);
+                (running.leader_ended && !alive.contains(work)).then_some(*work)
+            })
+            .collect();
+        for work in gone {
+            self.on_gone(work);
+        }
+    }
+
+    /// How soon [`Processes::sweep`] is to be called although nothing was heard.
+    pub fn sweep_after(&self) -> Option<Duration> {
+        let killing = |running: &Running| running.signal == Some(Signal::Kill);
+        if self.works.values().any(killing) {
+            return Some(SWEEP_KILL);
+        }
+        self.works.values().any(|running| running.leader_ended).then_some(SWEEP_IDLE)
+    }
+
+    /// What has happened since this was last asked.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether anything of `work` may be left.
+    pub fn is_running(&self, work: WorkId) -> bool {
+        self.works.contains_key(&work)
+    }
+
+    /// Kills every descendant of this process and waits, within a bound, until none is left.
+    pub async fn end_all(&mut self) {
+        let steps = END_WAIT_MAX.as_millis() / END_WAIT_STEP.as_millis();
+        for _ in 0..steps {
+            let descendants = procfs::descendants(self.own_pid);
+            let mut alive = descendants.iter().filter(|process| !process.zombie).peekable();
+            if alive.peek().is_none() {
+                return;
+            }
+            for process in alive {
+                let _gone = sys::kill_process(process.pid, sys::Signal::KILL);
+            }
+            tokio::time::sleep(END_WAIT_STEP).await;
+        }
+    }
+
+    fn try_start(
+        &mut self,
+        work: WorkId,
+        spec: &TaskSpec,
+        firing: Option<Timestamp>,
+    ) -> Result<(), StartError> {
+        self.sandbox.on_begun(&spec.id);
+        let dir = self
+            .sandbox
+            .make_task_dir(&spec.id)
+            .map_err(|source| StartError::Directory(self.sandbox.task_dir(&spec.id), source))?;
+        let own = |name: &str| -> Option<OsString> { std::env::var_os(name) };
+        let script = Script::new(spec, firing, self.sandbox.root(), &self.app_environment, own);
+        let (leader, outputs) = spawn::spawn(&script, &dir)?;
+        let pumps =
+            outputs.clone().map(|output| self.background.spawn(async move { output.pump().await }));
+        let task = spec.id.clone();
+        let running = Running { task, leader, leader_ended: false, signal: None, outputs, pumps };
+        self.works.insert(work, running);
+        Ok(())
+    }
+
+    /// Which work each descendant belongs to.
+    fn owners(&self, descendants: &[Process]) -> HashMap<Pid, WorkId> {
+        let by_group: HashMap<Pid, WorkId> =
+            self.works.iter().map(|(work, running)| (running.leader, *work)).collect();
+        let by_task: BTreeMap<&[u8], WorkId> =
+            self.works.iter().map(|(work, running)| (running.task.0.as_bytes(), *work)).collect();
+        let mut owners = HashMap::new();
+        for process in descendants {
+            let of_group = process.group.and_then(|group| by_group.get(&group));
+            let of_parent = || process.parent.and_then(|parent| owners.get(&parent));
+            let owner = of_group.or_else(of_parent).copied().or_else(|| {
+                let task = procfs::environment_value(process.pid, TASK_ID_VARIABLE)?;
+                by_task.get(task.as_slice()).copied()
+            });
+            if let Some(owner) = owner {
+                owners.insert(process.pid, owner);
+            }
+        }
+        owners
+    }
+
+    /// Takes note of the end of orphans that became children of this process.
+    fn reap_adopted(&self, descendants: &[Process]) {
+        let leaders: HashSet<Pid> = self.works.values().map(|running| running.leader).collect();
+        let adopted = descendants.iter().filter(|process| {
+            process.zombie
+                && process.parent == Some(self.own_pid)
+                && !leaders.contains(&process.pid)
+        });
+        for process in adopted {
+            signals::reap(process.pid);
+        }
+    }
+
+    fn on_gone(&mut self, work: WorkId) {
+        let Some(running) = self.works.remove(&work) else {
+            return;
+        };
+        for output in &running.outputs {
+            output.take_rest();
+        }
+        for pump in &running.pumps {
+            pump.abort();
+        }
+        signals::reap(running.leader);
+        if let Some(old) = self.sandbox.on_ended(&running.task) {
+            self.background.spawn_blocking(move || {
+                // What cannot be removed now goes with the sandbox.
+                let _left = std::fs::remove_dir_all(old);
+            });
+        }
+        self.events.push(Event::Gone { task: running.task, work });
+    }
+}

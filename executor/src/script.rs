@@ -1,0 +1,271 @@
+//! What a script is given: its shell line, its argument, its environment. The contract with user
+//! code stands here and nowhere else. Absent: starting it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::Serialize;
+use shiftwork_schedule::Timestamp;
+
+use crate::core::TaskSpec;
+
+/// The environment variable that carries the task id. Every process of a task inherits it, which is
+/// how those that left its process group are found.
+pub const TASK_ID_VARIABLE: &str = "SHIFTWORK_TASK_ID";
+
+/// What is passed on from the executor's own environment. The rest is the agent's business: a token
+/// or a library path in it is not for user code.
+const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "USER"];
+/// Where programs are found when the executor has no PATH itself.
+const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// `$0` of the shell: what stands before its error messages.
+const SHELL_NAME: &str = "shiftwork";
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Arguments of `sh`.
+    pub arguments: Vec<String>,
+    /// The whole environment.
+    pub environment: BTreeMap<OsString, OsString>,
+}
+
+/// Elastic-Job-Cloud's sharding context, in its field order, and four fields more.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShardingContext<'a> {
+    job_name: &'a str,
+    task_id: &'a str,
+    sharding_total_count: u32,
+    job_parameter: &'a str,
+    sharding_item: u32,
+    sharding_parameter: &'a str,
+    run_id: &'a str,
+    logical_time: String,
+    attempt: u32,
+    app_name: &'a str,
+}
+
+// === impl Script ===
+
+impl Script {
+    /// The script of `spec`; `firing` is the moment a daemon's firing stands for. `own` looks up the
+    /// executor's own environment, `app` is the environment the app's document asks for.
+    pub fn new(
+        spec: &TaskSpec,
+        firing: Option<Timestamp>,
+        sandbox: &Path,
+        app: &BTreeMap<String, String>,
+        own: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        let payload = &spec.payload;
+        let logical_time_ms = firing.map_or(payload.logical_time_ms, Timestamp::as_millis);
+        let logical_time = Timestamp::from_millis(logical_time_ms).to_string();
+        let context = context_json(spec, &logical_time);
+        let arguments = vec![
+            "-c".to_owned(),
+            shell_line(&spec.command_line),
+            SHELL_NAME.to_owned(),
+            context.clone(),
+        ];
+
+        let mut environment = BTreeMap::new();
+        let mut set = |name: String, value: OsString| environment.insert(name.into(), value);
+        for name in INHERITED {
+            own(name).map(|value| set(name.to_owned(), value));
+        }
+        for (name, value) in app.iter().chain(&payload.env) {
+            set(name.clone(), value.into());
+        }
+        for (index, port) in payload.ports.iter().enumerate() {
+            set(format!("PORT{index}"), port.to_string().into());
+        }
+        let values: [(&str, &dyn ToString); 11] = [
+            ("SHIFTWORK_APP", &payload.app),
+            ("SHIFTWORK_JOB", &payload.job),
+            ("SHIFTWORK_RUN_ID", &payload.run_id),
+            ("SHIFTWORK_LOGICAL_TIME", &logical_time),
+            ("SHIFTWORK_ATTEMPT", &payload.attempt),
+            ("SHIFTWORK_ITEM", &payload.item),
+            ("SHIFTWORK_SHARDING_TOTAL_COUNT", &payload.sharding_total_count),
+            ("SHIFTWORK_SHARDING_PARAMETER", &payload.sharding_parameter),
+            ("SHIFTWORK_JOB_PARAMETER", &payload.job_parameter),
+            ("SHIFTWORK_CONTEXT", &context),
+            (TASK_ID_VARIABLE, &spec.id),
+        ];
+        for (name, value) in values {
+            set(name.to_owned(), value.to_string().into());
+        }
+        set("SHIFTWORK_APP_DIR".to_owned(), sandbox.into());
+        set("MESOS_SANDBOX".to_owned(), sandbox.into());
+        put_in_front_of_path(&mut environment, sandbox);
+        Self { arguments, environment }
+    }
+}
+
+/// The sandbox holds the app's package: its programs are found by name.
+fn put_in_front_of_path(environment: &mut BTreeMap<OsString, OsString>, sandbox: &Path) {
+    let before = environment.get(&OsString::from("PATH")).filter(|path| !path.is_empty());
+    let mut path = OsString::from(sandbox);
+    path.push(":");
+    path.push(before.map_or_else(|| OsString::from(PATH_DEFAULT), Clone::clone));
+    environment.insert("PATH".into(), path);
+}
+
+fn context_json(spec: &TaskSpec, logical_time: &str) -> String {
+    let payload = &spec.payload;
+    let context = ShardingContext {
+        job_name: &payload.job,
+        task_id: &spec.id.0,
+        sharding_total_count: payload.sharding_total_count,
+        job_parameter: &payload.job_parameter,
+        sharding_item: payload.item,
+        sharding_parameter: &payload.sharding_parameter,
+        run_id: &payload.run_id,
+        logical_time: logical_time.to_owned(),
+        attempt: payload.attempt,
+        app_name: &payload.app,
+    };
+    // Strings and numbers always have a JSON form.
+    serde_json::to_string(&context).unwrap_or_default()
+}
+
+/// The command line with the positional parameters as last argument of its last command. The JSON
+/// itself never passes through the shell's parser.
+///
+/// Where a line ends in something that takes no argument (`done`, `)`, `;`, `&` ...) it is left as
+/// it is: the context is then `$1` inside the line, and in the environment as ever.
+fn shell_line(command_line: &str) -> String {
+    let line = command_line.trim();
+    if takes_argument(line) { format!("{line} \"$@\"") } else { line.to_owned() }
+}
+
+/// Whether the last command of `line` is a simple one. Quoting is not looked at: a line whose last
+/// word only looks like a keyword loses the argument, never its meaning.
+fn takes_argument(line: &str) -> bool {
+    let last_word = line.rsplit(|c: char| c.is_whitespace() || c == ';').next().unwrap_or(line);
+    if last_word.len() != line.len() && matches!(last_word, "done" | "fi" | "esac" | "}") {
+        return false;
+    }
+    match line.chars().next_back() {
+        Some(';' | '&') => false,
+        Some(')') => closes_substitution(line),
+        _ => true,
+    }
+}
+
+/// Whether the parenthesis that ends `line` was opened by `$(`.
+fn closes_substitution(line: &str) -> bool {
+    let mut depth = 0_usize;
+    for (at, c) in line.char_indices().rev() {
+        match c {
+            ')' => depth += 1,
+            '(' if depth <= 1 => return line.get(..at).is_some_and(|before| before.ends_with('$')),
+            '(' => depth -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use shiftwork_proto::mesos::v1::TaskInfo;
+
+    use super::*;
+    use crate::core::testing::{payload, task_info};
+
+    fn spec(change: impl FnOnce(&mut shiftwork_proto::shiftwork::v1::TaskPayload)) -> TaskSpec {
+        let mut payload = payload("./run.sh --fast");
+        change(&mut payload);
+        let info: TaskInfo = task_info("j@-@0@-@READY@-@S0@-@u", &payload);
+        TaskSpec::read(&info).expect("a good payload")
+    }
+
+    fn script(spec: &TaskSpec, firing: Option<Timestamp>) -> Script {
+        let app = BTreeMap::from([("TIER".to_owned(), "gold".to_owned())]);
+        Script::new(spec, firing, Path::new("/sandbox"), &app, |name| match name {
+            "PATH" => Some("/bin".into()),
+            "LANG" => Some("C.UTF-8".into()),
+            "LIBPROCESS_IP" => Some("127.0.0.1".into()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn the_whole_contract() {
+        let spec = spec(|payload| {
+            payload.env.insert("COLOUR".into(), "blue".into());
+            payload.env.insert("SHIFTWORK_RUN_ID".into(), "forged".into());
+            payload.ports = vec![31_000, 31_005];
+            payload.sharding_parameter = "it's \"a\" $(b)".into();
+        });
+        let script = script(&spec, None);
+        let context = "{\"jobName\":\"j\",\"taskId\":\"j@-@0@-@READY@-@S0@-@u\",\
+             \"shardingTotalCount\":2,\"jobParameter\":\"p\",\"shardingItem\":1,\
+             \"shardingParameter\":\"it's \\\"a\\\" $(b)\",\"runId\":\"j@20261120T020000Z\",\
+             \"logicalTime\":\"2026-11-20T02:00:00Z\",\"attempt\":1,\"appName\":\"a\"}";
+        assert_eq!(script.arguments, ["-c", "./run.sh --fast \"$@\"", "shiftwork", context]);
+        let expected = [
+            ("COLOUR", "blue"),
+            ("LANG", "C.UTF-8"),
+            ("MESOS_SANDBOX", "/sandbox"),
+            ("PATH", "/sandbox:/bin"),
+            ("PORT0", "31000"),
+            ("PORT1", "31005"),
+            ("SHIFTWORK_APP", "a"),
+            ("SHIFTWORK_APP_DIR", "/sandbox"),
+            ("SHIFTWORK_ATTEMPT", "1"),
+            ("SHIFTWORK_CONTEXT", context),
+            ("SHIFTWORK_ITEM", "1"),
+            ("SHIFTWORK_JOB", "j"),
+            ("SHIFTWORK_JOB_PARAMETER", "p"),
+            ("SHIFTWORK_LOGICAL_TIME", "2026-11-20T02:00:00Z"),
+            ("SHIFTWORK_RUN_ID", "j@20261120T020000Z"),
+            ("SHIFTWORK_SHARDING_PARAMETER", "it's \"a\" $(b)"),
+            ("SHIFTWORK_SHARDING_TOTAL_COUNT", "2"),
+            ("SHIFTWORK_TASK_ID", "j@-@0@-@READY@-@S0@-@u"),
+            ("TIER", "gold"),
+        ];
+        let expected = expected.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(script.environment, BTreeMap::<OsString, OsString>::from(expected));
+    }
+
+    #[test]
+    fn a_firing_has_its_own_logical_time_and_the_run_its_id() {
+        let firing = Timestamp::from_millis(1_795_140_060_000);
+        let script = script(&spec(|_| {}), Some(firing));
+        let value = |name: &str| script.environment.get(&OsString::from(name)).cloned();
+        assert_eq!(value("SHIFTWORK_LOGICAL_TIME"), Some("2026-11-20T02:01:00Z".into()));
+        assert_eq!(value("SHIFTWORK_RUN_ID"), Some("j@20261120T020000Z".into()));
+    }
+
+    #[test]
+    fn the_argument_goes_to_the_last_simple_command() {
+        for line in [
+            "./run.sh",
+            "cd x && ./run.sh",
+            "echo ${X}",
+            "echo $(date)",
+            "a | b $(c (d))",
+            "fi",
+            "echo done.",
+            "a; b",
+        ] {
+            assert_eq!(shell_line(line), format!("{line} \"$@\""));
+        }
+        for line in [
+            "(cd x; ./run.sh)",
+            "for i in 1 2; do echo $i; done",
+            "if true; then a; fi",
+            "{ a; b; }",
+            "a;",
+            "a &",
+            "case $1 in *) a;; esac",
+        ] {
+            assert_eq!(shell_line(line), line);
+        }
+        assert_eq!(shell_line("  ./run.sh \n"), "./run.sh \"$@\"");
+    }
+}

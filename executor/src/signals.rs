@@ -1,0 +1,48 @@
+//! Signals to processes, and the news of their end. Absent: which process is whose.
+
+use rustix::process::{self as sys, Pid, PidfdFlags, WaitId, WaitIdOptions};
+
+use crate::core::{Exited, Signal, TaskId};
+use crate::procfs::{self, Process};
+use crate::script::TASK_ID_VARIABLE;
+
+/// How the child `leader` ended, if it has; it stays to be reaped.
+pub(crate) fn peek_end(leader: Pid) -> Option<Exited> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match sys::waitid(WaitId::Pid(leader), options) {
+        Ok(Some(status)) => status
+            .exit_status()
+            .map(Exited::Code)
+            .or_else(|| status.terminating_signal().map(Exited::Signal)),
+        Ok(None) => None,
+        // Somebody else took its status. It is gone, and that is all there is to know.
+        Err(_) => Some(Exited::Signal(0)),
+    }
+}
+
+/// Takes note of the end of a child, so that the kernel may forget it.
+pub(crate) fn reap(pid: Pid) {
+    // It can only fail for a child that was reaped before.
+    let _reaped = sys::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+}
+
+/// Kills one process of `task`. One outside the task's group has a number that may have passed to a
+/// stranger since it was looked up, so it is held and looked at again first.
+pub(crate) fn kill_checked(process: &Process, task: &TaskId, outside: bool) {
+    let Ok(handle) = sys::pidfd_open(process.pid, PidfdFlags::empty()) else {
+        return;
+    };
+    let marked = || procfs::environment_value(process.pid, TASK_ID_VARIABLE);
+    let stranger = outside && marked().is_some_and(|other| other != task.0.as_bytes());
+    if !stranger {
+        let _gone = sys::pidfd_send_signal(&handle, sys::Signal::KILL);
+    }
+}
+
+/// The kernel's word for it.
+pub(crate) fn number(signal: Signal) -> sys::Signal {
+    match signal {
+        Signal::Terminate => sys::Signal::TERM,
+        Signal::Kill => sys::Signal::KILL,
+    }
+}

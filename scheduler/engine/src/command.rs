@@ -1,0 +1,150 @@
+//! Changes that users ask for, whatever the door: REST, gRPC and the command line are the same enum.
+
+use std::collections::BTreeMap;
+
+use crate::document::FieldError;
+use crate::ids::{AppName, JobName, RunId, TaskId};
+
+/// A change asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Registers an app that must not exist.
+    CreateApp {
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Replaces the document of an app.
+    UpdateApp {
+        /// Which; must be the name in the document.
+        app: AppName,
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Removes an app and all its jobs.
+    DeleteApp {
+        /// Which.
+        app: AppName,
+    },
+    /// Lets the jobs of an app run, or stops them.
+    SetAppEnabled {
+        /// Which.
+        app: AppName,
+        /// Whether its jobs may run.
+        enabled: bool,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// Registers a job that must not exist.
+    CreateJob {
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Replaces the document of a job; runs already made keep theirs.
+    UpdateJob {
+        /// Which; must be the name in the document.
+        job: JobName,
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Removes a job; its running tasks are killed.
+    DeleteJob {
+        /// Which.
+        job: JobName,
+    },
+    /// Lets a job run, or stops it and kills its running tasks.
+    SetJobEnabled {
+        /// Which.
+        job: JobName,
+        /// Whether it may run.
+        enabled: bool,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// Makes a run now.
+    Trigger {
+        /// Of which job.
+        job: JobName,
+        /// Idempotency key: the same key makes one run.
+        key: Option<String>,
+        /// What differs from the document for this run.
+        overrides: Overrides,
+    },
+    /// Ends a run, pending or running.
+    CancelRun {
+        /// Which.
+        run: RunId,
+    },
+    /// Ends one task. A daemon's shard is launched again.
+    KillTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Asks the master about every task now.
+    Reconcile,
+}
+
+/// What a trigger changes for its one run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Overrides {
+    /// In place of the job parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_parameter: Option<String>,
+    /// Added to the environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+impl Overrides {
+    /// True if the run is as the document says.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Limit of a trigger's overrides, bytes over all: they are stored with the run.
+pub const OVERRIDES_LEN_MAX: usize = 64 * 1024;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// A document was stored for the first time.
+    Created,
+    /// A document or flag was changed, or was already so.
+    Changed,
+    /// It was removed.
+    Deleted,
+    /// A run was made.
+    RunCreated(RunId),
+    /// The run of that key was there already.
+    RunExists(RunId),
+    /// What was asked for has begun and will be seen later (kill, cancel, reconcile).
+    Accepted,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such app, job, run or task.
+    NotFound {
+        /// What, with its name.
+        what: String,
+    },
+    /// It contradicts what is there.
+    Conflict {
+        /// In words, with the way out.
+        detail: String,
+        /// The field it is about, where there is one.
+        errors: Vec<FieldError>,
+    },
+    /// The request itself is wrong.
+    Invalid {
+        /// In words.
+        detail: String,
+        /// By field.
+        errors: Vec<FieldError>,
+    },
+}
+
+/// The answer to a command.
+pub type Reply = Result<Done, Refusal>;

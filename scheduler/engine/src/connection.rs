@@ -1,0 +1,183 @@
+//! The master: subscription, reconciliation, and what is gone. Nothing is declared lost before
+//! the master has answered or has had its time to.
+
+use crate::effect::{Action, Effects};
+use crate::engine::{Engine, delete};
+use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
+use crate::record::{Key, Phase, framework_id_bytes};
+use crate::timers::Deadline;
+
+/// Tasks in one RECONCILE: keeps a call well under a megabyte.
+const RECONCILE_BATCH: usize = 5_000;
+/// The first repetition of a reconciliation; each further one waits twice as long.
+const RECONCILE_RETRY_MS: u64 = 5_000;
+/// The longest such wait.
+const RECONCILE_RETRY_MAX_MS: u64 = 60_000;
+/// A periodic reconciliation leaves out launches younger than this: they are on their way.
+const RECONCILE_YOUNG_MS: i64 = 60_000;
+
+impl Engine {
+    pub(crate) fn on_subscribed(&mut self, framework: FrameworkId, fx: &mut Effects) {
+        if self.framework.as_ref() != Some(&framework) {
+            let value = Some(framework_id_bytes(&framework));
+            fx.write(crate::record::Write { key: Key::FrameworkId, value });
+            self.framework = Some(framework);
+        }
+        self.connected = true;
+        self.suppressed = false;
+        self.fleet.clear_leases();
+        self.place_needed = true;
+        self.unanswered = self.tasks.keys().cloned().collect();
+        self.reconcile_tries = 0;
+        self.reconcile_unanswered(fx);
+        fx.action(Action::Reconcile { tasks: Vec::new() });
+        let now = self.now;
+        let grace = now.saturating_add(self.settings.reconcile_grace_ms);
+        self.timers.set(Deadline::ReconcileGrace, grace);
+        let periodic = now.saturating_add(self.settings.reconcile_interval_ms);
+        self.timers.set(Deadline::Reconcile, periodic);
+    }
+
+    pub(crate) fn on_disconnected(&mut self) {
+        self.connected = false;
+        self.fleet.clear_leases();
+        for deadline in [Deadline::Reconcile, Deadline::ReconcileRetry, Deadline::ReconcileGrace] {
+            self.timers.cancel(&deadline);
+        }
+    }
+
+    /// Its tasks were killed by the master; nobody will send their states any more.
+    pub(crate) fn on_framework_removed(&mut self, fx: &mut Effects) {
+        self.on_disconnected();
+        self.fleet = crate::fleet::Fleet::default();
+        self.framework = None;
+        delete(fx, Key::FrameworkId);
+        let tasks: Vec<TaskId> = self.tasks.keys().cloned().collect();
+        for task in tasks {
+            let message = "the master removed this framework and killed its tasks".to_owned();
+            self.declare_lost(&task, message, fx);
+        }
+        fx.action(Action::SubscribeAnew);
+    }
+
+    /// An executor or agent is gone. Its tasks' own updates say how each ended, and may say that
+    /// one had finished: so they are asked for instead of guessed.
+    pub(crate) fn on_failure(
+        &mut self,
+        agent: &AgentId,
+        executor: Option<&ExecutorId>,
+        fx: &mut Effects,
+    ) {
+        let app = executor.and_then(ExecutorId::app);
+        match (executor, &app) {
+            (Some(_), Some(app)) => self.fleet.remove_executor(agent, app),
+            (Some(_), None) => {}
+            (None, _) => self.fleet.forget_agent(agent),
+        }
+        // What was refused because of it may fit now.
+        self.place_needed = true;
+        let tasks = self.tasks_where(|task_agent, task_app| {
+            task_agent == agent && app.as_ref().is_none_or(|app| app == task_app)
+        });
+        self.ask_about(tasks, fx);
+    }
+
+    /// A launch may not have reached the master: it is asked.
+    pub(crate) fn on_launch_failed(&mut self, tasks: &[TaskId], fx: &mut Effects) {
+        let asked = self.live(tasks.iter());
+        self.ask_about(asked, fx);
+        self.place_needed = true;
+    }
+
+    fn tasks_where(
+        &self,
+        wanted: impl Fn(&AgentId, &crate::ids::AppName) -> bool,
+    ) -> Vec<(TaskId, AgentId)> {
+        let mut found = self.live(self.tasks.keys());
+        found.retain(|(task, agent)| {
+            let run = self.tasks.get(task).and_then(|(run, _)| self.runs.get(run));
+            run.is_some_and(|run| wanted(agent, &run.job.app))
+        });
+        found
+    }
+
+    /// The tasks with the agents they are on.
+    fn live<'a>(&self, tasks: impl Iterator<Item = &'a TaskId>) -> Vec<(TaskId, AgentId)> {
+        tasks
+            .filter_map(|task| {
+                let (run, item) = self.tasks.get(task)?;
+                let agent = self.runs.get(run)?.shard(*item)?.phase.agent()?;
+                Some((task.clone(), agent.clone()))
+            })
+            .collect()
+    }
+
+    fn ask_about(&mut self, tasks: Vec<(TaskId, AgentId)>, fx: &mut Effects) {
+        if tasks.is_empty() || !self.connected {
+            return;
+        }
+        self.unanswered.extend(tasks.iter().map(|(task, _)| task.clone()));
+        for batch in tasks.chunks(RECONCILE_BATCH) {
+            fx.action(Action::Reconcile { tasks: batch.to_vec() });
+        }
+        let retry = self.now.saturating_add(RECONCILE_RETRY_MS);
+        self.timers.set_no_later(Deadline::ReconcileRetry, retry);
+        let grace = self.now.saturating_add(self.settings.reconcile_grace_ms);
+        self.timers.set(Deadline::ReconcileGrace, grace);
+    }
+
+    fn reconcile_unanswered(&mut self, fx: &mut Effects) {
+        let tasks = self.live(self.unanswered.iter());
+        for batch in tasks.chunks(RECONCILE_BATCH) {
+            fx.action(Action::Reconcile { tasks: batch.to_vec() });
+        }
+        if !tasks.is_empty() {
+            let wait_ms = RECONCILE_RETRY_MS
+                .saturating_mul(1 << self.reconcile_tries.min(10))
+                .min(RECONCILE_RETRY_MAX_MS);
+            self.reconcile_tries += 1;
+            let at = self.now.saturating_add(wait_ms);
+            self.timers.set(Deadline::ReconcileRetry, at);
+        }
+    }
+
+    pub(crate) fn on_reconcile_retry(&mut self, fx: &mut Effects) {
+        if self.connected {
+            self.reconcile_unanswered(fx);
+        }
+    }
+
+    pub(crate) fn on_reconcile_due(&mut self, fx: &mut Effects) {
+        let at = self.now.saturating_add(self.settings.reconcile_interval_ms);
+        self.timers.set(Deadline::Reconcile, at);
+        self.reconcile_all(fx);
+    }
+
+    /// Asks about every task that is not just being launched.
+    pub(crate) fn reconcile_all(&mut self, fx: &mut Effects) {
+        let now = self.now;
+        let mut tasks = self.live(self.tasks.keys());
+        tasks.retain(|(task, _)| {
+            let shard =
+                self.tasks.get(task).and_then(|(run, item)| self.runs.get(run)?.shard(*item));
+            match shard.map(|shard| &shard.phase) {
+                Some(Phase::Launching { since, .. }) => now.since(*since) > RECONCILE_YOUNG_MS,
+                _ => true,
+            }
+        });
+        self.ask_about(tasks, fx);
+        if self.connected {
+            fx.action(Action::Reconcile { tasks: Vec::new() });
+        }
+    }
+
+    pub(crate) fn on_reconcile_grace(&mut self, fx: &mut Effects) {
+        for task in std::mem::take(&mut self.unanswered) {
+            let message = format!(
+                "the master did not answer about it within {} ms",
+                self.settings.reconcile_grace_ms
+            );
+            self.declare_lost(&task, message, fx);
+        }
+    }
+}

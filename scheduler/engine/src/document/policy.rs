@@ -1,0 +1,208 @@
+//! The policies a job chooses: misfire, concurrency, retry.
+
+use serde_json::Value;
+
+use super::Strictness;
+use super::reader::Reader;
+
+/// What happens to firings that could not start when they were due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MisfirePolicy {
+    /// They are left out.
+    Skip,
+    /// One run stands for all of them.
+    Coalesce,
+    /// Each gets its run, within bounds.
+    All,
+}
+
+/// The misfire rule of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misfire {
+    /// What happens to missed firings.
+    pub policy: MisfirePolicy,
+    /// Most pending runs at once.
+    pub max_pending: u32,
+    /// Firings older than this are left out, milliseconds.
+    pub window_ms: Option<u64>,
+}
+
+/// Pending runs of a job with `misfire: true`: a bound, so that a job that cannot run for days
+/// does not fill the registry.
+const MAX_PENDING_DEFAULT: u32 = 1000;
+/// Most that may be asked for.
+const MAX_PENDING_MAX: u32 = 100_000;
+
+/// What happens when a run is due while another of the job is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// It waits.
+    Forbid,
+    /// It is left out.
+    Skip,
+    /// The running one is cancelled.
+    Replace,
+}
+
+/// Growing delay between attempts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// Before the second attempt, milliseconds.
+    pub initial_ms: u64,
+    /// Never longer than this, milliseconds.
+    pub max_ms: u64,
+    /// Factor from one attempt to the next.
+    pub multiplier: f64,
+    /// Share of the delay that is added at random, 0..1.
+    pub jitter: f64,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial_ms: 1000, max_ms: 5 * 60 * 1000, multiplier: 2.0, jitter: 0.1 }
+    }
+}
+
+impl Backoff {
+    /// The delay before attempt `n + 1` after `n` attempts that did not end well, milliseconds.
+    /// `random` is in 0..1.
+    pub fn delay_ms(&self, n: u32, random: f64) -> u64 {
+        let exponent = i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = self.initial_ms as f64 * self.multiplier.powi(exponent);
+        let base = grown.min(self.max_ms as f64);
+        (base * (1.0 + self.jitter * random)) as u64
+    }
+}
+
+/// How often a shard whose work fails is tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub max_attempts: u32,
+    /// The delay between them.
+    pub backoff: Backoff,
+    /// Only these exit codes are tried again; empty means all.
+    pub exit_codes: Vec<i32>,
+}
+
+impl Retry {
+    /// One attempt, no more.
+    pub fn none() -> Self {
+        Self { max_attempts: 1, backoff: Backoff::default(), exit_codes: Vec::new() }
+    }
+}
+
+/// Most attempts a document may ask for: beyond it, a job wants a schedule and not a retry.
+const MAX_ATTEMPTS_MAX: u32 = 1000;
+
+pub(super) fn read_misfire(reader: &mut Reader, strictness: Strictness) -> Misfire {
+    let coalesce = Misfire { policy: MisfirePolicy::Coalesce, max_pending: 1, window_ms: None };
+    let all =
+        Misfire { policy: MisfirePolicy::All, max_pending: MAX_PENDING_DEFAULT, window_ms: None };
+    match reader.take("misfire") {
+        None | Some(Value::Bool(false)) => coalesce,
+        Some(Value::Bool(true)) => all,
+        Some(Value::Object(map)) => {
+            reader.put("misfire", Value::Object(map));
+            reader.object("misfire", strictness, read_misfire_object).unwrap_or(coalesce)
+        }
+        Some(_) => {
+            reader.error("misfire", "must be true, false or an object with policy");
+            coalesce
+        }
+    }
+}
+
+fn read_misfire_object(reader: &mut Reader) -> Misfire {
+    let policy = match reader.string("policy").as_deref() {
+        Some("skip") => MisfirePolicy::Skip,
+        Some("coalesce") | None => MisfirePolicy::Coalesce,
+        Some("all") => MisfirePolicy::All,
+        Some(other) => {
+            reader.error("policy", format!("must be skip, coalesce or all, is {other:?}"));
+            MisfirePolicy::Coalesce
+        }
+    };
+    let asked = reader.integer("maxPending", 1, MAX_PENDING_MAX);
+    let max_pending = match policy {
+        MisfirePolicy::All => asked.unwrap_or(MAX_PENDING_DEFAULT),
+        MisfirePolicy::Skip | MisfirePolicy::Coalesce => 1,
+    };
+    Misfire { policy, max_pending, window_ms: reader.duration("window") }
+}
+
+pub(super) fn read_concurrency(reader: &mut Reader) -> Concurrency {
+    match reader.string("concurrency").as_deref() {
+        None | Some("forbid") => Concurrency::Forbid,
+        Some("skip") => Concurrency::Skip,
+        Some("replace") => Concurrency::Replace,
+        Some("allow") => {
+            reader.error(
+                "concurrency",
+                "allow is not supported by this version: use forbid, skip or replace",
+            );
+            Concurrency::Forbid
+        }
+        Some(other) => {
+            reader.error("concurrency", format!("must be forbid, skip or replace, is {other:?}"));
+            Concurrency::Forbid
+        }
+    }
+}
+
+pub(super) fn read_retry(reader: &mut Reader, failover: bool, strictness: Strictness) -> Retry {
+    let default = Retry { max_attempts: if failover { 3 } else { 1 }, ..Retry::none() };
+    reader
+        .object("retry", strictness, |reader| {
+            let max_attempts =
+                reader.integer("maxAttempts", 1, MAX_ATTEMPTS_MAX).unwrap_or(default.max_attempts);
+            let backoff = reader.object("backoff", strictness, read_backoff).unwrap_or_default();
+            Retry { max_attempts, backoff, exit_codes: read_exit_codes(reader) }
+        })
+        .unwrap_or(default)
+}
+
+fn read_backoff(reader: &mut Reader) -> Backoff {
+    let default = Backoff::default();
+    let initial_ms = reader.duration("initial").unwrap_or(default.initial_ms);
+    let max_ms = reader.duration("max").unwrap_or_else(|| default.max_ms.max(initial_ms));
+    let multiplier = reader.number("multiplier").unwrap_or(default.multiplier);
+    let jitter = reader.number("jitter").unwrap_or(default.jitter);
+    if max_ms < initial_ms {
+        reader.error("max", "must not be shorter than initial");
+    }
+    if !(1.0..=100.0).contains(&multiplier) {
+        reader.error("multiplier", format!("must be from 1 to 100, is {multiplier}"));
+    }
+    if !(0.0..=1.0).contains(&jitter) {
+        reader.error("jitter", format!("must be from 0 to 1, is {jitter}"));
+    }
+    Backoff { initial_ms, max_ms, multiplier, jitter }
+}
+
+fn read_exit_codes(reader: &mut Reader) -> Vec<i32> {
+    let Some(value) = reader.take("exitCodes") else {
+        return Vec::new();
+    };
+    if let Ok(codes) = serde_json::from_value(value) {
+        codes
+    } else {
+        reader.error("exitCodes", "must be a list of whole numbers");
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_grows_to_its_limit() {
+        let backoff = Backoff { jitter: 0.0, ..Backoff::default() };
+        assert_eq!(backoff.delay_ms(1, 0.5), 1000);
+        assert_eq!(backoff.delay_ms(3, 0.5), 4000);
+        assert_eq!(backoff.delay_ms(u32::MAX, 0.5), 300_000);
+        let jittered = Backoff { jitter: 0.1, ..Backoff::default() };
+        assert_eq!(jittered.delay_ms(1, 0.5), 1050);
+    }
+}

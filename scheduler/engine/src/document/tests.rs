@@ -1,0 +1,76 @@
+//! Job documents: what is accepted, and that each mistake is named by its field.
+
+use super::*;
+use shiftwork_schedule::Zone;
+
+fn job(extra: &str) -> Result<Job, Vec<FieldError>> {
+    let text = format!(
+        r#"{{"jobName":"foo","appName":"app","jobExecutionType":"TRANSIENT","jobType":"SCRIPT",
+        "scriptCommandLine":"true","cron":"0/5 * * * * ?","shardingTotalCount":3,
+        "cpuCount":0.1,"memoryMB":64 {extra} }}"#
+    );
+    Job::parse(text.as_bytes(), Strictness::Request, &Zone::utc())
+}
+
+fn fields(extra: &str) -> Vec<String> {
+    job(extra).unwrap_err().into_iter().map(|error| error.field).collect()
+}
+
+#[test]
+fn a_document_of_elastic_job_cloud_is_taken() {
+    let job = job(
+        r#","failover":true,"misfire":true,"shardingItemParameters":" 0 = a, 2=c","description":"x",
+        "jobClass":"x.Y","streamingProcess":false,"priority":"70""#,
+    )
+    .unwrap();
+    assert_eq!(job.sharding_parameter(0), "a");
+    assert_eq!(job.sharding_parameter(1), "");
+    assert_eq!(job.misfire.policy, MisfirePolicy::All);
+    assert_eq!(job.retry.max_attempts, 3);
+    assert_eq!(job.priority, 70);
+}
+
+#[test]
+fn each_mistake_names_its_field() {
+    for (extra, field) in [
+        (r#","cron":"61 * * * * ?""#, "cron"),
+        (r#","every":"10s""#, "cron"),
+        (r#","timeZone":"Europe/Nowhere""#, "timeZone"),
+        (r#","shardingItemParameters":"0""#, "shardingItemParameters"),
+        (r#","shardingItemParameters":"x=1""#, "shardingItemParameters"),
+        (r#","shardingTotalCount":0"#, "shardingTotalCount"),
+        (r#","cpuCount":0"#, "cpuCount"),
+        (r#","memoryMB":"much""#, "memoryMB"),
+        (r#","jobType":"SIMPLE""#, "jobType"),
+        (r#","scriptCommandLine":"  ""#, "scriptCommandLine"),
+        (r#","priority":101"#, "priority"),
+        (r#","retry":{"maxAttempts":0}"#, "retry.maxAttempts"),
+        (r#","retry":{"backoff":{"initial":"10"}}"#, "retry.backoff.initial"),
+        (r#","retry":{"tries":3}"#, "retry.tries"),
+        (r#","misfire":{"policy":"none"}"#, "misfire.policy"),
+        (r#","concurrency":"allow""#, "concurrency"),
+        (r#","constraints":[["rack","UNIQUE"]]"#, "constraints"),
+        (r#","startAfter":"tomorrow""#, "startAfter"),
+        (r#","timeOut":"5s""#, "timeOut"),
+        (r#","jobName":"a/b""#, "jobName"),
+        (r#","env":{"A=B":"x"}"#, "env.A=B"),
+    ] {
+        assert_eq!(fields(extra), [field], "{extra}");
+    }
+}
+
+#[test]
+fn daemons_need_a_schedule() {
+    let text = br#"{"jobName":"foo","appName":"app","jobExecutionType":"DAEMON",
+        "scriptCommandLine":"true","shardingTotalCount":1,"cpuCount":1,"memoryMB":1}"#;
+    let errors = Job::parse(text, Strictness::Request, &Zone::utc()).unwrap_err();
+    assert_eq!(errors[0].field, "cron");
+}
+
+#[test]
+fn text_that_is_no_object_is_refused_whole() {
+    for text in ["", "[]", "{", "\u{0}", "{\"jobName\":"] {
+        let errors = Job::parse(text.as_bytes(), Strictness::Request, &Zone::utc()).unwrap_err();
+        assert_eq!(errors[0].field, "document");
+    }
+}

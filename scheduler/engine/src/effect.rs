@@ -1,0 +1,211 @@
+//! Everything the engine can want from the world. Effects are data; the shell carries them out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shiftwork_schedule::Timestamp;
+
+use crate::command::Reply;
+use crate::document::{App, Job};
+use crate::event::RequestId;
+use crate::ids::{AgentId, AppName, ExecutorId, JobName, OfferId, RunId, TaskId};
+use crate::record::{Key, Write};
+use crate::resources::Resources;
+use crate::view::RunView;
+
+/// One effect of a step. The order in the list is the order in which things happened.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A change of the registry. All writes of one step are one transaction.
+    Write(Write),
+    /// Something for the master. Only after the writes of its step and of all before are durable.
+    Action(Action),
+    /// Something for the history. Any time; must survive a crash after the writes.
+    Trace(Trace),
+    /// An answer. Only after the writes of its step and of all before are durable.
+    Reply {
+        /// To whom.
+        request: RequestId,
+        /// What.
+        reply: Reply,
+    },
+}
+
+/// A call to the master.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Uses all offers held of one agent, and launches on them.
+    Accept {
+        /// The agent.
+        agent: AgentId,
+        /// Its offers.
+        offers: Vec<OfferId>,
+        /// What to launch.
+        launches: Vec<Launch>,
+    },
+    /// Gives offers back.
+    Decline {
+        /// Which.
+        offers: Vec<OfferId>,
+        /// For how long nothing like them is wanted, milliseconds.
+        refuse_ms: u64,
+    },
+    /// Asks for offers again, all filters void.
+    Revive,
+    /// Asks for no more offers.
+    Suppress,
+    /// Ends a task.
+    Kill {
+        /// Which.
+        task: TaskId,
+        /// Where.
+        agent: AgentId,
+        /// From SIGTERM to SIGKILL, milliseconds.
+        grace_ms: u64,
+    },
+    /// Tells the agent that an update is recorded.
+    Acknowledge {
+        /// Of which task.
+        task: TaskId,
+        /// Where.
+        agent: AgentId,
+        /// Of which update.
+        uuid: Vec<u8>,
+    },
+    /// Asks for the state of tasks; an empty list asks for all the master knows.
+    Reconcile {
+        /// Which, and where they should be.
+        tasks: Vec<(TaskId, AgentId)>,
+    },
+    /// Ends an executor that has no tasks.
+    ShutdownExecutor {
+        /// Which.
+        executor: ExecutorId,
+        /// Where.
+        agent: AgentId,
+    },
+    /// Subscribes as a new framework: the old id is burnt.
+    SubscribeAnew,
+}
+
+/// One task to launch, with all that its `TaskInfo` needs.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its id.
+    pub task: TaskId,
+    /// Its resources, with their origins.
+    pub resources: Resources,
+    /// The executor it runs in.
+    pub executor: ExecutorLaunch,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The moment the schedule named.
+    pub logical_time: Timestamp,
+    /// Which shard.
+    pub item: u32,
+    /// Which attempt of it, from 1.
+    pub attempt: u32,
+    /// The document the run was made with.
+    pub job: Arc<Job>,
+    /// The job parameter of this run.
+    pub job_parameter: String,
+    /// The environment of this run.
+    pub env: BTreeMap<String, String>,
+}
+
+/// The executor of a launch: the same to the byte as long as it lives.
+#[derive(Debug, Clone)]
+pub struct ExecutorLaunch {
+    /// Its id.
+    pub id: ExecutorId,
+    /// The document it was started with.
+    pub app: Arc<App>,
+    /// What it is charged.
+    pub resources: Resources,
+}
+
+/// Something for the history.
+#[derive(Debug, Clone)]
+pub enum Trace {
+    /// The run as it is now.
+    Run(Box<RunView>),
+    /// Something happened to a task.
+    Task {
+        /// Of which run.
+        run: RunId,
+        /// Of which job.
+        job: JobName,
+        /// When.
+        at: Timestamp,
+        /// Which shard.
+        item: u32,
+        /// Which task.
+        task: TaskId,
+        /// The state as Mesos names it.
+        state: &'static str,
+        /// In words.
+        message: Option<String>,
+    },
+    /// Firings that got no run of their own.
+    Missed {
+        /// Of which job.
+        job: JobName,
+        /// Of which app.
+        app: AppName,
+        /// The first of them.
+        first: Timestamp,
+        /// The last of them.
+        last: Timestamp,
+        /// How many, or at least this many.
+        count: u64,
+        /// Why, in words.
+        reason: String,
+        /// When that was decided.
+        at: Timestamp,
+    },
+}
+
+/// What a step gathers. It is handed out in the order in which it may be carried out: writes
+/// (creations before removals, each record once), traces, actions, replies.
+#[derive(Debug, Default)]
+pub struct Effects {
+    writes: BTreeMap<Key, Option<Vec<u8>>>,
+    traces: Vec<Trace>,
+    actions: Vec<Action>,
+    replies: Vec<(RequestId, Reply)>,
+}
+
+impl Effects {
+    /// Takes all effects so far. What is taken at once is one transaction.
+    pub fn take(&mut self) -> Vec<Effect> {
+        let writes = std::mem::take(&mut self.writes);
+        let (puts, deletes): (Vec<_>, Vec<_>) =
+            writes.into_iter().partition(|(_, value)| value.is_some());
+        // Removed from the deepest record up: a run goes before the count of its queue.
+        let deletes = deletes.into_iter().rev();
+        let writes = puts.into_iter().chain(deletes);
+        let writes = writes.map(|(key, value)| Effect::Write(Write { key, value }));
+        let traces = std::mem::take(&mut self.traces).into_iter().map(Effect::Trace);
+        let actions = std::mem::take(&mut self.actions).into_iter().map(Effect::Action);
+        let replies = std::mem::take(&mut self.replies).into_iter();
+        let replies = replies.map(|(request, reply)| Effect::Reply { request, reply });
+        writes.chain(traces).chain(actions).chain(replies).collect()
+    }
+
+    /// A later write of the same record in the same step takes the place of the earlier one.
+    pub(crate) fn write(&mut self, write: Write) {
+        self.writes.insert(write.key, write.value);
+    }
+
+    pub(crate) fn trace(&mut self, trace: Trace) {
+        self.traces.push(trace);
+    }
+
+    pub(crate) fn action(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn reply(&mut self, request: RequestId, reply: Reply) {
+        self.replies.push((request, reply));
+    }
+}

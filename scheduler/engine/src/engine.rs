@@ -1,0 +1,241 @@
+//! The engine: what it holds and how a step runs. What it does stands in the modules named
+//! after what happens.
+//!
+//! No clock, no randomness of its own, no I/O, no map without order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use shiftwork_schedule::Timestamp;
+
+use crate::document::{App, Job};
+use crate::effect::{Effects, Trace};
+use crate::event::Event;
+use crate::fleet::Fleet;
+use crate::ids::{AppName, FrameworkId, JobName, RunId, TaskId};
+use crate::random::Random;
+use crate::record::{DisabledRecord, Key, Write};
+use crate::run::Run;
+use crate::schedules::Schedules;
+use crate::settings::Settings;
+use crate::timers::{Deadline, Timers};
+
+/// An app and its flag.
+#[derive(Debug)]
+pub(crate) struct AppEntry {
+    pub(crate) document: Result<Arc<App>, Broken>,
+    pub(crate) disabled: Option<DisabledRecord>,
+}
+
+/// A job, its flag and its queue.
+#[derive(Debug)]
+pub(crate) struct JobEntry {
+    pub(crate) document: Result<Arc<Job>, Broken>,
+    pub(crate) disabled: Option<DisabledRecord>,
+    /// Firings up to here are not this document's business.
+    pub(crate) effective_from: Timestamp,
+    /// Pending runs in the order in which they start.
+    pub(crate) pending: BTreeSet<(Timestamp, RunId)>,
+    /// Its place among the ready runs, if its first pending run may start.
+    pub(crate) ready: Option<ReadyKey>,
+}
+
+/// A stored document that cannot be read: it disables what it describes and stops nothing else.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) problem: String,
+    pub(crate) source: Arc<RawValue>,
+}
+
+/// Order of ready runs: rank, logical time, id.
+pub(crate) type ReadyKey = (i64, Timestamp, RunId);
+
+/// The deterministic core: events in, effects out.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) now: Timestamp,
+    pub(crate) random: Random,
+    pub(crate) apps: BTreeMap<AppName, AppEntry>,
+    pub(crate) jobs: BTreeMap<JobName, JobEntry>,
+    /// Pending and active runs.
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    /// The active run of each job that has one; the job itself may be gone.
+    pub(crate) active: BTreeMap<JobName, RunId>,
+    /// Live tasks.
+    pub(crate) tasks: BTreeMap<TaskId, (RunId, u32)>,
+    /// Runs that may start, one per job at most.
+    pub(crate) ready: BTreeSet<ReadyKey>,
+    /// Shards of active runs that may be launched again now.
+    pub(crate) due: BTreeSet<(ReadyKey, u32)>,
+    pub(crate) timers: Timers,
+    pub(crate) schedules: Schedules,
+    pub(crate) fleet: Fleet,
+    pub(crate) watermark: Timestamp,
+    pub(crate) framework: Option<FrameworkId>,
+    pub(crate) connected: bool,
+    /// Tasks the master has not answered for since the subscription.
+    pub(crate) unanswered: BTreeSet<TaskId>,
+    pub(crate) reconcile_tries: u32,
+    pub(crate) suppressed: bool,
+    /// Something changed that may let a run start.
+    pub(crate) place_needed: bool,
+    /// Ids of triggered runs that ended lately: the same key must not make them again.
+    pub(crate) ended_triggers: VecDeque<RunId>,
+    /// Records that could not be read.
+    pub(crate) problems: Vec<String>,
+    /// Runs to be stored at the end of this step.
+    pub(crate) dirty: BTreeSet<RunId>,
+}
+
+impl Engine {
+    pub(crate) fn empty(settings: Settings, seed: u64, now: Timestamp) -> Self {
+        Self {
+            settings,
+            now,
+            random: Random::new(seed),
+            apps: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            active: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            due: BTreeSet::new(),
+            timers: Timers::default(),
+            schedules: Schedules::default(),
+            fleet: Fleet::default(),
+            watermark: Timestamp::MIN,
+            framework: None,
+            connected: false,
+            unanswered: BTreeSet::new(),
+            reconcile_tries: 0,
+            suppressed: false,
+            place_needed: false,
+            ended_triggers: VecDeque::new(),
+            problems: Vec::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in one event. `now` is the wall clock; should it step back, the engine's time stands
+    /// still until it has caught up, so that nothing is done twice.
+    pub fn step(&mut self, now: Timestamp, event: Event, fx: &mut Effects) {
+        self.advance(now, fx);
+        match event {
+            Event::Subscribed { framework } => self.on_subscribed(framework, fx),
+            Event::Disconnected => self.on_disconnected(),
+            Event::FrameworkRemoved => self.on_framework_removed(fx),
+            Event::Offers(offers) => self.on_offers(offers),
+            Event::Rescinded(offer) => {
+                self.fleet.release(&offer);
+            }
+            Event::Status(update) => self.on_status(update, fx),
+            Event::Failure { agent, executor } => {
+                self.on_failure(&agent, executor.as_ref(), fx);
+            }
+            Event::LaunchFailed { tasks } => self.on_launch_failed(&tasks, fx),
+            Event::Command { request, by, command } => {
+                let reply = self.on_command(&by, command, fx);
+                fx.reply(request, reply);
+            }
+            Event::Tick => {}
+        }
+        self.flush(fx);
+    }
+
+    /// Places what may start on the offers held: once a turn, after its events.
+    pub fn place(&mut self, now: Timestamp, fx: &mut Effects) {
+        self.advance(now, fx);
+        if self.connected && self.place_needed {
+            self.place_needed = false;
+            self.launch_cycle(fx);
+        }
+        self.keep_offers_clean(fx);
+        self.flush(fx);
+    }
+
+    /// When the engine wants to be called at the latest.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// The framework id to subscribe with.
+    pub fn framework_id(&self) -> Option<&FrameworkId> {
+        self.framework.as_ref()
+    }
+
+    /// Meets every deadline up to now.
+    pub(crate) fn advance(&mut self, now: Timestamp, fx: &mut Effects) {
+        self.now = self.now.max(now);
+        while let Some(deadline) = self.timers.pop_due(self.now) {
+            match deadline {
+                Deadline::Schedule(id) => self.on_schedule_due(id, fx),
+                Deadline::Waiting(run, item) => self.on_shard_due(&run, item),
+                Deadline::Launch(task) => self.on_launch_timeout(&task, fx),
+                Deadline::Kill(task) => self.on_kill_overdue(&task, fx),
+                Deadline::Unreachable(task) => self.on_unreachable_timeout(&task, fx),
+                Deadline::RunTimeout(run) => self.on_run_timeout(&run, fx),
+                Deadline::QueueTimeout(run) => self.on_queue_timeout(&run, fx),
+                Deadline::OfferHold => {}
+                Deadline::LaunchCycle => self.place_needed = true,
+                Deadline::Reconcile => self.on_reconcile_due(fx),
+                Deadline::ReconcileRetry => self.on_reconcile_retry(fx),
+                Deadline::ReconcileGrace => self.on_reconcile_grace(fx),
+            }
+        }
+    }
+
+    /// Stores every run that changed in this step, once.
+    pub(crate) fn flush(&mut self, fx: &mut Effects) {
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(run) = self.runs.get(&id) else {
+                continue;
+            };
+            let job = run.job.name.clone();
+            let key = if run.is_pending() { Key::Ready(job, id) } else { Key::Running(job) };
+            put_json(fx, key, &run.record());
+            fx.trace(Trace::Run(Box::new(run.view())));
+        }
+    }
+
+    pub(crate) fn app_document(&self, app: &AppName) -> Result<Arc<App>, String> {
+        match self.apps.get(app).map(|entry| &entry.document) {
+            Some(Ok(document)) => Ok(Arc::clone(document)),
+            Some(Err(broken)) => Err(format!("app {app} cannot be read: {}", broken.problem)),
+            None => Err(format!("app {app} is not registered")),
+        }
+    }
+
+    /// Who disabled a job or its app, in words.
+    pub(crate) fn disabled_reason(&self, job: &JobName, app: &AppName) -> Option<String> {
+        let say = |what: &str, name: &str, record: &DisabledRecord| {
+            let why = record.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{what} {name} disabled by {} at {}{why}", record.by, record.at)
+        };
+        if let Some(record) = self.jobs.get(job).and_then(|entry| entry.disabled.as_ref()) {
+            return Some(say("job", job.as_str(), record));
+        }
+        let record = self.apps.get(app)?.disabled.as_ref()?;
+        Some(say("app", app.as_str(), record))
+    }
+
+    /// The order key of a run.
+    pub(crate) fn ready_key(run: &Run) -> ReadyKey {
+        (run.rank(), run.logical_time, run.id.clone())
+    }
+}
+
+pub(crate) fn put_json(fx: &mut Effects, key: Key, record: &impl serde::Serialize) {
+    // Our records have string keys and finite numbers only, so that this cannot fail.
+    let value = serde_json::to_vec(record).unwrap_or_default();
+    fx.write(Write { key, value: Some(value) });
+}
+
+pub(crate) fn put_text(fx: &mut Effects, key: Key, text: &str) {
+    fx.write(Write { key, value: Some(text.as_bytes().to_vec()) });
+}
+
+pub(crate) fn delete(fx: &mut Effects, key: Key) {
+    fx.write(Write { key, value: None });
+}

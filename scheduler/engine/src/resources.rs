@@ -1,0 +1,303 @@
+//! Amounts in fixed point and the pieces an offer is made of. No floating point survives parsing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A scalar amount in thousandths: 0.5 cpus is 500, 64 MB is 64,000.
+///
+/// Mesos itself keeps three decimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Milli(pub i64);
+
+impl Milli {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// Rounds to the nearest thousandth; `None` for what is no amount (negative, infinite, huge).
+    pub fn from_f64(value: f64) -> Option<Self> {
+        /// Above this an amount is a mistake: 10^12 units leave room for sums without overflow.
+        const AMOUNT_MAX: f64 = 1e12;
+        (value.is_finite() && (0.0..=AMOUNT_MAX).contains(&value))
+            .then(|| Self((value * 1000.0).round() as i64))
+    }
+
+    /// The amount in whole units.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+impl fmt::Display for Milli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_f64())
+    }
+}
+
+/// What a scalar piece is an amount of. Memory and disk are in MB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Cores.
+    Cpus,
+    /// Megabytes of memory.
+    Mem,
+    /// Megabytes of disk.
+    Disk,
+    /// GPUs.
+    Gpus,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are checked and reported.
+    pub const ALL: [Self; 4] = [Self::Cpus, Self::Mem, Self::Disk, Self::Gpus];
+
+    /// The name Mesos uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpus => "cpus",
+            Self::Mem => "mem",
+            Self::Disk => "disk",
+            Self::Gpus => "gpus",
+        }
+    }
+}
+
+/// What one task or executor asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Demand {
+    /// Cores.
+    pub cpus: Milli,
+    /// Megabytes of memory.
+    pub mem: Milli,
+    /// Megabytes of disk.
+    pub disk: Milli,
+    /// GPUs.
+    pub gpus: Milli,
+    /// Number of ports.
+    pub ports: u32,
+}
+
+impl Demand {
+    /// The amount of one kind.
+    pub fn of(&self, kind: Kind) -> Milli {
+        match kind {
+            Kind::Cpus => self.cpus,
+            Kind::Mem => self.mem,
+            Kind::Disk => self.disk,
+            Kind::Gpus => self.gpus,
+        }
+    }
+}
+
+/// Where a piece of resources comes from: role and reservations must be repeated in what is
+/// launched on it, so pieces with different origins are never mixed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The role the piece is allocated to.
+    pub role: Arc<str>,
+    /// True if the piece is reserved: spent before unreserved ones.
+    pub reserved: bool,
+    /// The driver's own encoding of all that must be repeated; opaque here.
+    pub wire: Arc<[u8]>,
+}
+
+/// A scalar piece of an offer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Piece {
+    /// What.
+    pub kind: Kind,
+    /// How much.
+    pub amount: Milli,
+    /// From where.
+    pub origin: Arc<Origin>,
+}
+
+/// A port of an offer with its origin.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortPiece {
+    /// First port, inclusive.
+    pub begin: u32,
+    /// Last port, inclusive.
+    pub end: u32,
+    /// From where.
+    pub origin: Arc<Origin>,
+}
+
+/// The resources of an offer, or what was taken out of leases for one task.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// Scalar pieces.
+    pub pieces: Vec<Piece>,
+    /// Port ranges.
+    pub ports: Vec<PortPiece>,
+}
+
+impl Resources {
+    /// The sum of one kind over all origins.
+    pub fn total(&self, kind: Kind) -> Milli {
+        Milli(self.pieces.iter().filter(|p| p.kind == kind).map(|p| p.amount.0).sum())
+    }
+
+    /// Number of ports.
+    pub fn port_count(&self) -> u32 {
+        self.ports.iter().map(|p| p.end.saturating_sub(p.begin) + 1).sum()
+    }
+
+    /// The first kind of which there is too little, if any.
+    pub fn lacks(&self, demand: &Demand) -> Option<Lack> {
+        for kind in Kind::ALL {
+            let (needs, has) = (demand.of(kind), self.total(kind));
+            if needs > has {
+                return Some(Lack { what: kind.name(), needs, has });
+            }
+        }
+        let (needs, has) = (demand.ports, self.port_count());
+        (needs > has).then(|| Lack {
+            what: "ports",
+            needs: Milli(i64::from(needs) * 1000),
+            has: Milli(i64::from(has) * 1000),
+        })
+    }
+
+    /// Takes `demand` out, reserved pieces first; `None` (and nothing taken) if it does not fit.
+    pub fn take(&mut self, demand: &Demand) -> Option<Self> {
+        if self.lacks(demand).is_some() {
+            return None;
+        }
+        let mut taken = Self::default();
+        for kind in Kind::ALL {
+            self.take_scalar(kind, demand.of(kind), &mut taken.pieces);
+        }
+        self.take_ports(demand.ports, &mut taken.ports);
+        Some(taken)
+    }
+
+    /// Puts back what [`Resources::take`] gave: the way a gang is undone.
+    pub fn put_back(&mut self, taken: Self) {
+        for piece in taken.pieces {
+            self.add(piece);
+        }
+        self.ports.extend(taken.ports);
+    }
+
+    /// Adds a piece, merged with one of the same kind and origin.
+    pub fn add(&mut self, piece: Piece) {
+        let same =
+            self.pieces.iter_mut().find(|p| p.kind == piece.kind && p.origin == piece.origin);
+        match same {
+            Some(found) => found.amount.0 += piece.amount.0,
+            None => self.pieces.push(piece),
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        self.put_back(other);
+    }
+
+    /// Sums by kind, for people.
+    pub fn totals(&self) -> BTreeMap<&'static str, f64> {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| (kind.name(), self.total(kind).as_f64()))
+            .chain([("ports", f64::from(self.port_count()))])
+            .collect()
+    }
+
+    fn take_scalar(&mut self, kind: Kind, mut amount: Milli, taken: &mut Vec<Piece>) {
+        for reserved in [true, false] {
+            for piece in
+                self.pieces.iter_mut().filter(|p| p.kind == kind && p.origin.reserved == reserved)
+            {
+                let part = piece.amount.min(amount);
+                if part > Milli::ZERO {
+                    piece.amount.0 -= part.0;
+                    amount.0 -= part.0;
+                    taken.push(Piece { kind, amount: part, origin: Arc::clone(&piece.origin) });
+                }
+            }
+        }
+        self.pieces.retain(|p| p.amount > Milli::ZERO);
+    }
+
+    fn take_ports(&mut self, mut count: u32, taken: &mut Vec<PortPiece>) {
+        self.ports.sort_by_key(|p| (!p.origin.reserved, p.begin));
+        for range in &mut self.ports {
+            let part = count.min(range.end - range.begin + 1);
+            if part == 0 {
+                break;
+            }
+            taken.push(PortPiece {
+                begin: range.begin,
+                end: range.begin + part - 1,
+                origin: Arc::clone(&range.origin),
+            });
+            range.begin += part;
+            count -= part;
+        }
+        self.ports.retain(|p| p.begin <= p.end);
+    }
+}
+
+/// Too little of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lack {
+    /// Of what.
+    pub what: &'static str,
+    /// How much is needed.
+    pub needs: Milli,
+    /// How much there is.
+    pub has: Milli,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(reserved: bool) -> Arc<Origin> {
+        let wire: &[u8] = if reserved { b"r" } else { b"" };
+        Arc::new(Origin { role: "*".into(), reserved, wire: wire.into() })
+    }
+
+    fn offer() -> Resources {
+        Resources {
+            pieces: vec![
+                Piece { kind: Kind::Cpus, amount: Milli(1000), origin: origin(false) },
+                Piece { kind: Kind::Cpus, amount: Milli(500), origin: origin(true) },
+                Piece { kind: Kind::Mem, amount: Milli(64_000), origin: origin(false) },
+            ],
+            ports: vec![PortPiece { begin: 31_000, end: 31_002, origin: origin(false) }],
+        }
+    }
+
+    #[test]
+    fn reserved_pieces_are_spent_first_and_all_of_it_can_be_undone() {
+        let mut lease = offer();
+        let demand = Demand { cpus: Milli(700), mem: Milli(64_000), ports: 2, ..Demand::default() };
+        let taken = lease.take(&demand).unwrap();
+        let cpus: Vec<_> = taken.pieces.iter().filter(|p| p.kind == Kind::Cpus).collect();
+        assert_eq!(cpus[0].amount, Milli(500));
+        assert!(cpus[0].origin.reserved);
+        assert_eq!(cpus[1].amount, Milli(200));
+        assert_eq!(lease.port_count(), 1);
+        lease.put_back(taken);
+        assert_eq!(lease.totals(), offer().totals());
+    }
+
+    #[test]
+    fn what_does_not_fit_takes_nothing() {
+        let mut lease = offer();
+        let demand = Demand { cpus: Milli(1501), ..Demand::default() };
+        assert_eq!(lease.take(&demand), None);
+        assert_eq!(lease, offer());
+        let lack = lease.lacks(&demand).unwrap();
+        assert_eq!((lack.what, lack.has), ("cpus", Milli(1500)));
+    }
+
+    #[test]
+    fn amounts_are_rounded_once() {
+        assert_eq!(Milli::from_f64(0.1), Some(Milli(100)));
+        assert_eq!(Milli::from_f64(-1.0), None);
+        assert_eq!(Milli::from_f64(f64::NAN), None);
+    }
+}

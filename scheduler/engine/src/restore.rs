@@ -1,0 +1,316 @@
+//! From records to an engine: the one path for start, take-over and doubt. A record that cannot
+//! be read is reported and stops nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use shiftwork_schedule::Timestamp;
+
+use crate::document::{App, Job, Strictness};
+use crate::effect::Effects;
+use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
+use crate::fleet::Executor;
+use crate::ids::{FrameworkId, JobName, RunId};
+use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
+use crate::run::{Run, first_error};
+use crate::settings::Settings;
+use crate::timers::Deadline;
+
+impl Engine {
+    /// Builds the engine from all records of the registry. Firings since the watermark are dealt
+    /// with by each job's misfire rule; `fx` gets what follows from that. Nothing is launched
+    /// before the master has taken the subscription.
+    pub fn restore(
+        settings: Settings,
+        seed: u64,
+        now: Timestamp,
+        records: Vec<(Key, Vec<u8>)>,
+        fx: &mut Effects,
+    ) -> Self {
+        let mut engine = Self::empty(settings, seed, now);
+        let mut runs = Vec::new();
+        let mut shards = Vec::new();
+        for (key, value) in records {
+            match key {
+                Key::Ready(..) | Key::Running(_) => runs.push((key, value)),
+                Key::Failover(..) | Key::RunningShard(..) => shards.push(key),
+                key => engine.restore_one(key, &value),
+            }
+        }
+        // Pending runs first: what still has its place in the ready queue was not launched.
+        runs.sort_by_key(|(key, _)| matches!(key, Key::Running(_)));
+        for (key, value) in runs {
+            engine.restore_run(key, &value, fx);
+        }
+        engine.drop_stale_shards(shards, fx);
+        engine.start_restored(fx);
+        engine.advance(now, fx);
+        engine.flush(fx);
+        engine
+    }
+
+    fn problem(&mut self, key: &Key, problem: &str) {
+        self.problems.push(format!("{key:?}: {problem}"));
+    }
+
+    fn restore_one(&mut self, key: Key, value: &[u8]) {
+        match key {
+            Key::App(name) => {
+                let parsed = App::parse(value, Strictness::Stored)
+                    .map_err(|errors| first_error("document", &errors))
+                    .and_then(|app| same_name(app.name == name, app));
+                let document = self.document(&Key::App(name.clone()), value, parsed);
+                self.app_entry(name).document = document;
+            }
+            Key::Job(name) => {
+                let zone = self.settings.default_zone.clone();
+                let parsed = Job::parse(value, Strictness::Stored, &zone)
+                    .map_err(|errors| first_error("document", &errors))
+                    .and_then(|job| same_name(job.name == name, job));
+                let document = self.document(&Key::Job(name.clone()), value, parsed);
+                self.job_entry(name).document = document;
+            }
+            Key::DisabledApp(name) => {
+                let record = self.disabled_record(name.as_str(), value);
+                self.app_entry(name).disabled = Some(record);
+            }
+            Key::DisabledJob(name) => {
+                let record = self.disabled_record(name.as_str(), value);
+                self.job_entry(name).disabled = Some(record);
+            }
+            Key::Watermark => match serde_json::from_slice::<WatermarkRecord>(value) {
+                Ok(record) => self.watermark = record.watermark,
+                Err(error) => {
+                    // Without it every schedule starts from now: nothing doubled, but firings of
+                    // the gap are not known. It is said, not guessed.
+                    self.problem(
+                        &Key::Watermark,
+                        &format!("unreadable, starting from now: {error}"),
+                    );
+                }
+            },
+            Key::FrameworkId => match std::str::from_utf8(value) {
+                Ok(id) if !id.trim().is_empty() => {
+                    self.framework = Some(FrameworkId::new(id.trim()));
+                }
+                _ => self.problem(&Key::FrameworkId, "not text: subscribing as a new framework"),
+            },
+            // Told again by the runs themselves.
+            Key::ReadyCount(_)
+            | Key::RunningShard(..)
+            | Key::Ready(..)
+            | Key::Running(_)
+            | Key::Failover(..) => {}
+        }
+    }
+
+    fn document<T>(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        parsed: Result<T, String>,
+    ) -> Result<Arc<T>, Broken> {
+        parsed.map(Arc::new).map_err(|problem| {
+            self.problem(key, &problem);
+            Broken { problem, source: raw(value) }
+        })
+    }
+
+    fn disabled_record(&self, name: &str, value: &[u8]) -> DisabledRecord {
+        serde_json::from_slice(value).unwrap_or_else(|_| DisabledRecord {
+            name: name.to_owned(),
+            by: "hand".to_owned(),
+            reason: None,
+            at: self.now,
+        })
+    }
+
+    fn app_entry(&mut self, name: crate::ids::AppName) -> &mut AppEntry {
+        self.apps
+            .entry(name)
+            .or_insert_with(|| AppEntry { document: Err(absent()), disabled: None })
+    }
+
+    fn job_entry(&mut self, name: JobName) -> &mut JobEntry {
+        let now = self.now;
+        self.jobs.entry(name).or_insert_with(|| JobEntry {
+            document: Err(absent()),
+            disabled: None,
+            effective_from: now,
+            pending: BTreeSet::new(),
+            ready: None,
+        })
+    }
+
+    fn restore_run(&mut self, key: Key, value: &[u8], fx: &mut Effects) {
+        let run = match Run::restore(value, &self.settings.default_zone) {
+            Ok(run) => run,
+            Err(problem) => return self.problem(&key, &problem),
+        };
+        match key {
+            Key::Ready(job, id) if run.is_pending() && id == run.id => {
+                self.restore_pending(&job, run, fx);
+            }
+            // Half of a launch that was not committed to its end.
+            Key::Running(job) if self.runs.contains_key(&run.id) => {
+                delete(fx, Key::Running(job));
+            }
+            Key::Running(job) if !run.is_pending() && job == run.job.name => {
+                self.restore_active(&job, run);
+            }
+            key => self.problem(&key, "the run does not belong there"),
+        }
+    }
+
+    fn restore_pending(&mut self, job: &JobName, run: Run, fx: &mut Effects) {
+        let Some(entry) = self.jobs.get_mut(job) else {
+            // Its job was deleted in the same transaction as its queue; left by a hand.
+            delete(fx, Key::Ready(job.clone(), run.id));
+            return;
+        };
+        entry.pending.insert((run.logical_time, run.id.clone()));
+        if let Some(limit) = run.job.queue_timeout_ms {
+            let at = run.created_at.saturating_add(limit);
+            self.timers.set(Deadline::QueueTimeout(run.id.clone()), at);
+        }
+        self.runs.insert(run.id.clone(), run);
+    }
+
+    fn restore_active(&mut self, job: &JobName, run: Run) {
+        let id = run.id.clone();
+        self.active.insert(job.clone(), id.clone());
+        if let (Some(started), Some(timeout)) = (run.started_at, run.job.timeout_ms)
+            && !run.is_daemon()
+        {
+            let at = started.saturating_add(timeout);
+            self.timers.set(Deadline::RunTimeout(id.clone()), at);
+        }
+        let shards = run.shards.clone();
+        let app = run.app.clone();
+        self.runs.insert(id.clone(), run);
+        for shard in shards {
+            if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
+                self.tasks.insert(task.clone(), (id.clone(), shard.item));
+                self.restore_executor(agent, app);
+                self.restore_deadline(task, &shard.phase);
+            }
+        }
+    }
+
+    fn restore_executor(&mut self, agent: &crate::ids::AgentId, app: &Arc<App>) {
+        if let Some(executor) = self.fleet.executor_mut(agent, &app.name) {
+            executor.tasks += 1;
+            return;
+        }
+        let executor = Executor {
+            app: Arc::clone(app),
+            resources: None,
+            tasks: 1,
+            confirmed: true,
+            retired: false,
+        };
+        self.fleet.add_executor(agent, executor);
+    }
+
+    fn restore_deadline(&mut self, task: &crate::ids::TaskId, phase: &Phase) {
+        let (deadline, at) = match phase {
+            Phase::Launching { since, .. } => (
+                Deadline::Launch(task.clone()),
+                since.saturating_add(self.settings.launch_timeout_ms),
+            ),
+            Phase::Unreachable { since, .. } => (
+                Deadline::Unreachable(task.clone()),
+                since.saturating_add(self.settings.unreachable_timeout_ms),
+            ),
+            Phase::Killing { .. } => (Deadline::Kill(task.clone()), self.now),
+            _ => return,
+        };
+        // A deadline of the former life is met once this one is under way, not before.
+        self.timers.set(deadline, at.max(self.now.saturating_add(self.settings.kill_retry_ms)));
+    }
+
+    /// Entries of shards that are not in the state the entry stands for.
+    fn drop_stale_shards(&mut self, entries: Vec<Key>, fx: &mut Effects) {
+        for key in entries {
+            let (job, item) = match &key {
+                Key::Failover(job, item) | Key::RunningShard(job, item) => (job, *item),
+                _ => continue,
+            };
+            let run = self.active.get(job).and_then(|run| self.runs.get(run));
+            let shard = run.and_then(|run| run.shard(item));
+            let stands = shard.is_some_and(|shard| match key {
+                Key::Failover(..) => matches!(shard.phase, Phase::Waiting { .. }),
+                _ => shard.live_task().is_some(),
+            });
+            if !stands {
+                delete(fx, key);
+            }
+        }
+    }
+
+    fn start_restored(&mut self, fx: &mut Effects) {
+        if self.watermark == Timestamp::MIN {
+            self.watermark = self.now;
+        }
+        let watermark = self.watermark;
+        let names: Vec<JobName> = self.jobs.keys().cloned().collect();
+        for name in names {
+            let Some(entry) = self.jobs.get_mut(&name) else {
+                continue;
+            };
+            entry.effective_from = watermark;
+            if let Ok(job) = &entry.document {
+                let job = Arc::clone(job);
+                self.join_schedule(&job, watermark);
+            }
+            self.ensure_daemon(&name, fx);
+            self.refresh_ready(&name);
+        }
+        let runs: Vec<RunId> = self.active.values().cloned().collect();
+        for id in runs {
+            self.resume_active(&id, fx);
+        }
+    }
+
+    /// Waiting shards wait on; a run whose job is gone or may not run is ended.
+    fn resume_active(&mut self, id: &RunId, fx: &mut Effects) {
+        let Some(run) = self.runs.get(id) else { return };
+        let job = Arc::clone(&run.job);
+        let waiting: Vec<_> = run
+            .shards
+            .iter()
+            .filter_map(|shard| match &shard.phase {
+                Phase::Waiting { due, .. } => Some((shard.item, *due)),
+                _ => None,
+            })
+            .collect();
+        for (item, due) in waiting {
+            self.queue_shard(id, item, due);
+        }
+        if !self.jobs.contains_key(&job.name) {
+            self.cancel_active(id, KillIntent::Delete, fx);
+        } else if self.disabled_reason(&job.name, &job.app).is_some() {
+            self.cancel_active(id, KillIntent::Disable, fx);
+        }
+    }
+}
+
+fn same_name<T>(same: bool, document: T) -> Result<T, String> {
+    if same { Ok(document) } else { Err("the document names another".to_owned()) }
+}
+
+fn absent() -> Broken {
+    Broken { problem: "the document is missing".to_owned(), source: raw(b"null") }
+}
+
+/// The text of a stored document that cannot be read: as JSON if it is, else as a string.
+fn raw(value: &[u8]) -> Arc<RawValue> {
+    let text = String::from_utf8_lossy(value);
+    let raw = RawValue::from_string(text.clone().into_owned())
+        .or_else(|_| serde_json::value::to_raw_value(&text));
+    match raw {
+        Ok(raw) => Arc::from(raw),
+        Err(_) => Arc::from(RawValue::NULL.to_owned()),
+    }
+}

@@ -1,0 +1,334 @@
+//! A run in memory and its way to and from its record and its view.
+
+use std::sync::Arc;
+
+use shiftwork_schedule::{Timestamp, Zone};
+
+use crate::command::Overrides;
+use crate::document::{App, Execution, Job, Strictness};
+use crate::ids::{AgentId, RunId, TaskId};
+use crate::placement::Unplaced;
+use crate::record::{Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
+use crate::view::{RunState, RunView, ShardState, ShardView};
+
+/// Why a run or shard waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not looked at yet.
+    NotConsidered,
+    /// Another run of the job is active.
+    ActiveRun(RunId),
+    /// Another run of the job is due before it.
+    Behind(RunId),
+    /// The job or its app is disabled.
+    Disabled(String),
+    /// No subscription at the master.
+    Disconnected,
+    /// It does not fit.
+    Unplaced(Unplaced),
+    /// The app's document is missing or cannot be read.
+    NoApp(String),
+}
+
+impl std::fmt::Display for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotConsidered => f.write_str("waiting for the next launch cycle"),
+            Self::ActiveRun(run) => write!(f, "waiting for run {run} to end"),
+            Self::Behind(run) => write!(f, "waiting behind run {run}"),
+            Self::Disabled(by) => f.write_str(by),
+            Self::Disconnected => f.write_str("not subscribed at the Mesos master"),
+            Self::Unplaced(unplaced) => unplaced.fmt(f),
+            Self::NoApp(problem) => f.write_str(problem),
+        }
+    }
+}
+
+/// A run that is pending or active.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) job: Arc<Job>,
+    pub(crate) app: Option<Arc<App>>,
+    pub(crate) logical_time: Timestamp,
+    pub(crate) attempt: u32,
+    pub(crate) origin: Origin,
+    pub(crate) created_at: Timestamp,
+    /// `None` while it is pending.
+    pub(crate) launched_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) overrides: Overrides,
+    /// Empty while it is pending.
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) wait: Wait,
+    /// DAEMON: shards between firings. Not stored: the next firing tells again.
+    pub(crate) idle: Vec<u32>,
+}
+
+impl Run {
+    /// True until it is launched.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.launched_at.is_none()
+    }
+
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.job.execution == Execution::Daemon
+    }
+
+    /// The order among ready runs: lower is first. Priority counts as time spent waiting, so
+    /// that whatever waits is overtaken by less and less.
+    pub(crate) fn rank(&self) -> i64 {
+        /// One step of priority outweighs this much waiting, milliseconds: from priority 0 to
+        /// 100 it is ten minutes.
+        const PRIORITY_STEP_MS: i64 = 6_000;
+        self.created_at.as_millis() - i64::from(self.job.priority) * PRIORITY_STEP_MS
+    }
+
+    pub(crate) fn shard(&self, item: u32) -> Option<&Shard> {
+        self.shards.get(item as usize)
+    }
+
+    pub(crate) fn shard_mut(&mut self, item: u32) -> Option<&mut Shard> {
+        self.shards.get_mut(item as usize)
+    }
+
+    /// What all shards together came to, once the last has ended.
+    pub(crate) fn final_state(&self) -> Option<RunState> {
+        let mut state = RunState::Succeeded;
+        for shard in &self.shards {
+            let Phase::Ended { outcome, .. } = shard.phase else {
+                return None;
+            };
+            let now = match outcome {
+                ShardOutcome::Succeeded => RunState::Succeeded,
+                ShardOutcome::Failed => RunState::Failed,
+                ShardOutcome::TimedOut => RunState::TimedOut,
+                ShardOutcome::Cancelled => RunState::Cancelled,
+            };
+            // Failed weighs most: a run that was cancelled after a shard failed has failed.
+            state = [RunState::Failed, RunState::TimedOut, RunState::Cancelled]
+                .into_iter()
+                .find(|worst| *worst == state || *worst == now)
+                .unwrap_or(RunState::Succeeded);
+        }
+        Some(state)
+    }
+
+    fn state(&self) -> RunState {
+        if self.is_pending() {
+            RunState::Pending
+        } else if self.started_at.is_some() {
+            RunState::Running
+        } else {
+            RunState::Launching
+        }
+    }
+
+    /// The run as users see it now.
+    pub(crate) fn view(&self) -> RunView {
+        let reason = match self.state() {
+            RunState::Pending => Some(self.wait.to_string()),
+            _ => self.waiting_reason(),
+        };
+        RunView {
+            id: self.id.clone(),
+            job: self.job.name.clone(),
+            app: self.job.app.clone(),
+            origin: self.origin,
+            logical_time: self.logical_time,
+            state: self.state(),
+            reason,
+            attempt: self.attempt,
+            shards: self.shard_views(),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: None,
+        }
+    }
+
+    /// An active run whose shards wait says why.
+    fn waiting_reason(&self) -> Option<String> {
+        let waits = self.shards.iter().filter(|s| matches!(s.phase, Phase::Waiting { .. })).count();
+        (waits > 0).then(|| format!("{waits} shards wait to be launched again: {}", self.wait))
+    }
+
+    fn shard_views(&self) -> Vec<ShardView> {
+        if self.shards.is_empty() {
+            return (0..self.job.sharding_total_count).map(ShardView::pending).collect();
+        }
+        self.shards.iter().map(ShardView::of).collect()
+    }
+
+    /// The run as it is stored.
+    pub(crate) fn record(&self) -> RunRecord {
+        RunRecord {
+            version: RUN_VERSION,
+            id: self.id.clone(),
+            logical_time: self.logical_time,
+            attempt: self.attempt,
+            origin: self.origin,
+            created_at: self.created_at,
+            launched_at: self.launched_at,
+            started_at: self.started_at,
+            overrides: self.overrides.clone(),
+            shards: self.shards.clone(),
+            job: Arc::clone(&self.job.source),
+            app: self.app.as_ref().map(|app| Arc::clone(&app.source)),
+        }
+    }
+
+    /// Reads a stored run.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn restore(bytes: &[u8], default_zone: &Zone) -> Result<Self, String> {
+        let record: RunRecord =
+            serde_json::from_slice(bytes).map_err(|error| format!("not a run record: {error}"))?;
+        if record.version > RUN_VERSION {
+            return Err(format!(
+                "written by a newer version (record version {}, known up to {RUN_VERSION})",
+                record.version
+            ));
+        }
+        let job = Job::parse(record.job.get().as_bytes(), Strictness::Stored, default_zone)
+            .map_err(|errors| first_error("job document", &errors))?;
+        let app = match &record.app {
+            Some(app) => Some(
+                App::parse(app.get().as_bytes(), Strictness::Stored)
+                    .map_err(|errors| first_error("app document", &errors))?,
+            ),
+            None => None,
+        };
+        if record.id.job() != job.name {
+            return Err(format!("run {} is not of job {}", record.id, job.name));
+        }
+        let items_in_order = record.shards.iter().zip(0..).all(|(shard, item)| shard.item == item);
+        if !items_in_order || record.launched_at.is_some() == record.shards.is_empty() {
+            return Err("its shards are not complete".to_owned());
+        }
+        Ok(Self {
+            id: record.id,
+            job: Arc::new(job),
+            app: app.map(Arc::new),
+            logical_time: record.logical_time,
+            attempt: record.attempt,
+            origin: record.origin,
+            created_at: record.created_at,
+            launched_at: record.launched_at,
+            started_at: record.started_at,
+            overrides: record.overrides,
+            shards: record.shards,
+            wait: Wait::NotConsidered,
+            idle: Vec::new(),
+        })
+    }
+}
+
+pub(crate) fn first_error(what: &str, errors: &[crate::document::FieldError]) -> String {
+    match errors.first() {
+        Some(error) => format!("{what}: {} {}", error.field, error.message),
+        None => format!("{what} cannot be read"),
+    }
+}
+
+// === impl Shard ===
+
+impl Shard {
+    pub(crate) fn new(item: u32) -> Self {
+        Self {
+            item,
+            attempt: 0,
+            failures: 0,
+            losses: 0,
+            task_id: None,
+            phase: Phase::Waiting { due: Timestamp::MIN, avoid: None },
+            exit_code: None,
+            message: None,
+        }
+    }
+
+    /// The task that is live, and where: it has been launched and has not ended.
+    pub(crate) fn live_task(&self) -> Option<(&TaskId, &AgentId)> {
+        Some((self.task_id.as_ref()?, self.phase.agent()?))
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// The agent of the live task.
+    pub(crate) fn agent(&self) -> Option<&AgentId> {
+        match self {
+            Self::Launching { agent, .. }
+            | Self::Running { agent, .. }
+            | Self::Unreachable { agent, .. }
+            | Self::Killing { agent, .. } => Some(agent),
+            Self::Waiting { .. } | Self::Ended { .. } => None,
+        }
+    }
+
+    fn state(&self) -> ShardState {
+        match self {
+            Self::Launching { .. } => ShardState::Launching,
+            Self::Running { .. } => ShardState::Running,
+            Self::Unreachable { .. } => ShardState::Unreachable,
+            Self::Killing { .. } => ShardState::Killing,
+            Self::Waiting { .. } => ShardState::Waiting,
+            Self::Ended { outcome, .. } => match outcome {
+                ShardOutcome::Succeeded => ShardState::Succeeded,
+                ShardOutcome::Failed => ShardState::Failed,
+                ShardOutcome::Cancelled => ShardState::Cancelled,
+                ShardOutcome::TimedOut => ShardState::TimedOut,
+            },
+        }
+    }
+
+    /// Since when the live task is in this phase.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Launching { since, .. }
+            | Self::Running { since, .. }
+            | Self::Unreachable { since, .. }
+            | Self::Killing { since, .. } => Some(*since),
+            Self::Waiting { .. } | Self::Ended { .. } => None,
+        }
+    }
+}
+
+// === impl ShardView ===
+
+impl ShardView {
+    fn pending(item: u32) -> Self {
+        Self {
+            item,
+            state: ShardState::Pending,
+            task_id: None,
+            agent: None,
+            attempt: 0,
+            exit_code: None,
+            message: None,
+        }
+    }
+
+    fn of(shard: &Shard) -> Self {
+        // The agent of an ended task is still of interest; it stands in the task's id.
+        let agent = shard.phase.agent().cloned().or_else(|| {
+            let task = shard.task_id.as_ref()?;
+            task.as_str().split(crate::ids::ID_DELIMITER).nth(3).map(AgentId::new)
+        });
+        Self {
+            item: shard.item,
+            state: shard.phase.state(),
+            task_id: shard.task_id.clone(),
+            agent,
+            attempt: shard.attempt,
+            exit_code: shard.exit_code,
+            message: shard.message.clone(),
+        }
+    }
+
+    /// The state of the shard's live task, for the running queue.
+    pub(crate) fn state_of(phase: &Phase) -> ShardState {
+        phase.state()
+    }
+}

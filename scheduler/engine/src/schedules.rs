@@ -1,0 +1,74 @@
+//! Timer entries shared by all jobs with the same schedule, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use shiftwork_schedule::{BoundedSchedule, Timestamp};
+
+use crate::ids::JobName;
+
+/// Names an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ScheduleId(u64);
+
+/// One distinct schedule.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) schedule: Arc<BoundedSchedule>,
+    pub(crate) jobs: BTreeSet<JobName>,
+    /// Firings up to here have been dealt with.
+    pub(crate) done_until: Timestamp,
+}
+
+/// All distinct schedules.
+#[derive(Debug, Default)]
+pub(crate) struct Schedules {
+    ids: BTreeMap<Arc<BoundedSchedule>, ScheduleId>,
+    entries: BTreeMap<ScheduleId, Entry>,
+    last_id: u64,
+}
+
+impl Schedules {
+    /// Adds a job to the entry of its schedule. `from`: firings up to here are not its business.
+    pub(crate) fn join(
+        &mut self,
+        schedule: &BoundedSchedule,
+        job: JobName,
+        from: Timestamp,
+    ) -> ScheduleId {
+        if let Some(id) = self.ids.get(schedule)
+            && let Some(entry) = self.entries.get_mut(id)
+        {
+            entry.jobs.insert(job);
+            return *id;
+        }
+        self.last_id += 1;
+        let id = ScheduleId(self.last_id);
+        let schedule = Arc::new(schedule.clone());
+        self.ids.insert(Arc::clone(&schedule), id);
+        let entry = Entry { schedule, jobs: BTreeSet::from([job]), done_until: from };
+        self.entries.insert(id, entry);
+        id
+    }
+
+    /// Takes a job out; gives the entry's id if that was its last job.
+    pub(crate) fn leave(
+        &mut self,
+        schedule: &BoundedSchedule,
+        job: &JobName,
+    ) -> Option<ScheduleId> {
+        let id = *self.ids.get(schedule)?;
+        let entry = self.entries.get_mut(&id)?;
+        entry.jobs.remove(job);
+        if !entry.jobs.is_empty() {
+            return None;
+        }
+        self.entries.remove(&id);
+        self.ids.remove(schedule);
+        Some(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ScheduleId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+}

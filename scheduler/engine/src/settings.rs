@@ -1,0 +1,39 @@
+//! What an operator may set, with the defaults. Durations are milliseconds.
+
+use shiftwork_schedule::Zone;
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Placement is tried at least this often.
+    pub launch_interval_ms: u64,
+    /// While nothing waits, an offer is given back after this long.
+    pub offer_hold_ms: u64,
+    /// A task that does not report RUNNING in this time is killed and placed elsewhere.
+    pub launch_timeout_ms: u64,
+    /// A task on an unreachable agent counts as lost after this long.
+    pub unreachable_timeout_ms: u64,
+    /// A task the master never answers about counts as lost after this long.
+    pub reconcile_grace_ms: u64,
+    /// The master is asked about every task this often.
+    pub reconcile_interval_ms: u64,
+    /// A KILL is repeated this long after the task should have ended.
+    pub kill_retry_ms: u64,
+    /// Zone of jobs that name none.
+    pub default_zone: Zone,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            launch_interval_ms: 10_000,
+            offer_hold_ms: 5_000,
+            launch_timeout_ms: 5 * 60_000,
+            unreachable_timeout_ms: 60_000,
+            reconcile_grace_ms: 5 * 60_000,
+            reconcile_interval_ms: 10 * 60_000,
+            kill_retry_ms: 10_000,
+            default_zone: Zone::utc(),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! What a status update means, by the state's row in the table of the behaviour paper.
+
+use std::sync::Arc;
+
+use crate::document::{Backoff, Execution};
+use crate::effect::{Action, Effects, Trace};
+use crate::engine::{Engine, delete};
+use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
+use crate::ids::{AgentId, ExecutorId, RunId, TaskId};
+use crate::record::{Key, KillIntent, Phase, ShardOutcome};
+use crate::timers::Deadline;
+
+/// A daemon shard that ran this long has recovered: its next loss waits as briefly as the first.
+const DAEMON_RECOVERED_MS: i64 = 10 * 60 * 1000;
+
+/// Longest message kept with a shard, bytes: an exit code and the end of stderr.
+const MESSAGE_LEN_MAX: usize = 8 * 1024;
+/// All messages of a run together, bytes: its record must fit one registry node.
+const MESSAGES_LEN_MAX: usize = 256 * 1024;
+
+impl Engine {
+    pub(crate) fn on_status(&mut self, update: StatusUpdate, fx: &mut Effects) {
+        self.handle_status(&update, fx);
+        if let (Some(uuid), Some(agent)) = (update.uuid, update.agent) {
+            fx.action(Action::Acknowledge { task: update.task, agent, uuid });
+        }
+    }
+
+    fn handle_status(&mut self, update: &StatusUpdate, fx: &mut Effects) {
+        self.unanswered.remove(&update.task);
+        let Some((run, item)) = self.tasks.get(&update.task).cloned() else {
+            on_unknown_task(update, fx);
+            return;
+        };
+        self.trace_status(&run, item, update, fx);
+        match update.state {
+            TaskState::Staging | TaskState::Starting | TaskState::Killing => {
+                self.confirm_executor(&run, item);
+            }
+            TaskState::Running => self.on_running(&run, item, update),
+            TaskState::Finished => self.on_finished(&run, item, update, fx),
+            TaskState::Killed => self.on_killed(&run, item, update, fx),
+            TaskState::Failed | TaskState::Error => match update.reason {
+                StatusReason::ExecutorLost | StatusReason::AgentLost => {
+                    self.on_lost(&run, item, update, fx);
+                }
+                _ => self.on_work_failed(&run, item, update, fx),
+            },
+            TaskState::Lost
+            | TaskState::Dropped
+            | TaskState::Gone
+            | TaskState::GoneByOperator
+            | TaskState::Unknown => self.on_lost(&run, item, update, fx),
+            TaskState::Unreachable => self.on_unreachable(&run, item),
+        }
+    }
+
+    fn trace_status(&self, run: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        fx.trace(Trace::Task {
+            run: run.clone(),
+            job: run.job(),
+            at: self.now,
+            item,
+            task: update.task.clone(),
+            state: update.state.name(),
+            message: update.message.clone().map(|text| shorten(text, MESSAGE_LEN_MAX)),
+        });
+    }
+
+    fn confirm_executor(&mut self, run: &RunId, item: u32) {
+        let Some(run) = self.runs.get(run) else {
+            return;
+        };
+        let Some(agent) = run.shard(item).and_then(|shard| shard.phase.agent()) else {
+            return;
+        };
+        if let Some(executor) = self.fleet.executor_mut(agent, &run.job.app) {
+            executor.confirmed = true;
+        }
+    }
+
+    fn on_running(&mut self, id: &RunId, item: u32, update: &StatusUpdate) {
+        self.confirm_executor(id, item);
+        let now = self.now;
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        match update.message.as_deref() {
+            Some("BEGIN") => run.idle.retain(|idle| *idle != item),
+            Some("COMPLETE") if !run.idle.contains(&item) => run.idle.push(item),
+            _ => {}
+        }
+        let daemon = run.is_daemon();
+        let Some(shard) = run.shard_mut(item) else {
+            return;
+        };
+        let since = match &shard.phase {
+            Phase::Launching { .. } => now,
+            Phase::Unreachable { started, .. } => started.unwrap_or(now),
+            // Told again, or a firing of a daemon: nothing to store.
+            _ => return,
+        };
+        let Some(agent) = shard.phase.agent().cloned() else {
+            return;
+        };
+        shard.phase = Phase::Running { agent, since };
+        self.timers.cancel(&Deadline::Launch(update.task.clone()));
+        self.timers.cancel(&Deadline::Unreachable(update.task.clone()));
+        self.dirty.insert(id.clone());
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        if run.started_at.is_none() {
+            run.started_at = Some(now);
+            if let Some(timeout) = run.job.timeout_ms.filter(|_| !daemon) {
+                let at = now.saturating_add(timeout);
+                self.timers.set(Deadline::RunTimeout(id.clone()), at);
+            }
+        }
+    }
+
+    fn on_finished(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        let intent = self.end_task(id, item, update, fx);
+        let Some(run) = self.runs.get(id) else { return };
+        if run.is_daemon() && intent.is_none() {
+            // A daemon has no end of its own.
+            self.lose(id, item, fx);
+        } else if run.is_daemon() {
+            self.after_kill(id, item, intent, fx);
+        } else {
+            self.shard_ended(id, item, ShardOutcome::Succeeded, fx);
+        }
+    }
+
+    fn on_killed(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        match self.end_task(id, item, update, fx) {
+            None => self.work_failed(id, item, None, fx),
+            intent => self.after_kill(id, item, intent, fx),
+        }
+    }
+
+    fn on_work_failed(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        match self.end_task(id, item, update, fx) {
+            None => self.work_failed(id, item, update.outcome.as_ref(), fx),
+            intent => self.after_kill(id, item, intent, fx),
+        }
+    }
+
+    /// The task went away with what it ran on.
+    fn on_lost(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        let phase = self.runs.get(id).and_then(|run| run.shard(item)).map(|s| s.phase.clone());
+        let intent = self.end_task(id, item, update, fx);
+        if intent.is_some() {
+            return self.after_kill(id, item, intent, fx);
+        }
+        let never_launched = matches!(phase, Some(Phase::Launching { .. }))
+            && match update.state {
+                TaskState::Dropped => true,
+                // Its agent is registered and does not know it: the launch never arrived.
+                TaskState::Gone => update.reason == StatusReason::Reconciliation,
+                _ => false,
+            };
+        if never_launched {
+            self.take_back_launch(id, item, fx);
+        } else {
+            self.lose(id, item, fx);
+        }
+    }
+
+    /// A launch that did not happen costs nothing: the shard is placed again at once.
+    fn take_back_launch(&mut self, id: &RunId, item: u32, fx: &mut Effects) {
+        if let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) {
+            shard.attempt = shard.attempt.saturating_sub(1);
+        }
+        self.shard_waits(id, item, self.now, None, fx);
+    }
+
+    /// A task on an agent the master cannot reach may still run: it is given time.
+    fn on_unreachable(&mut self, id: &RunId, item: u32) {
+        let now = self.now;
+        let wait_ms = self.settings.unreachable_timeout_ms;
+        let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) else {
+            return;
+        };
+        let started = match &shard.phase {
+            Phase::Running { since, .. } => Some(*since),
+            Phase::Launching { .. } => None,
+            _ => {
+                // Being killed: whether it comes back decides; it is not waited for for ever.
+                if let Some(task) = shard.task_id.clone() {
+                    let at = now.saturating_add(wait_ms);
+                    self.timers.set_no_later(Deadline::Unreachable(task), at);
+                }
+                return;
+            }
+        };
+        let Some((task, agent)) = shard.live_task().map(|(t, a)| (t.clone(), a.clone())) else {
+            return;
+        };
+        shard.phase = Phase::Unreachable { agent, since: now, started };
+        self.timers.cancel(&Deadline::Launch(task.clone()));
+        self.timers.set(Deadline::Unreachable(task), now.saturating_add(wait_ms));
+        self.dirty.insert(id.clone());
+    }
+
+    pub(crate) fn on_unreachable_timeout(&mut self, task: &TaskId, fx: &mut Effects) {
+        let message = format!(
+            "its agent was unreachable for longer than {} ms",
+            self.settings.unreachable_timeout_ms
+        );
+        self.declare_lost(task, message, fx);
+    }
+
+    /// Our own verdict that a task is lost. Should it come back, it is killed.
+    pub(crate) fn declare_lost(&mut self, task: &TaskId, message: String, fx: &mut Effects) {
+        let update = StatusUpdate {
+            task: task.clone(),
+            agent: None,
+            state: TaskState::Lost,
+            reason: StatusReason::Other,
+            message: Some(message),
+            uuid: None,
+            outcome: None,
+        };
+        self.handle_status(&update, fx);
+    }
+
+    /// Takes a task that ended out of all books; tells whether we were killing it, and why.
+    fn end_task(
+        &mut self,
+        id: &RunId,
+        item: u32,
+        update: &StatusUpdate,
+        fx: &mut Effects,
+    ) -> Option<KillIntent> {
+        self.tasks.remove(&update.task);
+        for deadline in [Deadline::Launch, Deadline::Kill, Deadline::Unreachable] {
+            self.timers.cancel(&deadline(update.task.clone()));
+        }
+        let now = self.now;
+        let run = self.runs.get_mut(id)?;
+        run.idle.retain(|idle| *idle != item);
+        let message_len_max = MESSAGE_LEN_MAX.min(MESSAGES_LEN_MAX / run.shards.len().max(1));
+        let (job, app) = (run.job.name.clone(), run.job.app.clone());
+        delete(fx, Key::RunningShard(job, item));
+        let shard = run.shard_mut(item)?;
+        let agent = shard.phase.agent().cloned();
+        let intent = match &shard.phase {
+            Phase::Killing { intent, .. } => Some(*intent),
+            Phase::Running { since, .. } if now.since(*since) > DAEMON_RECOVERED_MS => {
+                shard.losses = 0;
+                None
+            }
+            _ => None,
+        };
+        shard.exit_code = update.outcome.as_ref().and_then(|outcome| outcome.exit_code);
+        shard.message = end_message(update, message_len_max);
+        self.dirty.insert(id.clone());
+        if let Some(agent) = agent {
+            self.fleet.task_ended(&agent, &app);
+            self.retire_outdated(&agent, &app, fx);
+        }
+        intent
+    }
+
+    /// An executor without tasks whose app has another document now, or none, makes room.
+    pub(crate) fn retire_outdated(
+        &mut self,
+        agent: &AgentId,
+        app: &crate::ids::AppName,
+        fx: &mut Effects,
+    ) {
+        let current = self.app_document(app).ok();
+        let Some(executor) = self.fleet.executor_mut(agent, app) else {
+            return;
+        };
+        let same = current.is_some_and(|now| now.source.get() == executor.app.source.get());
+        if executor.tasks == 0 && !same && !executor.retired {
+            executor.retired = true;
+            let executor = ExecutorId::of(app, agent);
+            fx.action(Action::ShutdownExecutor { executor, agent: agent.clone() });
+        }
+    }
+
+    /// The work of a shard failed: tried again as its policy says, or failed for good.
+    fn work_failed(&mut self, id: &RunId, item: u32, outcome: Option<&Outcome>, fx: &mut Effects) {
+        let random = self.random.unit();
+        let now = self.now;
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        if run.is_daemon() {
+            return self.lose(id, item, fx);
+        }
+        let job = Arc::clone(&run.job);
+        let Some(shard) = run.shard_mut(item) else {
+            return;
+        };
+        shard.failures += 1;
+        let failures = shard.failures;
+        let timed_out = match (job.timeout_ms, outcome) {
+            (Some(limit), Some(outcome)) => outcome.duration_ms >= limit,
+            _ => false,
+        };
+        let code = outcome.and_then(|outcome| outcome.exit_code);
+        let retried = job.retry.exit_codes.is_empty()
+            || code.is_some_and(|code| job.retry.exit_codes.contains(&code));
+        if timed_out {
+            self.shard_ended(id, item, ShardOutcome::TimedOut, fx);
+        } else if failures < job.retry.max_attempts && retried {
+            let due = now.saturating_add(job.retry.backoff.delay_ms(failures, random));
+            self.shard_waits(id, item, due, None, fx);
+        } else {
+            self.shard_ended(id, item, ShardOutcome::Failed, fx);
+        }
+    }
+
+    /// A shard was lost with what it ran on: launched again if the job asks for it.
+    fn lose(&mut self, id: &RunId, item: u32, fx: &mut Effects) {
+        let random = self.random.unit();
+        let now = self.now;
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        let again = run.job.failover || run.job.execution == Execution::Daemon;
+        let Some(shard) = run.shard_mut(item) else {
+            return;
+        };
+        if !again {
+            return self.shard_ended(id, item, ShardOutcome::Failed, fx);
+        }
+        shard.losses = shard.losses.saturating_add(1);
+        let due = now.saturating_add(Backoff::default().delay_ms(shard.losses, random));
+        let avoid = shard.task_id.as_ref().and_then(agent_of);
+        self.shard_waits(id, item, due, avoid, fx);
+    }
+
+    /// A task we were killing has ended: what that means was decided when it was killed.
+    fn after_kill(&mut self, id: &RunId, item: u32, intent: Option<KillIntent>, fx: &mut Effects) {
+        let Some(intent) = intent else { return };
+        if intent == KillIntent::Relaunch {
+            let avoid = self
+                .runs
+                .get(id)
+                .and_then(|run| run.shard(item)?.task_id.as_ref().and_then(agent_of));
+            self.shard_waits(id, item, self.now, avoid, fx);
+        } else {
+            self.set_message(id, item, intent.words());
+            self.shard_ended(id, item, intent.outcome(), fx);
+        }
+    }
+}
+
+/// A task that no record knows: an old attempt that came back, or not ours to run.
+fn on_unknown_task(update: &StatusUpdate, fx: &mut Effects) {
+    /// For a task of which no document is at hand.
+    const GRACE_MS: u64 = 5000;
+    let lives =
+        matches!(update.state, TaskState::Staging | TaskState::Starting | TaskState::Running);
+    if let (true, Some(agent)) = (lives, &update.agent) {
+        let (task, agent) = (update.task.clone(), agent.clone());
+        fx.action(Action::Kill { task, agent, grace_ms: GRACE_MS });
+    }
+}
+
+/// The agent stands in the task's id.
+fn agent_of(task: &TaskId) -> Option<AgentId> {
+    task.as_str().split(crate::ids::ID_DELIMITER).nth(3).map(AgentId::new)
+}
+
+/// What is kept of the end of a task: its message and the end of its stderr.
+fn end_message(update: &StatusUpdate, len_max: usize) -> Option<String> {
+    if update.state == TaskState::Finished {
+        return None;
+    }
+    let said = update.message.clone().filter(|text| !text.is_empty());
+    Some(shorten(said.unwrap_or_else(|| update.state.name().to_owned()), len_max))
+}
+
+fn shorten(mut text: String, len_max: usize) -> String {
+    if text.len() > len_max {
+        let mut end = len_max;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

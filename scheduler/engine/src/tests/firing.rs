@@ -1,0 +1,156 @@
+//! Firings: misfire policies, concurrency rules, the watermark.
+
+use super::*;
+
+fn skipped(turn: &Turn) -> Vec<(u64, String)> {
+    turn.traces
+        .iter()
+        .filter_map(|trace| match trace {
+            Trace::Missed { count, reason, .. } => Some((*count, reason.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn pending(world: &World, job: &str) -> Vec<String> {
+    let filter = crate::RunFilter { job: Some(name(job)), ..Default::default() };
+    let mut runs: Vec<_> =
+        world.engine.live_runs(&filter).into_iter().map(|run| run.id.to_string()).collect();
+    runs.sort();
+    runs
+}
+
+#[test]
+fn without_misfire_one_run_waits_for_all_firings() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    world.wait(10_000);
+    let turn = world.wait(10_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020010Z"]);
+    assert_eq!(
+        skipped(&turn),
+        [(1, "run j@20261120T020010Z is pending and stands for it".to_owned())]
+    );
+}
+
+#[test]
+fn with_misfire_every_firing_waits_up_to_the_bound() {
+    let mut world = World::with_app();
+    world.job("j", r#""misfire":{"policy":"all","maxPending":3}"#);
+    for _ in 0..4 {
+        world.wait(10_000);
+    }
+    assert_eq!(pending(&world, "j").len(), 3);
+    assert_eq!(world.records[&Key::ReadyCount(name("j"))], b"3");
+}
+
+#[test]
+fn a_gap_is_dealt_with_by_the_policy_whoever_leads() {
+    for (misfire, expected) in [
+        ("false", vec!["j@20261120T020100Z"]),
+        (r#"{"policy":"skip"}"#, vec![]),
+        (r#"{"policy":"all","window":"25s"}"#, vec!["j@20261120T020050Z", "j@20261120T020100Z"]),
+        (
+            "true",
+            vec![
+                "j@20261120T020010Z",
+                "j@20261120T020020Z",
+                "j@20261120T020030Z",
+                "j@20261120T020040Z",
+                "j@20261120T020050Z",
+                "j@20261120T020100Z",
+            ],
+        ),
+    ] {
+        let mut world = World::with_app();
+        world.job("j", &format!(r#""misfire":{misfire}"#));
+        world.now = world.now.plus_millis(68_000);
+        world.restart();
+        assert_eq!(pending(&world, "j"), expected, "{misfire}");
+        // Once more from the same records: nothing is doubled.
+        world.restart();
+        assert_eq!(pending(&world, "j"), expected, "{misfire}");
+    }
+}
+
+#[test]
+fn a_document_never_fires_for_the_past() {
+    let mut world = World::with_app();
+    world.now = world.now.plus_millis(35_000);
+    world.job("j", r#""misfire":true"#);
+    assert_eq!(pending(&world, "j"), Vec::<String>::new());
+    world.restart();
+    assert_eq!(pending(&world, "j"), Vec::<String>::new());
+    world.wait(5_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020040Z"]);
+}
+
+#[test]
+fn a_backward_step_of_the_clock_never_fires_twice() {
+    let mut world = World::with_app();
+    world.job("j", r#""misfire":true"#);
+    world.wait(20_000);
+    world.wait(-15_000);
+    world.wait(5_000);
+    world.restart();
+    world.wait(10_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020010Z", "j@20261120T020020Z"]);
+    world.wait(10_000);
+    assert_eq!(pending(&world, "j").len(), 3);
+}
+
+#[test]
+fn concurrency_skip_leaves_out_and_replace_cancels() {
+    let mut world = World::with_app();
+    world.job("s", r#""shardingTotalCount":1,"concurrency":"skip""#);
+    world.job("r", r#""shardingTotalCount":1,"concurrency":"replace""#);
+    world.offer("a1", 8.0);
+    world.wait(10_000);
+    let turn = world.wait(10_000);
+    assert_eq!(skipped(&turn), [(1, "run s@20261120T020010Z has not ended".to_owned())]);
+    assert_eq!(turn.said()[0], "kill r/0");
+    let task = world.tasks("r").remove(0);
+    world.status(&task, TaskState::Killed);
+    world.offer("a1", 8.0);
+    assert_eq!(world.active("r").id.as_str(), "r@20261120T020020Z");
+    assert_eq!(world.runs("r")[0].1, RunState::Cancelled);
+}
+
+#[test]
+fn a_disabled_job_does_not_fire_and_a_deleted_one_is_forgotten() {
+    let mut world = World::with_app();
+    world.job("j", r#""misfire":true"#);
+    let set = |enabled| Command::SetJobEnabled { job: name("j"), enabled, reason: None };
+    world.command(set(false)).unwrap();
+    let turn = world.wait(30_000);
+    assert_eq!(pending(&world, "j"), Vec::<String>::new());
+    assert_eq!(skipped(&turn)[0].0, 3);
+    world.command(set(true)).unwrap();
+    world.wait(10_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020040Z"]);
+    world.command(Command::DeleteJob { job: name("j") }).unwrap();
+    world.wait(60_000);
+    assert_eq!(world.records.keys().filter(|key| format!("{key:?}").contains("\"j\"")).count(), 0);
+    assert_eq!(world.engine.next_launch_cycle(), None);
+}
+
+#[test]
+fn a_run_that_waits_too_long_expires() {
+    let mut world = World::with_app();
+    world.job("j", r#""queueTimeout":"5s""#);
+    world.wait(10_000);
+    world.wait(5_000);
+    assert_eq!(world.runs("j"), [("j@20261120T020010Z".to_owned(), RunState::Expired)]);
+    assert!(!world.records.contains_key(&Key::ReadyCount(name("j"))));
+}
+
+#[test]
+fn jobs_with_one_schedule_share_one_timer() {
+    let mut world = World::with_app();
+    for index in 0..50 {
+        world.job(&format!("j{index}"), r#""shardingTotalCount":1"#);
+    }
+    let turn = world.wait(10_000);
+    let watermarks = turn.writes.iter().filter(|write| *write == "+watermark").count();
+    assert_eq!((watermarks, world.engine.status().pending_runs), (1, 50));
+}

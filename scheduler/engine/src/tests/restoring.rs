@@ -1,0 +1,123 @@
+//! Restoring: the same path for start, take-over and doubt; what cannot be read stops nothing else.
+
+use super::*;
+
+fn restored(records: Vec<(Key, Vec<u8>)>) -> (Engine, Vec<Effect>) {
+    let mut fx = Effects::default();
+    let now = Timestamp::from_millis(START_MS);
+    let engine = Engine::restore(Settings::default(), 1, now, records, &mut fx);
+    (engine, fx.take())
+}
+
+#[test]
+fn running_tasks_are_adopted_and_asked_about_before_anything_is_lost() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    world.offer("a1", 4.0);
+    world.wait(10_000);
+    let tasks = world.tasks("j");
+    world.status(&tasks[0], TaskState::Running);
+    let before = world.active("j");
+    world.restart();
+    assert_eq!(world.active("j"), before);
+    let turn = world.subscribe();
+    assert_eq!(turn.said(), ["reconcile [j/0 j/1]", "reconcile []"]);
+    world.status(&tasks[0], TaskState::Running);
+    // The second one is not answered for: asked again, and in the end lost.
+    assert_eq!(world.wait(5_000).said(), ["reconcile [j/1]"]);
+    assert_eq!(world.active("j"), before);
+    world.wait(5 * 60_000);
+    assert_eq!(world.tasks("j"), [tasks[0].clone()]);
+}
+
+#[test]
+fn a_launch_that_never_left_is_made_again_at_no_cost() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1"#);
+    world.offer("a1", 4.0);
+    // The record is committed, the process dies before ACCEPT.
+    world.wait(10_000);
+    let task = world.tasks("j").remove(0);
+    world.restart();
+    world.subscribe();
+    let mut gone = update(&task, TaskState::Gone);
+    gone.reason = StatusReason::Reconciliation;
+    gone.uuid = None;
+    let turn = world.turn(Event::Status(gone));
+    assert_eq!(turn.said(), Vec::<String>::new(), "no uuid, no acknowledgement");
+    assert_eq!(world.offer("a1", 4.0).said(), ["accept a1 [o2]: j/0#1"]);
+}
+
+#[test]
+fn waiting_shards_keep_their_due_time() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1,"failover":true"#);
+    world.offer("a1", 4.0);
+    world.wait(10_000);
+    let task = world.tasks("j").remove(0);
+    world.status(&task, TaskState::Running);
+    world.status(&task, TaskState::Lost);
+    let due = world.engine.failover(None, 1)[0].due;
+    world.restart();
+    assert_eq!(world.engine.failover(None, 1)[0].due, due);
+    world.subscribe();
+    world.offer("a2", 4.0);
+    assert_eq!(world.wait(1_200).said(), ["accept a2 [o2]: j/0#2"]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_stops_only_what_it_describes() {
+    let mut world = World::with_app();
+    world.job("good", "");
+    world.job("bad", "");
+    world.command(trigger("good", Some("k"))).unwrap();
+    let mut records = world.records.clone();
+    records.insert(Key::Job(name("bad")), b"\x00 not json".to_vec());
+    records.insert(Key::DisabledApp(AppName::parse("x").unwrap()), b"x".to_vec());
+    let run = RunId::parse("good@z").unwrap();
+    records.insert(Key::Ready(name("good"), run), b"{\"version\":99}".to_vec());
+    records.insert(Key::Running(name("good")), b"[1,2".to_vec());
+    records.insert(Key::Failover(name("good"), 3), b"x".to_vec());
+    let (engine, effects) = restored(records.into_iter().collect());
+    assert_eq!(engine.status().problems.len(), 3);
+    assert!(engine.job(&name("bad")).unwrap().problem.is_some());
+    assert_eq!(engine.ready(None, 9).len(), 1, "the readable run waits");
+    let writes: Vec<String> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Write(write) if write.value.is_none() => Some(show(&write.key)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(writes, ["failover good/3"], "and nothing but the stale entry is removed");
+}
+
+#[test]
+fn half_a_launch_counts_as_none() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    world.wait(10_000);
+    let pending = world.records.clone();
+    world.offer("a1", 4.0);
+    // The part that creates was committed, the part that removes was not.
+    let mut records = world.records.clone();
+    records.extend(pending);
+    let (engine, effects) = restored(records.into_iter().collect());
+    assert_eq!(engine.status().pending_runs, 1);
+    assert_eq!(engine.status().active_runs, 0);
+    let removed = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Write(write) if write.value.is_none()));
+    assert_eq!(removed.count(), 3, "the run and its two shards");
+}
+
+#[test]
+fn a_run_whose_job_is_gone_or_disabled_is_ended() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1"#);
+    world.offer("a1", 4.0);
+    world.wait(10_000);
+    world.records.remove(&Key::Job(name("j")));
+    let turn = world.restart();
+    assert_eq!(turn.said(), ["kill j/0"]);
+}

@@ -1,0 +1,111 @@
+//! All deadlines in one ordered set: a million of them cost nothing until they are due.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shiftwork_schedule::Timestamp;
+
+use crate::ids::{RunId, TaskId};
+use crate::schedules::ScheduleId;
+
+/// Something that becomes due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    /// Jobs of a schedule fire.
+    Schedule(ScheduleId),
+    /// A shard may be launched again.
+    Waiting(RunId, u32),
+    /// A task should have reported RUNNING.
+    Launch(TaskId),
+    /// A killed task should have ended.
+    Kill(TaskId),
+    /// An unreachable task counts as lost.
+    Unreachable(TaskId),
+    /// A run took too long.
+    RunTimeout(RunId),
+    /// A run waited too long.
+    QueueTimeout(RunId),
+    /// Offers have been held long enough.
+    OfferHold,
+    /// Placement is tried even if nothing seems to have changed.
+    LaunchCycle,
+    /// The master is asked about every task.
+    Reconcile,
+    /// The master is asked again about tasks it has not answered for.
+    ReconcileRetry,
+    /// Tasks the master has not answered for count as lost.
+    ReconcileGrace,
+}
+
+/// The ordered set.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    at: BTreeMap<Deadline, Timestamp>,
+    order: BTreeSet<(Timestamp, Deadline)>,
+}
+
+impl Timers {
+    /// Sets or moves a deadline.
+    pub(crate) fn set(&mut self, deadline: Deadline, at: Timestamp) {
+        if let Some(old) = self.at.insert(deadline.clone(), at) {
+            self.order.remove(&(old, deadline.clone()));
+        }
+        self.order.insert((at, deadline));
+    }
+
+    /// Sets a deadline unless it is already set for that time or earlier.
+    pub(crate) fn set_no_later(&mut self, deadline: Deadline, at: Timestamp) {
+        if self.at.get(&deadline).is_none_or(|old| *old > at) {
+            self.set(deadline, at);
+        }
+    }
+
+    /// Drops a deadline if it is set.
+    pub(crate) fn cancel(&mut self, deadline: &Deadline) {
+        if let Some(at) = self.at.remove(deadline) {
+            self.order.remove(&(at, deadline.clone()));
+        }
+    }
+
+    /// Takes the earliest deadline that is due.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Deadline> {
+        if self.order.first()?.0 > now {
+            return None;
+        }
+        let (_, deadline) = self.order.pop_first()?;
+        self.at.remove(&deadline);
+        Some(deadline)
+    }
+
+    /// When the earliest is due.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// When this one is due.
+    pub(crate) fn at(&self, deadline: &Deadline) -> Option<Timestamp> {
+        self.at.get(deadline).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_come_in_order_and_once() {
+        let at = Timestamp::from_millis;
+        let mut timers = Timers::default();
+        timers.set(Deadline::OfferHold, at(20));
+        timers.set(Deadline::Reconcile, at(10));
+        timers.set(Deadline::OfferHold, at(5));
+        timers.set_no_later(Deadline::OfferHold, at(7));
+        assert_eq!(timers.next(), Some(at(5)));
+        assert_eq!(timers.pop_due(at(4)), None);
+        assert_eq!(timers.pop_due(at(30)), Some(Deadline::OfferHold));
+        assert_eq!(timers.pop_due(at(30)), Some(Deadline::Reconcile));
+        assert_eq!(timers.pop_due(at(30)), None);
+        timers.set(Deadline::Reconcile, at(1));
+        timers.cancel(&Deadline::Reconcile);
+        assert_eq!(timers.next(), None);
+    }
+}

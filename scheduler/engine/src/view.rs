@@ -1,0 +1,251 @@
+//! Runs, jobs and queues as the API shows them: the one shape of each, whoever asks.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use shiftwork_schedule::Timestamp;
+use std::sync::Arc;
+
+use crate::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use crate::record::{DisabledRecord, Origin};
+
+/// State of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs)]
+pub enum RunState {
+    Pending,
+    Launching,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+    Expired,
+    Skipped,
+}
+
+impl RunState {
+    /// True if nothing will change any more.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Launching | Self::Running)
+    }
+
+    /// The name the API uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Launching => "LAUNCHING",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Expired => "EXPIRED",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+}
+
+/// State of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs)]
+pub enum ShardState {
+    Pending,
+    Launching,
+    Running,
+    Unreachable,
+    Killing,
+    /// Waits to be launched again.
+    Waiting,
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// Its job.
+    pub job: JobName,
+    /// The job's app.
+    pub app: AppName,
+    /// What made it.
+    pub origin: Origin,
+    /// The moment the schedule named.
+    pub logical_time: Timestamp,
+    /// Its state.
+    pub state: RunState,
+    /// Why it is in that state, in words: for a pending run, why it does not run.
+    pub reason: Option<String>,
+    /// From 1; more for a repeated run of the same logical time.
+    pub attempt: u32,
+    /// Its shards.
+    pub shards: Vec<ShardView>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its first task ran.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A shard of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardView {
+    /// Which.
+    pub item: u32,
+    /// Its state.
+    pub state: ShardState,
+    /// Its latest task.
+    pub task_id: Option<TaskId>,
+    /// The agent of its latest task.
+    pub agent: Option<AgentId>,
+    /// How often it was launched.
+    pub attempt: u32,
+    /// How its latest task ended.
+    pub exit_code: Option<i32>,
+    /// What is to be said about it.
+    pub message: Option<String>,
+}
+
+/// An app.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppView {
+    /// Its name.
+    pub name: String,
+    /// Whether its jobs may run.
+    pub enabled: bool,
+    /// Who disabled it and why.
+    pub disabled: Option<DisabledRecord>,
+    /// Number of its jobs.
+    pub jobs: usize,
+    /// What is wrong with the stored document, if anything.
+    pub problem: Option<String>,
+    /// Its document.
+    pub document: Arc<RawValue>,
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// Its name.
+    pub name: String,
+    /// Its app, unless the stored document cannot be read.
+    pub app: Option<AppName>,
+    /// Whether it may run (its app's flag not counted).
+    pub enabled: bool,
+    /// Who disabled it and why.
+    pub disabled: Option<DisabledRecord>,
+    /// Number of pending runs.
+    pub pending: usize,
+    /// The run that is being launched or running.
+    pub running: Option<RunId>,
+    /// The next firing, for a TRANSIENT job that is enabled and has one.
+    pub next_firing: Option<Timestamp>,
+    /// What is wrong with the stored document, if anything: such a job does not run.
+    pub problem: Option<String>,
+    /// Its document.
+    pub document: Arc<RawValue>,
+}
+
+/// A job in the ready queue.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyView {
+    /// The job.
+    pub job: JobName,
+    /// Number of its pending runs.
+    pub times: usize,
+    /// The run that comes next.
+    pub next: RunId,
+    /// Why it waits.
+    pub reason: Option<String>,
+}
+
+/// A shard in the failover queue.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverView {
+    /// The run.
+    pub run: RunId,
+    /// The shard.
+    pub item: u32,
+    /// The task that failed or was lost.
+    pub original_task_id: Option<TaskId>,
+    /// When it may be launched again.
+    pub due: Timestamp,
+    /// Why it waits.
+    pub reason: Option<String>,
+}
+
+/// A task in the running queue.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningView {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its run.
+    pub run: RunId,
+    /// Its shard.
+    pub item: u32,
+    /// Its state.
+    pub state: ShardState,
+    /// Its agent.
+    pub agent: AgentId,
+    /// Since when it is in that state.
+    pub since: Timestamp,
+    /// For a DAEMON: true between firings.
+    pub idle: Option<bool>,
+}
+
+/// An agent as seen through the offers held.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentView {
+    /// Its id.
+    pub id: AgentId,
+    /// Its host name.
+    pub hostname: String,
+    /// Its attributes.
+    pub attributes: std::collections::BTreeMap<String, String>,
+    /// What the offers held of it contain.
+    pub offered: std::collections::BTreeMap<&'static str, f64>,
+    /// Executors of this framework on it.
+    pub executors: Vec<String>,
+    /// Tasks of this framework on it.
+    pub tasks: usize,
+}
+
+/// The state of the scheduler as a whole.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusView {
+    /// Whether the master's stream is open.
+    pub connected: bool,
+    /// The framework id, once known.
+    pub framework_id: Option<crate::ids::FrameworkId>,
+    /// Up to when every firing has been enqueued.
+    pub watermark: Timestamp,
+    /// Registered apps.
+    pub apps: usize,
+    /// Registered jobs.
+    pub jobs: usize,
+    /// Runs that wait.
+    pub pending_runs: usize,
+    /// Runs being launched or running.
+    pub active_runs: usize,
+    /// Tasks launched and not ended.
+    pub tasks: usize,
+    /// Offers held.
+    pub offers: usize,
+    /// Records that could not be read at start.
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,96 @@
+//! The HTTP API: its state, its router, its server. Absent: what commands and documents mean (the
+//! engine), and TLS and authentication (the server listens on loopback).
+
+mod extract;
+mod fields;
+mod frame;
+mod page;
+mod params;
+mod problem;
+mod rest;
+mod run_lookup;
+mod run_page;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod why;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use shiftwork_engine::Engine;
+use shiftwork_engine::command::{Command, Done};
+use shiftwork_schedule::Zone;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::trace::History;
+use crate::turn::Handle;
+pub use problem::Problem;
+
+/// Largest request body, bytes: the largest document several times over, so that the engine can
+/// say what is wrong with a document that is only somewhat too large.
+pub const BODY_LEN_MAX: usize = 1024 * 1024;
+
+/// How long answers under way may take once the server is told to stop: clients that never read
+/// would otherwise keep the process.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The way to the engine.
+    pub handle: Handle,
+    /// Runs that have ended.
+    pub history: History,
+    /// Zone of schedules that name none.
+    pub default_zone: Zone,
+}
+
+impl ApiState {
+    /// Carries a command out. It is durable when this returns.
+    async fn command(&self, by: String, command: Command) -> Result<Done, Problem> {
+        Ok(self.handle.command(by, command).await??)
+    }
+
+    /// Asks the engine.
+    async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(self.handle.query(ask).await?)
+    }
+}
+
+/// All routes.
+pub fn router(state: ApiState) -> Router {
+    frame::framed(rest::routes().with_state(state))
+}
+
+/// Serves until `shutdown`, then lets answers under way finish for a while.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let stop = shutdown.clone();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        ended = serving.into_future() => ended,
+        () = drained => {
+            tracing::warn!(seconds = DRAIN_MAX.as_secs(), "closed connections that did not drain");
+            Ok(())
+        }
+    }
+}

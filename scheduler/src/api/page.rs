@@ -1,0 +1,158 @@
+//! Pages of lists: limit, opaque cursor, and the one shape `{"items", "next"}`. Absent: where rows
+//! come from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use super::params::Params;
+use super::problem::Problem;
+
+/// Rows of a page when the client names no limit: a screen or two.
+const LIMIT_DEFAULT: usize = 100;
+
+/// Most rows of a page: bounds what one request takes from the owner loop.
+pub(super) const LIMIT_MAX: usize = 1000;
+
+/// Longest cursor, bytes: the longest key is a run's, twice a name plus its time, in base64.
+const CURSOR_LEN_MAX: usize = 1024;
+
+/// The parameters of every list.
+pub(super) const LIMIT: &str = "limit";
+/// See [`LIMIT`].
+pub(super) const CURSOR: &str = "cursor";
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Page<T> {
+    /// The rows.
+    pub(super) items: Vec<T>,
+    /// Where the next page begins; none on the last.
+    pub(super) next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A list that is never cut.
+    pub(super) fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+
+    /// Cuts rows, of which one more than the limit was asked for, to a page.
+    pub(super) fn cut(mut rows: Vec<T>, at: &PageAt, key: impl Fn(&T) -> String) -> Self {
+        let more = rows.len() > at.limit;
+        rows.truncate(at.limit);
+        let next = rows.last().filter(|_| more).map(|row| at.list.encode(&key(row)));
+        Self { items: rows, next }
+    }
+}
+
+/// Names a list, so that the cursor of one is not taken for that of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct List(pub(super) &'static str);
+
+impl List {
+    /// The cursor after the row with this key.
+    pub(super) fn encode(self, key: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}\n{key}", self.0))
+    }
+
+    fn decode(self, cursor: &str) -> Result<String, &'static str> {
+        const WRONG: &str =
+            "is not a cursor of this list: take it from `next` of the page before, or leave it out";
+        if cursor.len() > CURSOR_LEN_MAX {
+            return Err(WRONG);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| WRONG)?;
+        let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
+        match text.split_once('\n') {
+            Some((list, key)) if list == self.0 => Ok(key.to_owned()),
+            _ => Err(WRONG),
+        }
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PageAt {
+    /// Of which list.
+    pub(super) list: List,
+    /// Most rows wanted.
+    pub(super) limit: usize,
+    /// The key of the last row of the page before.
+    pub(super) after: Option<String>,
+}
+
+impl PageAt {
+    /// Reads `limit` and `cursor`.
+    ///
+    /// # Errors
+    /// Names the parameter that is wrong.
+    pub(super) fn read(list: List, params: &Params) -> Result<Self, Problem> {
+        Ok(Self {
+            list,
+            limit: params.count(LIMIT, LIMIT_DEFAULT, LIMIT_MAX)?,
+            after: params.read(CURSOR, |text| list.decode(text))?,
+        })
+    }
+
+    /// How many rows to ask for: one more tells whether there is a next page.
+    pub(super) fn fetch(&self) -> usize {
+        self.limit + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIST: List = List("jobs");
+
+    fn at(limit: usize, after: Option<String>) -> PageAt {
+        PageAt { list: LIST, limit, after }
+    }
+
+    #[test]
+    fn a_cursor_belongs_to_its_list() {
+        let cursor = LIST.encode("word-count");
+        assert_eq!(LIST.decode(&cursor), Ok("word-count".to_owned()));
+        assert!(List("apps").decode(&cursor).is_err());
+        for bad in ["", "%%%", "AAAA", "=", &"A".repeat(2000)] {
+            assert!(LIST.decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_has_no_next() {
+        let page = Page::cut(vec!["a".to_owned(), "b".to_owned()], &at(2, None), Clone::clone);
+        assert_eq!(page, Page::whole(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    proptest! {
+        #[test]
+        fn walking_the_pages_gives_every_row_once(
+            names in proptest::collection::btree_set("[a-z]{1,4}", 0..40), limit in 1_usize..7
+        ) {
+            let all: Vec<String> = names.into_iter().collect();
+            let mut seen = Vec::new();
+            let mut after: Option<String> = None;
+            for _ in 0..=all.len() {
+                let place = at(limit, after.take());
+                let rows = all.iter().filter(|name| place.after.as_ref().is_none_or(|a| *name > a));
+                let rows = rows.take(place.fetch()).cloned().collect();
+                let page = Page::cut(rows, &place, Clone::clone);
+                seen.extend(page.items);
+                match page.next {
+                    Some(cursor) => after = Some(LIST.decode(&cursor).unwrap()),
+                    None => break,
+                }
+            }
+            prop_assert_eq!(seen, all);
+        }
+
+        #[test]
+        fn no_text_makes_a_cursor_panic(text in "\\PC*") {
+            let _ = LIST.decode(&text);
+        }
+    }
+}

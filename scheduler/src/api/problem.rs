@@ -1,0 +1,219 @@
+//! Refusals as RFC 9457 problem documents. Absent: deciding anything; callers know what went wrong.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use shiftwork_engine::command::Refusal;
+use shiftwork_engine::document::FieldError;
+
+use crate::turn::Unavailable;
+
+/// Media type of a problem document (RFC 9457 section 3).
+const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a client may ask again: an election with the default session timeout is
+/// over by then more often than not.
+const RETRY_AFTER_S: u64 = 3;
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Names the kind for programs; never changes for one kind.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    #[serde(serialize_with = "status_number")]
+    status: StatusCode,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+fn status_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}
+
+/// One kind of problem: what stays the same over all its occurrences.
+struct Kind {
+    uri: &'static str,
+    title: &'static str,
+    status: StatusCode,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:ident, $slug:literal, $title:literal;)*) => {
+        $(const $name: Kind = Kind {
+            uri: concat!("urn:shiftwork:problem:", $slug),
+            title: $title,
+            status: StatusCode::$status,
+        };)*
+    };
+}
+
+kinds! {
+    MALFORMED = BAD_REQUEST, "malformed-request", "Malformed request";
+    CROSS_SITE = FORBIDDEN, "cross-site-request", "Request of another site";
+    NOT_FOUND = NOT_FOUND, "not-found", "Not found";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
+    CONFLICT = CONFLICT, "conflict", "Conflict";
+    TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "Body too large";
+    MEDIA_TYPE_UNSUPPORTED = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type";
+    INVALID = UNPROCESSABLE_ENTITY, "invalid-document", "Invalid document";
+    INTERNAL = INTERNAL_SERVER_ERROR, "internal-error", "Internal error";
+    UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Unavailable";
+}
+
+impl Problem {
+    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: kind.uri,
+            title: kind.title,
+            status: kind.status,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// 400: the request cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(MALFORMED, detail)
+    }
+
+    /// 400: a query parameter, a header or a name in the path is wrong.
+    pub fn parameter(name: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            errors: vec![FieldError { field: name.to_owned(), message: message.clone() }],
+            ..Self::new(MALFORMED, format!("{name} {message}"))
+        }
+    }
+
+    /// 403: a browser sent it for a page that is not ours.
+    pub fn cross_site(detail: impl Into<String>) -> Self {
+        Self::new(CROSS_SITE, detail)
+    }
+
+    /// 404, with what was looked for.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(NOT_FOUND, format!("there is no {what}"))
+    }
+
+    /// 405.
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(METHOD_NOT_ALLOWED, detail)
+    }
+
+    /// 413.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(TOO_LARGE, detail)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        Self::new(MEDIA_TYPE_UNSUPPORTED, detail)
+    }
+
+    /// 422: readable, but wrong in what it says.
+    pub fn invalid(detail: impl Into<String>, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::new(INVALID, detail) }
+    }
+
+    /// 500. The cause belongs into the log, not here.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(INTERNAL, detail)
+    }
+
+    /// 503.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(UNAVAILABLE, detail)
+    }
+
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound { what } => Self::not_found(&what),
+            Refusal::Conflict { detail, errors } => Self { errors, ..Self::new(CONFLICT, detail) },
+            Refusal::Invalid { detail, errors } => Self::invalid(detail, errors),
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(_: Unavailable) -> Self {
+        Self::unavailable(
+            "this scheduler does not lead at the moment: ask again shortly, or ask the leader",
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(problem: &Problem) -> serde_json::Value {
+        serde_json::to_value(problem).unwrap()
+    }
+
+    #[test]
+    fn the_document_has_the_members_of_rfc_9457() {
+        let errors = vec![FieldError { field: "cron".into(), message: "is empty".into() }];
+        let refusal = Refusal::Invalid { detail: "the job is wrong".into(), errors };
+        assert_eq!(
+            json(&refusal.into()),
+            serde_json::json!({
+                "type": "urn:shiftwork:problem:invalid-document",
+                "title": "Invalid document",
+                "status": 422,
+                "detail": "the job is wrong",
+                "errors": [{"field": "cron", "message": "is empty"}],
+            })
+        );
+    }
+
+    #[test]
+    fn refusals_have_their_status() {
+        let not_found = Refusal::NotFound { what: "app foo".into() };
+        let conflict =
+            Refusal::Conflict { detail: "job foo exists: update it".into(), errors: Vec::new() };
+        assert_eq!(Problem::from(not_found).status().as_u16(), 404);
+        assert_eq!(Problem::from(conflict).status().as_u16(), 409);
+        assert_eq!(json(&Problem::not_found("app foo"))["detail"], "there is no app foo");
+    }
+
+    #[test]
+    fn unavailable_says_when_to_ask_again() {
+        let response = Problem::unavailable("x").into_response();
+        assert_eq!(response.status().as_u16(), 503);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
+        assert!(!Problem::internal("x").into_response().headers().contains_key("retry-after"));
+    }
+
+    #[test]
+    fn a_parameter_is_named() {
+        let document = json(&Problem::parameter("limit", "must be a number"));
+        assert_eq!(document["status"], 400);
+        assert_eq!(document["errors"][0]["field"], "limit");
+        assert_eq!(document["detail"], "limit must be a number");
+    }
+}

@@ -1,0 +1,144 @@
+//! `/jobs/{job}/next` and `/schedules/preview`: the coming firings of a job, or of a schedule that
+//! is not stored.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use shiftwork_engine::document::{FieldError, Job, Strictness};
+use shiftwork_engine::ids::JobName;
+use shiftwork_schedule::{BoundedSchedule, Cron, Preview, Schedule, Timestamp, Zone};
+
+use super::Answer;
+use crate::api::ApiState;
+use crate::api::extract::Named;
+use crate::api::page::Page;
+use crate::api::params::{Params, RawParams};
+use crate::api::problem::Problem;
+use crate::turn::now;
+
+/// Firings shown when the client names no number.
+const COUNT_DEFAULT: usize = 5;
+
+/// Most firings shown: a year of daily ones; bounds the work of one request.
+const COUNT_MAX: usize = 366;
+
+/// A coming firing.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Firing {
+    utc: Timestamp,
+    local: String,
+    /// What a change of DST did to it.
+    note: Option<String>,
+}
+
+impl From<Preview> for Firing {
+    fn from(preview: Preview) -> Self {
+        Self { utc: preview.at, local: preview.local, note: preview.note }
+    }
+}
+
+/// `GET /jobs/{job}/next?n=&from=`
+pub(super) async fn next(
+    State(state): State<ApiState>,
+    params: RawParams,
+    Named(name): Named<JobName>,
+) -> Answer {
+    let params = params.only(&["n", "from"])?;
+    let what = format!("job {name}");
+    let job = state.query(move |engine| engine.job(&name)).await?;
+    let job = job.ok_or_else(|| Problem::not_found(&what))?;
+    let document =
+        Job::parse(job.document.get().as_bytes(), Strictness::Stored, &state.default_zone)
+            .map_err(|errors| {
+                Problem::invalid(
+                    format!("the stored document of {what} is wrong: update it"),
+                    errors,
+                )
+            })?;
+    let firings = match &document.schedule {
+        Some(schedule) => firings(schedule, &params)?,
+        None => Vec::new(),
+    };
+    Ok(Json(Page::whole(firings)).into_response())
+}
+
+/// `GET /schedules/preview?cron=&timeZone=&from=&n=`
+pub(super) async fn preview(State(state): State<ApiState>, params: RawParams) -> Answer {
+    let params = params.only(&["cron", "timeZone", "from", "n"])?;
+    let schedule = read_schedule(&params, &state.default_zone)?;
+    Ok(Json(Page::whole(firings(&schedule, &params)?)).into_response())
+}
+
+fn firings(schedule: &BoundedSchedule, params: &Params) -> Result<Vec<Firing>, Problem> {
+    let count = params.count("n", COUNT_DEFAULT, COUNT_MAX)?;
+    let from = params.read("from", str::parse::<Timestamp>)?.unwrap_or_else(now);
+    let firings = shiftwork_schedule::preview(schedule, from, count);
+    Ok(firings.into_iter().map(Firing::from).collect())
+}
+
+/// Expression and zone obey the rules of a job's document, and are refused in the same way.
+fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule, Problem> {
+    let Some(expression) = params.text("cron") else {
+        return Err(Problem::parameter("cron", "is required: a Quartz expression, seconds first"));
+    };
+    let wrong = |field: &str, message: String| {
+        let errors = vec![FieldError { field: field.to_owned(), message }];
+        Problem::invalid("the schedule is wrong", errors)
+    };
+    let cron = Cron::parse(expression).map_err(|error| wrong("cron", error.to_string()))?;
+    let zone = match params.text("timeZone") {
+        Some(name) => Zone::parse(name).map_err(|error| wrong("timeZone", error.to_string()))?,
+        None => default_zone.clone(),
+    };
+    let schedule = Schedule::Cron { cron, zone };
+    Ok(BoundedSchedule { schedule, start_after: None, end_before: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Params {
+        let uri = format!("/x?{query}").parse().unwrap();
+        RawParams::parse(&uri).only(&["cron", "timeZone", "from", "n"]).unwrap()
+    }
+
+    fn field(problem: &Problem) -> String {
+        let document = serde_json::to_value(problem).unwrap();
+        document["errors"][0]["field"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_preview_shows_utc_and_local_time() {
+        let params =
+            params("cron=0+30+2+*+*+?&timeZone=Europe/Berlin&n=1&from=2026-11-20T00:00:00Z");
+        let schedule = read_schedule(&params, &Zone::utc()).unwrap();
+        let firings = serde_json::to_value(firings(&schedule, &params).unwrap()).unwrap();
+        assert_eq!(
+            firings,
+            serde_json::json!([{
+                "utc": "2026-11-20T01:30:00Z",
+                "local": "2026-11-20T02:30:00+01:00[Europe/Berlin]",
+                "note": null,
+            }])
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let read = |query: &str| read_schedule(&params(query), &Zone::utc());
+        let missing = read("n=1").unwrap_err();
+        assert_eq!((missing.status().as_u16(), field(&missing)), (400, "cron".to_owned()));
+        let wrong = read("cron=every+day").unwrap_err();
+        assert_eq!((wrong.status().as_u16(), field(&wrong)), (422, "cron".to_owned()));
+        let wrong = read("cron=0+0+0+*+*+?&timeZone=Mars/Base").unwrap_err();
+        assert_eq!((wrong.status().as_u16(), field(&wrong)), (422, "timeZone".to_owned()));
+
+        let good = read("cron=0+0+0+*+*+?").unwrap();
+        for (query, name) in [("n=0", "n"), ("n=367", "n"), ("from=yesterday", "from")] {
+            let problem = firings(&good, &params(query)).unwrap_err();
+            assert_eq!((problem.status().as_u16(), field(&problem)), (400, name.to_owned()));
+        }
+    }
+}

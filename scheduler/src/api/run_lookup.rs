@@ -1,0 +1,250 @@
+//! Finds runs, in the engine while they live and in the history afterwards. Absent: how both become
+//! one list (`run_page.rs`).
+
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use shiftwork_engine::ids::{AppName, JobName, RunId};
+use shiftwork_engine::view::{RunState, RunView};
+use shiftwork_engine::{Engine, RunFilter};
+use shiftwork_schedule::Timestamp;
+
+use super::ApiState;
+use super::extract::InPath;
+use super::page::{CURSOR, LIMIT, Page, PageAt};
+use super::params::RawParams;
+use super::problem::Problem;
+use super::run_page::{RUNS, Row, Rows, RunKey, merge};
+use crate::trace::{self, RunRow, StoreError};
+
+/// All states, to read one from its name.
+const STATES: [RunState; 9] = [
+    RunState::Pending,
+    RunState::Launching,
+    RunState::Running,
+    RunState::Succeeded,
+    RunState::Failed,
+    RunState::Cancelled,
+    RunState::TimedOut,
+    RunState::Expired,
+    RunState::Skipped,
+];
+
+/// Which runs are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    filter: RunFilter,
+    after: Option<RunKey>,
+    at: PageAt,
+}
+
+impl Wanted {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// Names the parameter that is wrong.
+    pub(super) fn read(params: RawParams) -> Result<Self, Problem> {
+        let params =
+            params.only(&[JobName::PARAMETER, AppName::PARAMETER, "state", LIMIT, CURSOR])?;
+        let mut at = PageAt::read(RUNS, &params)?;
+        let after = match at.after.take() {
+            Some(text) => Some(RunKey::parse(&text).ok_or_else(|| {
+                Problem::parameter(CURSOR, "is not a cursor of this list: leave it out")
+            })?),
+            None => None,
+        };
+        let filter = RunFilter {
+            job: params.read(JobName::PARAMETER, JobName::read)?,
+            app: params.read(AppName::PARAMETER, AppName::read)?,
+            state: params.read("state", read_state)?,
+        };
+        Ok(Self { filter, after, at })
+    }
+
+    /// The engine's rows of this page.
+    fn live(&self, engine: &Engine) -> Rows<Row> {
+        let rows = engine.live_runs(&self.filter).into_iter();
+        let mut rows: Vec<(RunKey, Row)> = rows
+            .map(|run| (key(&run), Row::Live(Box::new(run))))
+            .filter(|(key, _)| self.after.as_ref().is_none_or(|after| key > after))
+            .collect();
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Rows::cut(rows, &self.at)
+    }
+
+    /// The history's rows of this page.
+    async fn stored(&self, history: &trace::History) -> Result<Rows<Row>, Problem> {
+        let filter = trace::RunFilter {
+            job: self.filter.job.as_ref().map(ToString::to_string),
+            app: self.filter.app.as_ref().map(ToString::to_string),
+            state: self.filter.state.map(|state| state.name().to_owned()),
+            ..trace::RunFilter::default()
+        };
+        let behind = self.after.as_ref().map(|key| trace::RunCursor {
+            created_at_ms: key.created_at.as_millis(),
+            id: key.id.clone(),
+        });
+        let page =
+            history.runs(&filter, behind.as_ref(), self.at.limit).await.map_err(no_history)?;
+        let known_to = page.next.map(|cursor| RunKey {
+            created_at: Timestamp::from_millis(cursor.created_at_ms),
+            id: cursor.id,
+        });
+        let rows = page.runs.into_iter().filter_map(|row| {
+            let created_at = Timestamp::from_millis(row.created_at_ms);
+            Some((RunKey { created_at, id: row.id.clone() }, stored_row(row)?))
+        });
+        Ok(Rows::known_to(rows.collect(), known_to))
+    }
+}
+
+fn read_state(text: &str) -> Result<RunState, String> {
+    STATES.into_iter().find(|state| state.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = STATES.iter().map(|state| state.name()).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+fn key(run: &RunView) -> RunKey {
+    RunKey { created_at: run.created_at, id: run.id.to_string() }
+}
+
+/// A row of the history. One that is damaged is left out, for the others' sake.
+fn stored_row(row: RunRow) -> Option<Row> {
+    let ended = row.finished_at_ms.is_some();
+    match RawValue::from_string(row.json) {
+        Ok(run) => Some(Row::Stored { id: row.id, ended, run }),
+        Err(error) => {
+            tracing::warn!(run = row.id, %error, "the history holds a run that cannot be read");
+            None
+        }
+    }
+}
+
+/// What a client is told when the database fails; the log has the cause.
+pub(super) fn no_history(error: StoreError) -> Problem {
+    tracing::warn!(error = &error as &dyn std::error::Error, "the history cannot be read");
+    Problem::unavailable(
+        "the history database cannot be read at the moment, see the scheduler's log: runs that \
+         have not ended can be listed with state=PENDING, LAUNCHING or RUNNING",
+    )
+}
+
+/// A page of runs.
+///
+/// # Errors
+/// 503 without a leader or a history.
+pub(super) async fn page(state: &ApiState, wanted: Wanted) -> Result<Page<Row>, Problem> {
+    let asked = wanted.clone();
+    // The engine first: a run that ends in between is then in both, not in neither.
+    let live = state.query(move |engine| asked.live(engine)).await?;
+    let stored = match wanted.filter.state {
+        // What has not ended is known to the engine; the history may be behind.
+        Some(state) if !state.is_final() => Rows::none(),
+        _ => {
+            caught_up(state).await?;
+            refreshed(state, wanted.stored(&state.history).await?).await?
+        }
+    };
+    Ok(merge(live, stored, &wanted.at, Row::ended))
+}
+
+/// Exchanges rows that have not ended for what the engine knows now: the history may hold them as
+/// they were a moment ago.
+async fn refreshed(state: &ApiState, mut stored: Rows<Row>) -> Result<Rows<Row>, Problem> {
+    if stored.rows_mut().all(|row| row.ended()) {
+        return Ok(stored);
+    }
+    let refresh = move |engine: &Engine| {
+        for row in stored.rows_mut().filter(|row| !row.ended()) {
+            let run = RunId::parse(row.id()).ok().and_then(|id| engine.run(&id));
+            if let Some(run) = run {
+                *row = Row::Live(Box::new(run));
+            }
+        }
+        stored
+    };
+    state.query(refresh).await
+}
+
+/// How long a run that has just ended is looked for in the history, which learns of it a moment
+/// after the engine has forgotten it.
+const RUN_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The same for a list: shorter, because on a busy scheduler there is always something under way,
+/// and a run that comes a moment late in a list is no lie.
+const LIST_WAIT_MAX: Duration = Duration::from_millis(150);
+
+/// How often. Far below what a person notices.
+const HISTORY_POLL: Duration = Duration::from_millis(10);
+
+/// After this, what the engine had forgotten when it was asked last is in the history's spool.
+async fn spooled(state: &ApiState) -> Result<(), Problem> {
+    // A turn appends to the spool after it has answered questions, and before the next turn.
+    state.query(|_| ()).await
+}
+
+/// Waits, within bounds, until the history has all that is in its spool.
+async fn caught_up(state: &ApiState) -> Result<(), Problem> {
+    spooled(state).await?;
+    let deadline = Instant::now() + LIST_WAIT_MAX;
+    while state.history.lag().spool.records > 0 && Instant::now() < deadline {
+        tokio::time::sleep(HISTORY_POLL).await;
+    }
+    Ok(())
+}
+
+/// One run, wherever it is.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn find(state: &ApiState, id: &RunId) -> Result<Row, Problem> {
+    let asked = id.clone();
+    if let Some(run) = state.query(move |engine| engine.run(&asked)).await? {
+        return Ok(Row::Live(Box::new(run)));
+    }
+    spooled(state).await?;
+    let deadline = Instant::now() + RUN_WAIT_MAX;
+    loop {
+        // Asked before the row is read: what is written in between is then not overlooked.
+        let behind = state.history.lag().spool.records > 0;
+        let row = state.history.run(id.as_str()).await.map_err(no_history)?.and_then(stored_row);
+        let settled = row.as_ref().is_some_and(Row::ended) || !behind;
+        if settled || Instant::now() >= deadline {
+            return row.ok_or_else(|| Problem::not_found(&format!("run {id}")));
+        }
+        tokio::time::sleep(HISTORY_POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::page::List;
+
+    fn wanted(query: &str) -> Result<Wanted, Problem> {
+        Wanted::read(RawParams::parse(&format!("/runs{query}").parse().unwrap()))
+    }
+
+    #[test]
+    fn filters_are_read_or_refused_by_name() {
+        let good = wanted("?job=foo&state=TIMED_OUT&limit=7").unwrap();
+        assert_eq!(good.filter.state, Some(RunState::TimedOut));
+        assert_eq!((good.at.limit, good.after), (7, None));
+        let foreign = List("jobs").encode("foo");
+        for (query, field) in [
+            ("?job=a/b", "job"),
+            ("?app=.", "app"),
+            ("?state=running", "state"),
+            ("?limit=1001", "limit"),
+            ("?cursor=AAAA", "cursor"),
+            (&format!("?cursor={foreign}"), "cursor"),
+            (&format!("?cursor={}", RUNS.encode("x/y")), "cursor"),
+            ("?page=2", "page"),
+        ] {
+            let problem = serde_json::to_value(wanted(query).unwrap_err()).unwrap();
+            assert_eq!(problem["status"], 400, "{query}");
+            assert_eq!(problem["errors"][0]["field"], field, "{query}");
+        }
+    }
+}

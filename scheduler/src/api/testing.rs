@@ -1,0 +1,149 @@
+//! For tests: one request to a router and its answer, and a scheduler to ask. Absent: a server
+//! socket, a Mesos master.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, header};
+use shiftwork_engine::{Effects, Engine, Settings};
+use shiftwork_schedule::Zone;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::ApiState;
+use crate::mesos::{self, DriverConfig};
+use crate::registry::{LeaderInfo, MemoryRegistry, Registry};
+use crate::trace::{History, SpoolLimits, WriterOptions};
+use crate::turn::{self, Owner};
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+/// Sends one request.
+pub(super) async fn send(router: Router, request: Request<Body>) -> Answer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    Answer {
+        status: parts.status.as_u16(),
+        content_type: content_type.map_or("", |value| value.to_str().unwrap()).to_owned(),
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+        headers: parts.headers,
+    }
+}
+
+/// An API to ask.
+#[derive(Clone)]
+pub(super) struct Door(Router);
+
+impl Door {
+    /// Sends a request, with a body of JSON if it is not empty.
+    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.ask_with(method, path, body, &[]).await
+    }
+
+    /// Sends a request with further headers.
+    pub(super) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        send(self.0.clone(), request).await
+    }
+}
+
+/// A scheduler that leads, with no Mesos master within reach: nothing runs, everything else works.
+pub(super) struct World {
+    door: Door,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+    /// Kept until the end: the history is in it.
+    directory: TempDir,
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let (history, writer) =
+            History::open(directory.path(), SpoolLimits::default(), WriterOptions::default())
+                .unwrap();
+        tracker.spawn(writer.run(shutdown.clone()));
+        let (handle, mut inbox) = turn::channel();
+        let mut registry: Box<dyn Registry> = Box::new(MemoryRegistry::new());
+        let leader = LeaderInfo {
+            id: "test".to_owned(),
+            addresses: Vec::new(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let tenure = registry.take_over(leader).await.unwrap();
+        let mut restored = Effects::default();
+        let engine =
+            Engine::restore(Settings::default(), 1, turn::now(), Vec::new(), &mut restored);
+        let (events, mut happened) = mpsc::channel(turn::INPUTS_MAX);
+        // The reserved port: nobody listens there.
+        let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
+        let driver = mesos::spawn(driver, None, events, &tracker, shutdown.clone()).unwrap();
+        let owner =
+            Owner::new(engine, restored, registry, tenure.epoch, driver, history.clone(), &inbox);
+        let stop = shutdown.clone();
+        tracker.spawn(async move {
+            owner.run(&mut inbox, &mut happened, &stop).await;
+        });
+        let state = ApiState { handle, history, default_zone: Zone::utc() };
+        Self { door: Door(super::router(state)), shutdown, tracker, directory }
+    }
+
+    /// See [`Door::ask`].
+    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.door.ask(method, path, body).await
+    }
+
+    /// See [`Door::ask_with`].
+    pub(super) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.door.ask_with(method, path, body, headers).await
+    }
+
+    /// Its API, which may outlive it.
+    pub(super) fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    pub(super) async fn stop(self) {
+        self.shutdown.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        drop(self.door);
+        self.directory.close().unwrap();
+    }
+}

@@ -1,0 +1,247 @@
+//! Requests to the API and its answers, kept as the text they came in. Absent: printing.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::{CliError, refused};
+
+/// Where the API begins at the server.
+const BASE: &str = "api/v1";
+
+/// A scheduler within reach accepts a connection well within this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than a commit takes while the registry elects a leader of its own.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Rows to ask for at once: the most the API gives.
+const PAGE_ROWS: usize = 1000;
+
+/// Escapes all that is not plain in a path segment or a query.
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// A connection to one scheduler.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// A path below the API's base, its variable parts escaped.
+#[derive(Debug, Clone)]
+pub(super) struct ApiPath(String);
+
+impl ApiPath {
+    /// The path through these segments.
+    pub(super) fn of(segments: &[&str]) -> Self {
+        let escaped = segments.iter().map(|text| utf8_percent_encode(text, ESCAPED).to_string());
+        Self(escaped.collect::<Vec<_>>().join("/"))
+    }
+
+    /// Adds a query parameter, unless it has no value.
+    pub(super) fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            let separator = if self.0.contains('?') { "&" } else { "?" };
+            let value = utf8_percent_encode(value, ESCAPED).to_string();
+            self.0.extend([separator, name, "=", value.as_str()]);
+        }
+        self
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    next: Option<String>,
+}
+
+/// What the API said to a change.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Whether something came to be that was not there before.
+    pub(super) created: bool,
+    /// JSON; empty where the API says nothing more.
+    pub(super) text: String,
+}
+
+/// What goes with a request.
+#[derive(Debug, Default)]
+pub(super) struct Payload {
+    /// JSON.
+    pub(super) body: Option<String>,
+    /// Makes a trigger repeatable.
+    pub(super) idempotency_key: Option<String>,
+}
+
+impl Payload {
+    /// A JSON body.
+    pub(super) fn json(body: impl Into<String>) -> Self {
+        Self { body: Some(body.into()), idempotency_key: None }
+    }
+}
+
+impl Client {
+    /// Takes the address of a scheduler; `http://` may be left out.
+    ///
+    /// # Errors
+    /// When it is not an address, or one this program cannot talk to.
+    pub(super) fn new(server: &str) -> Result<Self, CliError> {
+        let wrong = |problem: &str| CliError::Address {
+            server: server.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let full =
+            if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let mut base = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+        if base.scheme() != "http" {
+            return Err(wrong("only http is spoken; put a tunnel or proxy before anything else"));
+        }
+        // Relative paths replace what follows the last slash.
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        let http = reqwest::Client::builder()
+            // A scheduler is reached directly; a proxy for the web does not know the way.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .map_err(|error| wrong(&innermost(&error)))?;
+        Ok(Self { http, base })
+    }
+
+    /// Reads one resource.
+    pub(super) async fn get(&self, path: &ApiPath) -> Result<Box<RawValue>, CliError> {
+        let answer = self.send(Method::GET, path, Payload::default()).await?;
+        self.parse(&answer.text)
+    }
+
+    /// Reads a list, page by page, up to `limit` rows.
+    pub(super) async fn list(
+        &self,
+        path: &ApiPath,
+        limit: Option<usize>,
+    ) -> Result<Vec<Box<RawValue>>, CliError> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        while items.len() < limit {
+            let rows = PAGE_ROWS.min(limit - items.len()).to_string();
+            let path = path.clone().with("limit", Some(&rows)).with("cursor", cursor.as_deref());
+            let answer = self.send(Method::GET, &path, Payload::default()).await?;
+            let page: Page = self.parse(&answer.text)?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        Ok(items)
+    }
+
+    /// Changes something.
+    pub(super) async fn change(
+        &self,
+        method: Method,
+        path: &ApiPath,
+        payload: Payload,
+    ) -> Result<Answer, CliError> {
+        self.send(method, path, payload).await
+    }
+
+    /// Reads an answer.
+    pub(super) fn parse<'a, T: Deserialize<'a>>(&self, text: &'a str) -> Result<T, CliError> {
+        serde_json::from_str(text).map_err(|error| self.foreign(error.to_string()))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &ApiPath,
+        payload: Payload,
+    ) -> Result<Answer, CliError> {
+        let address = format!("{}{BASE}/{}", self.base, path.0);
+        let mut request = self.http.request(method, address);
+        if let Some(body) = payload.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        if let Some(key) = payload.idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if !status.is_success() {
+            let answered = || self.foreign(format!("HTTP status {status}"));
+            return Err(refused(status.as_u16(), &body).unwrap_or_else(answered));
+        }
+        let text = String::from_utf8(body.into());
+        let text = text.map_err(|_| self.foreign("a body that is no text".to_owned()))?;
+        Ok(Answer { created: status == StatusCode::CREATED, text })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        let cause = if error.is_timeout() { "timed out".to_owned() } else { innermost(error) };
+        CliError::Unreachable { server: self.server(), cause }
+    }
+
+    fn foreign(&self, problem: String) -> CliError {
+        CliError::Foreign { server: self.server(), problem }
+    }
+
+    fn server(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// The innermost cause says what happened; those around it say only that something did.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_completed_or_refused() {
+        let base = |server: &str| Client::new(server).map(|client| client.base.to_string());
+        assert_eq!(base("localhost:8899").unwrap(), "http://localhost:8899/");
+        assert_eq!(base("http://h:1/shiftwork").unwrap(), "http://h:1/shiftwork/");
+        for bad in ["https://h", "ftp://h", "http://", "", "http://h:99999"] {
+            assert!(matches!(base(bad), Err(CliError::Address { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_and_queries_are_escaped() {
+        let path = ApiPath::of(&["runs", "foo@a/b"]).with("state", None).with("job", Some("ä&b"));
+        assert_eq!(path.with("n", Some("5")).0, "runs/foo@a%2Fb?job=%C3%A4%26b&n=5");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_names_the_address_and_the_way_out() {
+        // Bound and dropped: the port is free again and nobody listens on it.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = Client::new(&server).unwrap();
+        let error = client.get(&ApiPath::of(&["status"])).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&server) && text.contains("--server"), "{text}");
+        assert!(error.is_passing());
+    }
+}

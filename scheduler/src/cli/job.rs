@@ -1,0 +1,285 @@
+//! `shiftwork job`: register, show, change, remove and trigger jobs, and say when and why.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shiftwork_engine::ids::{AppName, JobName};
+
+use super::app::{self, DocumentArgs};
+use super::client::{ApiPath, Client, Payload};
+use super::error::CliError;
+use super::file::Kind;
+use super::next::{self, NextArgs};
+use super::output::{self, Output};
+use super::table::{self, Column, Row};
+use super::{show, wait};
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// List jobs
+    List {
+        /// Only those of this app
+        #[arg(long, value_parser = AppName::parse)]
+        app: Option<AppName>,
+    },
+    /// Show one job and its document
+    Get {
+        /// The job
+        #[arg(value_parser = JobName::parse)]
+        name: JobName,
+    },
+    /// Register a job
+    Create(DocumentArgs),
+    /// Replace the document of a job
+    Update(DocumentArgs),
+    /// Remove a job and kill its running tasks
+    Delete {
+        /// The job
+        #[arg(value_parser = JobName::parse)]
+        name: JobName,
+    },
+    /// Let a job run again
+    Enable {
+        /// The job
+        #[arg(value_parser = JobName::parse)]
+        name: JobName,
+    },
+    /// Keep a job from running and kill its running tasks
+    Disable {
+        /// The job
+        #[arg(value_parser = JobName::parse)]
+        name: JobName,
+        /// Why, for those who wonder later
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Make a run now
+    Trigger(TriggerArgs),
+    /// Show the coming firings of a job, or of an expression without asking a scheduler
+    Next(NextArgs),
+    /// Say why a job does not run now
+    Why {
+        /// The job
+        #[arg(value_parser = JobName::parse)]
+        name: JobName,
+    },
+}
+
+/// A trigger.
+#[derive(Debug, Args)]
+pub struct TriggerArgs {
+    /// The job
+    #[arg(value_parser = JobName::parse)]
+    name: JobName,
+    /// In place of the job parameter, for this run
+    #[arg(long, value_name = "P")]
+    param: Option<String>,
+    /// Added to the environment, for this run; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = read_variable)]
+    env: Vec<(String, String)>,
+    /// Idempotency key: the same key makes one run
+    #[arg(long)]
+    key: Option<String>,
+    /// Wait for the run to end; the exit code is 0 only if it succeeded
+    #[arg(long)]
+    wait: bool,
+}
+
+fn read_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be of the form NAME=VALUE".to_owned()),
+    }
+}
+
+impl TriggerArgs {
+    fn payload(&self) -> Payload {
+        let mut overrides = serde_json::Map::new();
+        if let Some(param) = &self.param {
+            overrides.insert("jobParameter".to_owned(), json!(param));
+        }
+        if !self.env.is_empty() {
+            let env = self.env.iter().map(|(name, value)| (name.clone(), json!(value)));
+            overrides.insert("env".to_owned(), Value::Object(env.collect()));
+        }
+        let body = (!overrides.is_empty()).then(|| Value::Object(overrides).to_string());
+        Payload { body, idempotency_key: self.key.clone() }
+    }
+}
+
+const COLUMNS: [Column; 8] = [
+    Column { title: "NAME", cell: |row| row.text("/name") },
+    Column { title: "APP", cell: |row| row.text("/app") },
+    Column { title: "SCHEDULE", cell: schedule },
+    Column { title: "SHARDS", cell: |row| row.text("/document/shardingTotalCount") },
+    Column { title: "PENDING", cell: |row| row.text("/pending") },
+    Column { title: "RUNNING", cell: |row| row.text("/running") },
+    Column { title: "NEXT", cell: |row| row.age("/nextFiring") },
+    Column { title: "NOTE", cell: app::note },
+];
+
+/// The one of the fields that say when a job fires.
+fn schedule(row: &Row<'_>) -> String {
+    let document = row.value.get("document");
+    let field = |name: &str| document?.get(name)?.as_str().filter(|text| !text.is_empty());
+    if let Some(cron) = field("cron") {
+        match field("timeZone") {
+            Some(zone) => format!("{cron} ({zone})"),
+            None => cron.to_owned(),
+        }
+    } else if let Some(every) = field("every") {
+        format!("every {every}")
+    } else if let Some(at) = field("at") {
+        format!("at {at}")
+    } else {
+        "on trigger".to_owned()
+    }
+}
+
+/// Carries out a command. Only a trigger that waits has an exit code of its own.
+pub(super) async fn run(
+    client: &Client,
+    out: Output,
+    command: JobCommand,
+) -> Result<ExitCode, CliError> {
+    match command {
+        JobCommand::List { app } => {
+            let path = ApiPath::of(&["jobs"]).with("app", app.as_ref().map(AppName::as_str));
+            show::list(client, out, &path, None, &COLUMNS).await?;
+        }
+        JobCommand::Get { name } => {
+            let answer = client.get(&ApiPath::of(&["jobs", name.as_str()])).await?;
+            show::resource(client, out, answer.get(), |value| {
+                render(&Row { value, now: show::now() })
+            })?;
+        }
+        JobCommand::Create(document) => document.create(client, out, Kind::Job).await?,
+        JobCommand::Update(document) => document.update(client, out, Kind::Job).await?,
+        JobCommand::Delete { name } => app::delete(client, out, Kind::Job, name.as_str()).await?,
+        JobCommand::Enable { name } => {
+            app::set_enabled(client, out, Kind::Job, name.as_str(), true, None).await?;
+        }
+        JobCommand::Disable { name, reason } => {
+            app::set_enabled(client, out, Kind::Job, name.as_str(), false, reason).await?;
+        }
+        JobCommand::Trigger(args) => return trigger(client, out, &args).await,
+        JobCommand::Next(args) => next::of_job(client, out, &args).await?,
+        JobCommand::Why { name } => {
+            let answer = client.get(&ApiPath::of(&["jobs", name.as_str(), "why"])).await?;
+            show::resource(client, out, answer.get(), |value| {
+                render_why(&Row { value, now: show::now() })
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn trigger(client: &Client, out: Output, args: &TriggerArgs) -> Result<ExitCode, CliError> {
+    #[derive(Deserialize)]
+    struct Triggered {
+        id: String,
+    }
+    let path = ApiPath::of(&["jobs", args.name.as_str(), "trigger"]);
+    let answer = client.change(Method::POST, &path, args.payload()).await?;
+    let Triggered { id } = client.parse(&answer.text)?;
+    let verb = if answer.created { "triggered" } else { "had been triggered before" };
+    let sentence = format!("run {id} {verb}");
+    if !args.wait {
+        show::done(out, &answer.text, &sentence)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::progress(&sentence);
+    wait::until_ended(client, out, &id).await
+}
+
+fn render(row: &Row<'_>) -> String {
+    let pairs = [
+        ("name", row.text("/name")),
+        ("app", row.text("/app")),
+        ("schedule", schedule(row)),
+        ("enabled", row.text("/enabled")),
+        ("pending runs", row.text("/pending")),
+        ("running", row.text("/running")),
+        ("next firing", moment(row, "/nextFiring")),
+        ("note", app::note(row)),
+    ];
+    format!("{}\n{}", table::render_pairs(&pairs), app::document(row))
+}
+
+fn render_why(row: &Row<'_>) -> String {
+    let pairs = [
+        ("answer", row.text("/answer")),
+        ("enabled", row.text("/enabled")),
+        ("running", row.text("/running/run")),
+        ("pending runs", row.text("/pendingRuns")),
+        ("next of them", row.text("/pending/run")),
+        ("next firing", moment(row, "/nextFiring")),
+    ];
+    table::render_pairs(&pairs)
+}
+
+/// An instant and how far away it is.
+fn moment(row: &Row<'_>, pointer: &str) -> String {
+    match row.text(pointer).as_str() {
+        "-" => "-".to_owned(),
+        at => format!("{at} ({})", row.age(pointer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shiftwork_schedule::Timestamp;
+
+    #[test]
+    fn the_list_shows_schedule_and_next_firing() {
+        let rows = [
+            json!({"name": "nightly", "app": "shop", "pending": 0, "running": null,
+                "nextFiring": "1970-01-01T02:00:00Z", "document":
+                {"cron": "0 0 2 * * ?", "timeZone": "Europe/Berlin", "shardingTotalCount": 3}}),
+            json!({"name": "poll", "app": "shop", "pending": 2, "running": "poll@x",
+                "nextFiring": null, "document": {"every": "90s", "shardingTotalCount": 1}}),
+            json!({"name": "broken", "app": null, "pending": 0, "running": null,
+                "problem": "cron is empty", "document": {"cron": ""}}),
+        ];
+        assert_eq!(
+            table::render(&COLUMNS, &rows, Timestamp::from_millis(0)),
+            "NAME     APP   SCHEDULE                     SHARDS  PENDING  RUNNING  NEXT      NOTE\n\
+             nightly  shop  0 0 2 * * ? (Europe/Berlin)  3       0        -        in 2h00m  -\n\
+             poll     shop  every 90s                    1       2        poll@x   -         -\n\
+             broken   -     on trigger                   -       0        -        -         cron is empty"
+        );
+    }
+
+    #[test]
+    fn a_trigger_sends_only_what_was_given() {
+        let args = |env: &[(&str, &str)], param: Option<&str>| TriggerArgs {
+            name: JobName::parse("foo").unwrap(),
+            param: param.map(str::to_owned),
+            env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            key: None,
+            wait: false,
+        };
+        assert_eq!(args(&[], None).payload().body, None);
+        assert_eq!(
+            args(&[("A", "1"), ("B", "x=y")], Some("p")).payload().body.as_deref(),
+            Some(r#"{"env":{"A":"1","B":"x=y"},"jobParameter":"p"}"#)
+        );
+        assert_eq!(read_variable("B=x=y"), Ok(("B".to_owned(), "x=y".to_owned())));
+        assert!(read_variable("=x").is_err() && read_variable("A").is_err());
+    }
+
+    #[test]
+    fn why_begins_with_the_answer() {
+        let value = json!({"answer": "app shop is disabled: enable it", "enabled": false,
+            "running": null, "pendingRuns": 1, "pending": {"run": "foo@x"},
+            "nextFiring": "1970-01-01T00:01:00Z"});
+        let text = render_why(&Row { value: &value, now: Timestamp::from_millis(0) });
+        assert!(text.starts_with("answer:        app shop is disabled: enable it\n"), "{text}");
+        assert!(text.ends_with("next firing:   1970-01-01T00:01:00Z (in 60s)"), "{text}");
+    }
+}

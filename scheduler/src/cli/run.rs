@@ -1,0 +1,167 @@
+//! `shiftwork run`: list, show and cancel runs.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+use shiftwork_engine::ids::{JobName, RunId};
+
+use super::client::{ApiPath, Client, Payload};
+use super::error::CliError;
+use super::output::Output;
+use super::show;
+use super::table::{self, Column, Row};
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// List runs, newest first
+    List {
+        /// Only those of this job
+        #[arg(long, value_parser = JobName::parse)]
+        job: Option<JobName>,
+        /// Only those in this state, as RUNNING or FAILED
+        #[arg(long)]
+        state: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one run and its shards
+    Get {
+        /// The run
+        #[arg(value_parser = RunId::parse)]
+        id: RunId,
+    },
+    /// End a run, pending or running
+    Cancel {
+        /// The run
+        #[arg(value_parser = RunId::parse)]
+        id: RunId,
+    },
+    /// Show what happened to a run
+    Events {
+        /// The run
+        #[arg(value_parser = RunId::parse)]
+        id: RunId,
+    },
+}
+
+const COLUMNS: [Column; 6] = [
+    Column { title: "ID", cell: |row| row.text("/id") },
+    Column { title: "STATE", cell: |row| row.text("/state") },
+    Column { title: "SHARDS", cell: shards },
+    Column { title: "CREATED", cell: |row| row.age("/createdAt") },
+    Column { title: "TOOK", cell: |row| row.span("/startedAt", "/finishedAt") },
+    Column { title: "REASON", cell: |row| row.text("/reason") },
+];
+
+const SHARD_COLUMNS: [Column; 7] = [
+    Column { title: "ITEM", cell: |row| row.text("/item") },
+    Column { title: "STATE", cell: |row| row.text("/state") },
+    Column { title: "ATTEMPT", cell: |row| row.text("/attempt") },
+    Column { title: "EXIT", cell: |row| row.text("/exitCode") },
+    Column { title: "AGENT", cell: |row| row.text("/agent") },
+    Column { title: "TASK", cell: |row| row.text("/taskId") },
+    Column { title: "MESSAGE", cell: |row| row.text("/message") },
+];
+
+const EVENT_COLUMNS: [Column; 6] = [
+    Column { title: "AT", cell: |row| row.text("/at") },
+    Column { title: "KIND", cell: |row| row.text("/kind") },
+    Column { title: "ITEM", cell: |row| row.text("/item") },
+    Column { title: "STATE", cell: |row| row.text("/state") },
+    Column { title: "TASK", cell: |row| row.text("/taskId") },
+    Column { title: "MESSAGE", cell: |row| row.text("/message") },
+];
+
+/// Shards that succeeded, of all.
+pub(super) fn shards(row: &Row<'_>) -> String {
+    let shards = row.array("/shards");
+    let is_done = |shard: &&Value| shard.get("state").and_then(Value::as_str) == Some("SUCCEEDED");
+    format!("{}/{}", shards.iter().filter(is_done).count(), shards.len())
+}
+
+/// Carries out a command.
+pub(super) async fn run(client: &Client, out: Output, command: RunCommand) -> Result<(), CliError> {
+    match command {
+        RunCommand::List { job, state, limit } => {
+            let state = state.map(|state| state.to_ascii_uppercase().replace('-', "_"));
+            let path = ApiPath::of(&["runs"])
+                .with("job", job.as_ref().map(JobName::as_str))
+                .with("state", state.as_deref());
+            show::list(client, out, &path, Some(limit), &COLUMNS).await
+        }
+        RunCommand::Get { id } => {
+            let answer = client.get(&ApiPath::of(&["runs", id.as_str()])).await?;
+            show_run(client, out, answer.get())
+        }
+        RunCommand::Cancel { id } => {
+            let path = ApiPath::of(&["runs", id.as_str(), "cancel"]);
+            let answer = client.change(Method::POST, &path, Payload::default()).await?;
+            show::done(out, &answer.text, &format!("run {id} is being cancelled"))
+        }
+        RunCommand::Events { id } => {
+            let path = ApiPath::of(&["runs", id.as_str(), "events"]);
+            show::list(client, out, &path, None, &EVENT_COLUMNS).await
+        }
+    }
+}
+
+/// Shows one run.
+pub(super) fn show_run(client: &Client, out: Output, answer: &str) -> Result<(), CliError> {
+    show::resource(client, out, answer, |value| render(&Row { value, now: show::now() }))
+}
+
+fn render(row: &Row<'_>) -> String {
+    let pairs = [
+        ("run", row.text("/id")),
+        ("job", row.text("/job")),
+        ("logical time", row.text("/logicalTime")),
+        ("state", row.text("/state")),
+        ("reason", row.text("/reason")),
+        ("attempt", row.text("/attempt")),
+        ("created", row.text("/createdAt")),
+        ("started", row.text("/startedAt")),
+        ("finished", row.text("/finishedAt")),
+        ("took", row.span("/startedAt", "/finishedAt")),
+    ];
+    let shards = table::render(&SHARD_COLUMNS, row.array("/shards"), row.now);
+    format!("{}\n\n{shards}", table::render_pairs(&pairs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use shiftwork_schedule::Timestamp;
+
+    fn example() -> Value {
+        json!({"id": "foo@20261120T020000Z", "job": "foo", "logicalTime": "2026-11-20T02:00:00Z",
+            "state": "FAILED", "reason": "shard 1 failed", "attempt": 1, "shards": [
+            {"item": 0, "state": "SUCCEEDED", "taskId": "t0", "agent": "S0", "attempt": 1,
+                "exitCode": 0, "message": null},
+            {"item": 1, "state": "FAILED", "taskId": "t1", "agent": "S1", "attempt": 3,
+                "exitCode": 7, "message": "no space\nleft"}],
+            "createdAt": "2026-11-20T02:00:00Z", "startedAt": "2026-11-20T02:00:01Z",
+            "finishedAt": "2026-11-20T02:00:09Z"})
+    }
+
+    #[test]
+    fn the_list_counts_shards_and_time() {
+        let now = "2026-11-20T02:01:00Z".parse::<Timestamp>().unwrap();
+        assert_eq!(
+            table::render(&COLUMNS, &[example()], now),
+            "ID                    STATE   SHARDS  CREATED  TOOK  REASON\n\
+             foo@20261120T020000Z  FAILED  1/2     60s ago  8s    shard 1 failed"
+        );
+    }
+
+    #[test]
+    fn one_run_shows_its_shards() {
+        let value = example();
+        let text = render(&Row { value: &value, now: Timestamp::from_millis(0) });
+        assert!(text.starts_with("run:           foo@20261120T020000Z\n"), "{text}");
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, "1     FAILED     3        7     S1     t1    no space left");
+    }
+}

@@ -1,0 +1,65 @@
+//! What the owner holds of a running driver. Absent: anything that waits.
+
+use std::sync::Arc;
+
+use shiftwork_engine::effect::Action;
+use tokio::sync::watch;
+
+use super::session::{DriverState, DriverStats, Shared};
+
+/// The way to a running driver.
+#[derive(Debug, Clone)]
+pub struct DriverHandle {
+    shared: Arc<Shared>,
+}
+
+// === impl DriverHandle ===
+
+impl DriverHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Queues actions, to be carried out in this order; never waits.
+    ///
+    /// The queue has no bound that would make the owner wait, because the owner must go on taking
+    /// events. If the master does not keep up and more than [`calls_queued_max`](super::DriverConfig::calls_queued_max)
+    /// calls wait, the subscription is dropped and made again: what waits is dropped with it, which
+    /// is safe, because agents repeat updates that are not acknowledged, the engine repeats kills and
+    /// reconciles, and each ACCEPT that is dropped is reported as [`LaunchFailed`](shiftwork_engine::event::Event::LaunchFailed).
+    ///
+    /// After a final [`DriverState`] actions vanish.
+    pub fn submit(&self, actions: Vec<Action>) {
+        for action in actions {
+            if matches!(action, Action::SubscribeAnew) {
+                self.subscribe_anew();
+            } else {
+                self.shared.enqueue(action);
+            }
+        }
+    }
+
+    /// Where the driver stands now and from now on.
+    pub fn state(&self) -> watch::Receiver<DriverState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> DriverStats {
+        self.shared.stats()
+    }
+
+    /// Only an id that is burnt is given up: otherwise the tasks running under it would be lost.
+    fn subscribe_anew(&self) {
+        let accepted = self.shared.state.send_if_modified(|state| {
+            let removed = *state == DriverState::Removed;
+            if removed {
+                *state = DriverState::Connecting;
+            }
+            removed
+        });
+        if !accepted {
+            tracing::warn!("a new framework was asked for though the old one is not removed");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The shell between the engine and a Mesos master: one subscription, one ordered queue of calls,
+//! protobuf on HTTP/1.1. No decision of scheduling is made here, and no Mesos type leaves it.
+
+mod backoff;
+mod calls;
+mod config;
+mod driver;
+mod framework;
+mod handle;
+mod http;
+mod session;
+mod subscribe;
+mod wire;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use config::{CALLS_QUEUED_MAX_DEFAULT, ConfigError, DriverConfig, Timing};
+pub use driver::spawn;
+pub use handle::DriverHandle;
+pub use session::{DriverState, DriverStats};

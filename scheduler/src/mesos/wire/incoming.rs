@@ -1,0 +1,185 @@
+//! One record of the stream -> what it says. Absent: any reaction to it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use shiftwork_engine::event::{Event, Offer};
+use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId};
+use shiftwork_proto::mesos::v1 as mesos;
+use shiftwork_proto::mesos::v1::scheduler::event as wire;
+
+use super::{WireError, resources, status};
+
+/// Heartbeat interval of a master that does not name one: what every Mesos 1.x master uses.
+const HEARTBEAT_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
+
+/// Longer heartbeat intervals are taken for a mistake: a dead stream would go unnoticed for hours.
+const HEARTBEAT_INTERVAL_SECONDS_MAX: f64 = 600.0;
+
+/// What one record says.
+#[derive(Debug, PartialEq)]
+pub(in crate::mesos) enum Incoming {
+    /// The subscription was taken.
+    Subscribed {
+        /// The id under which the master knows us.
+        framework: FrameworkId,
+        /// How often it will send something.
+        heartbeat_interval: Duration,
+    },
+    /// The master is alive.
+    Heartbeat,
+    /// New offers.
+    Offers {
+        /// Those that can be placed on.
+        usable: Vec<Offer>,
+        /// Those that must be given back, because nobody will ever use them.
+        unusable: Vec<UnusableOffer>,
+    },
+    /// Anything else the engine wants to know.
+    Event(Event),
+    /// An executor or agent is gone.
+    Failure {
+        /// What the engine wants to know of it.
+        event: Event,
+        /// How it ended, for the log.
+        how: String,
+    },
+    /// The master ends the subscription, for this reason.
+    Error(String),
+    /// Something this framework has no use for, by name.
+    Ignored(&'static str),
+}
+
+/// An offer that was not understood.
+#[derive(Debug, PartialEq)]
+pub(in crate::mesos) struct UnusableOffer {
+    /// Its id; `None` if not even that could be read.
+    pub id: Option<OfferId>,
+    /// What is wrong with it.
+    pub error: WireError,
+}
+
+/// Reads one record.
+///
+/// # Errors
+/// When it is not a scheduler event or lacks what its type promises; the stream stays in step.
+pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError> {
+    let event = mesos::scheduler::Event::decode(record).map_err(WireError::Undecodable)?;
+    match event.r#type() {
+        wire::Type::Subscribed => {
+            read_subscribed(event.subscribed.ok_or(WireError::Missing("Event.subscribed"))?)
+        }
+        wire::Type::Heartbeat => Ok(Incoming::Heartbeat),
+        wire::Type::Offers => {
+            let offers = event.offers.ok_or(WireError::Missing("Event.offers"))?;
+            Ok(read_offers(offers.offers))
+        }
+        wire::Type::Rescind => {
+            let rescind = event.rescind.ok_or(WireError::Missing("Event.rescind"))?;
+            let id = required(rescind.offer_id.value, "Rescind.offer_id")?;
+            Ok(Incoming::Event(Event::Rescinded(OfferId::new(id))))
+        }
+        wire::Type::Update => {
+            let update = event.update.ok_or(WireError::Missing("Event.update"))?;
+            Ok(Incoming::Event(Event::Status(status::read_status(update.status)?)))
+        }
+        wire::Type::Failure => {
+            read_failure(event.failure.ok_or(WireError::Missing("Event.failure"))?)
+        }
+        wire::Type::Error => {
+            let error = event.error.ok_or(WireError::Missing("Event.error"))?;
+            Ok(Incoming::Error(error.message))
+        }
+        // Maintenance is seen when agents drain; executors tell everything by status updates; a
+        // type of a later Mesos is to be ignored, as the protocol says.
+        wire::Type::InverseOffers => Ok(Incoming::Ignored("INVERSE_OFFERS")),
+        wire::Type::RescindInverseOffer => Ok(Incoming::Ignored("RESCIND_INVERSE_OFFER")),
+        wire::Type::UpdateOperationStatus => Ok(Incoming::Ignored("UPDATE_OPERATION_STATUS")),
+        wire::Type::Message => Ok(Incoming::Ignored("MESSAGE")),
+        wire::Type::Unknown => Ok(Incoming::Ignored("UNKNOWN")),
+    }
+}
+
+/// The text of an id, which must not be empty.
+pub(super) fn required(value: String, field: &'static str) -> Result<String, WireError> {
+    if value.is_empty() { Err(WireError::Missing(field)) } else { Ok(value) }
+}
+
+fn read_subscribed(subscribed: wire::Subscribed) -> Result<Incoming, WireError> {
+    let framework = required(subscribed.framework_id.value, "Subscribed.framework_id")?;
+    let heartbeat_interval = subscribed
+        .heartbeat_interval_seconds
+        .filter(|seconds| *seconds > 0.0 && *seconds <= HEARTBEAT_INTERVAL_SECONDS_MAX)
+        .map_or(HEARTBEAT_INTERVAL_DEFAULT, Duration::from_secs_f64);
+    Ok(Incoming::Subscribed { framework: FrameworkId::new(framework), heartbeat_interval })
+}
+
+fn read_offers(offers: Vec<mesos::Offer>) -> Incoming {
+    let mut usable = Vec::with_capacity(offers.len());
+    let mut unusable = Vec::new();
+    for offer in offers {
+        let id = Some(&offer.id.value).filter(|id| !id.is_empty()).cloned().map(OfferId::new);
+        match read_offer(offer) {
+            Ok(offer) => usable.push(offer),
+            Err(error) => unusable.push(UnusableOffer { id, error }),
+        }
+    }
+    Incoming::Offers { usable, unusable }
+}
+
+fn read_offer(offer: mesos::Offer) -> Result<Offer, WireError> {
+    let role = offer.allocation_info.as_ref().and_then(|info| info.role.as_deref());
+    Ok(Offer {
+        resources: resources::read_resources(&offer.resources, role)?,
+        id: OfferId::new(required(offer.id.value, "Offer.id")?),
+        agent: AgentId::new(required(offer.agent_id.value, "Offer.agent_id")?),
+        hostname: required(offer.hostname, "Offer.hostname")?,
+        attributes: offer.attributes.into_iter().filter_map(read_attribute).collect(),
+        executors: offer.executor_ids.into_iter().map(|id| ExecutorId::new(id.value)).collect(),
+    })
+}
+
+/// An attribute as Mesos itself prints it; one without a value says nothing and is left out.
+fn read_attribute(attribute: mesos::Attribute) -> Option<(String, String)> {
+    use mesos::value::Type;
+    let text = match attribute.r#type() {
+        Type::Scalar => attribute.scalar?.value.to_string(),
+        Type::Text => attribute.text?.value,
+        Type::Set => format!("{{{}}}", attribute.set?.item.join(", ")),
+        Type::Ranges => {
+            let ranges = attribute.ranges?.range;
+            let parts: Vec<String> =
+                ranges.iter().map(|range| format!("{}-{}", range.begin, range.end)).collect();
+            format!("[{}]", parts.join(", "))
+        }
+    };
+    Some((attribute.name, text))
+}
+
+fn read_failure(failure: wire::Failure) -> Result<Incoming, WireError> {
+    let agent = failure.agent_id.map(|id| id.value).unwrap_or_default();
+    let executor = failure.executor_id.map(|id| id.value).filter(|id| !id.is_empty());
+    let how = match executor {
+        Some(_) => describe_wait_status(failure.status),
+        None => "the agent was removed".to_owned(),
+    };
+    let agent = AgentId::new(required(agent, "Failure.agent_id")?);
+    let event = Event::Failure { agent, executor: executor.map(ExecutorId::new) };
+    Ok(Incoming::Failure { event, how })
+}
+
+/// The words for a status of `waitpid`, which is what FAILURE carries.
+fn describe_wait_status(status: Option<i32>) -> String {
+    const SIGNAL_MASK: i32 = 0x7f;
+    match status {
+        Some(status) if status >= 0 && status & SIGNAL_MASK == 0 => {
+            format!("the executor exited with status {}", (status >> 8) & 0xff)
+        }
+        Some(status) if status >= 0 => {
+            format!("the executor was ended by signal {}", status & SIGNAL_MASK)
+        }
+        Some(status) => format!("the executor ended, how is unknown (status {status})"),
+        None => "the executor ended, how is unknown".to_owned(),
+    }
+}

@@ -1,0 +1,104 @@
+//! `TaskStatus` -> `StatusUpdate`. Absent: what an update means for a task; that is the engine's.
+
+use prost::Message as _;
+use shiftwork_engine::event::{Outcome, StatusReason, StatusUpdate, TaskState};
+use shiftwork_engine::ids::{AgentId, TaskId};
+use shiftwork_proto::mesos::v1 as mesos;
+use shiftwork_proto::mesos::v1::task_status::Reason;
+use shiftwork_proto::shiftwork::v1::TaskOutcome;
+use shiftwork_schedule::Timestamp;
+
+use super::WireError;
+use super::incoming::required;
+
+/// Longest message kept, in bytes: it goes into run records and the history, and a master quotes
+/// a whole `ExecutorInfo` in its own.
+const MESSAGE_LEN_MAX: usize = 4096;
+
+/// Longest tail of stderr kept, in bytes: what an executor of ours sends at most.
+const STDERR_TAIL_LEN_MAX: usize = 4096;
+
+/// Reads one update.
+///
+/// # Errors
+/// When the task is not named or its state is none we know.
+pub(super) fn read_status(status: mesos::TaskStatus) -> Result<StatusUpdate, WireError> {
+    let task = required(status.task_id.value, "TaskStatus.task_id")?;
+    let state = read_state(&task, status.state)?;
+    Ok(StatusUpdate {
+        agent: status.agent_id.map(|id| id.value).filter(|id| !id.is_empty()).map(AgentId::new),
+        state,
+        reason: status.reason.map_or(StatusReason::Other, read_reason),
+        message: status.message.map(shorten),
+        uuid: status.uuid.filter(|uuid| !uuid.is_empty()).map(Vec::from),
+        outcome: status.data.and_then(read_outcome),
+        task: TaskId::new(task),
+    })
+}
+
+fn read_state(task: &str, number: i32) -> Result<TaskState, WireError> {
+    use mesos::TaskState as Wire;
+    let state = Wire::try_from(number)
+        .map_err(|_| WireError::UnknownState { task: task.to_owned(), number })?;
+    Ok(match state {
+        Wire::TaskStaging => TaskState::Staging,
+        Wire::TaskStarting => TaskState::Starting,
+        Wire::TaskRunning => TaskState::Running,
+        Wire::TaskKilling => TaskState::Killing,
+        Wire::TaskFinished => TaskState::Finished,
+        Wire::TaskFailed => TaskState::Failed,
+        Wire::TaskKilled => TaskState::Killed,
+        Wire::TaskError => TaskState::Error,
+        Wire::TaskLost => TaskState::Lost,
+        Wire::TaskDropped => TaskState::Dropped,
+        Wire::TaskUnreachable => TaskState::Unreachable,
+        Wire::TaskGone => TaskState::Gone,
+        Wire::TaskGoneByOperator => TaskState::GoneByOperator,
+        Wire::TaskUnknown => TaskState::Unknown,
+    })
+}
+
+/// A number of a later Mesos is no reason to lose the update: the state says enough.
+fn read_reason(number: i32) -> StatusReason {
+    let Ok(reason) = Reason::try_from(number) else {
+        return StatusReason::Other;
+    };
+    match reason {
+        Reason::Reconciliation => StatusReason::Reconciliation,
+        Reason::ExecutorTerminated
+        | Reason::ExecutorUnregistered
+        | Reason::ExecutorRegistrationTimeout
+        | Reason::ExecutorReregistrationTimeout
+        | Reason::ContainerLaunchFailed
+        | Reason::ContainerUpdateFailed
+        | Reason::ContainerPreempted => StatusReason::ExecutorLost,
+        Reason::AgentRemoved
+        | Reason::AgentRemovedByOperator
+        | Reason::AgentDisconnected
+        | Reason::AgentRestarted
+        | Reason::AgentUnknown
+        | Reason::AgentDraining => StatusReason::AgentLost,
+        _ => StatusReason::Other,
+    }
+}
+
+/// `data` belongs to whoever wrote the executor: what is no outcome of ours is none at all.
+fn read_outcome(data: bytes::Bytes) -> Option<Outcome> {
+    let outcome = TaskOutcome::decode(data).ok().filter(|outcome| outcome.version > 0)?;
+    let tail = &outcome.stderr_tail;
+    let tail = tail.get(tail.len().saturating_sub(STDERR_TAIL_LEN_MAX)..).unwrap_or_default();
+    Some(Outcome {
+        exit_code: outcome.exit_code,
+        signal: outcome.signal,
+        duration_ms: outcome.duration_ms,
+        stderr_tail: String::from_utf8_lossy(tail).into_owned(),
+        firing_time: Some(outcome.firing_time_ms)
+            .filter(|millis| *millis != 0)
+            .map(Timestamp::from_millis),
+    })
+}
+
+fn shorten(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_LEN_MAX));
+    message
+}

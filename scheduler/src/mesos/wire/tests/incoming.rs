@@ -1,0 +1,237 @@
+//! What a master sends.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use serde_json::Value;
+use shiftwork_engine::event::{Event, Offer, Outcome, StatusReason, TaskState};
+use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use shiftwork_engine::resources::Milli;
+use shiftwork_proto::mesos::v1 as mesos;
+use shiftwork_proto::mesos::v1::scheduler::event as wire;
+use shiftwork_proto::shiftwork::v1 as payload;
+use shiftwork_schedule::Timestamp;
+
+use super::{base64, first_offer, read, read_wire, recorded, text};
+use crate::mesos::testing::event;
+use crate::mesos::wire::{Incoming, WireError, read_event};
+
+#[test]
+fn every_recorded_update_is_read() {
+    for recorded in recorded("event", "UPDATE") {
+        let place = &recorded.place;
+        let Incoming::Event(Event::Status(update)) = read(&recorded) else { panic!("{place}") };
+        let status = &recorded.body["update"]["status"];
+        assert_eq!(Some(update.task.as_str()), text(&status["task_id"]), "{place}");
+        assert_eq!(
+            update.agent.as_ref().map(AgentId::as_str),
+            text(&status["agent_id"]),
+            "{place}"
+        );
+        assert_eq!(Some(update.state.name()), status["state"].as_str(), "{place}");
+        assert_eq!(update.message.as_deref(), status["message"].as_str(), "{place}");
+        assert_eq!(update.uuid, status["uuid"].as_str().map(base64), "{place}");
+        assert_eq!(update.outcome, None, "{place}: no executor of ours was recorded");
+        let reason = match status["reason"].as_str() {
+            Some("REASON_RECONCILIATION") => StatusReason::Reconciliation,
+            Some("REASON_EXECUTOR_TERMINATED") => StatusReason::ExecutorLost,
+            Some("REASON_AGENT_REMOVED" | "REASON_AGENT_REMOVED_BY_OPERATOR") => {
+                StatusReason::AgentLost
+            }
+            _ => StatusReason::Other,
+        };
+        assert_eq!(update.reason, reason, "{place}");
+    }
+}
+
+#[test]
+fn every_recorded_offer_is_read_whole() {
+    for recorded in recorded("event", "OFFERS") {
+        let place = &recorded.place;
+        let Incoming::Offers { usable, unusable } = read(&recorded) else { panic!("{place}") };
+        assert!(unusable.is_empty(), "{place}: {unusable:?}");
+        let expected = recorded.body["offers"]["offers"].as_array().unwrap();
+        assert_eq!(usable.len(), expected.len(), "{place}");
+        for (offer, expected) in usable.iter().zip(expected) {
+            assert_eq!(Some(offer.id.as_str()), text(&expected["id"]), "{place}");
+            assert_eq!(Some(offer.agent.as_str()), text(&expected["agent_id"]), "{place}");
+            assert_eq!(offer.hostname, expected["hostname"], "{place}");
+            let executors = expected["executor_ids"].as_array().into_iter().flatten();
+            let executors: Vec<_> =
+                executors.map(|id| ExecutorId::new(text(id).unwrap())).collect();
+            assert_eq!(offer.executors, executors, "{place}");
+            for resource in expected["resources"].as_array().unwrap() {
+                check_resource(offer, resource, place);
+            }
+        }
+    }
+}
+
+/// The sum over all pieces of the resource's name is that of the recorded offer.
+fn check_resource(offer: &Offer, resource: &Value, place: &str) {
+    let name = resource["name"].as_str().unwrap();
+    let reserved = resource["reservations"].is_array();
+    if name == "ports" {
+        let ranges = resource["ranges"]["range"].as_array().unwrap();
+        // 64-bit numbers are text in one flavour of the recordings and numbers in the other.
+        let number = |value: &Value| value.to_string().trim_matches('"').parse::<u32>().unwrap();
+        for range in ranges {
+            let (begin, end) = (number(&range["begin"]), number(&range["end"]));
+            let found = offer.resources.ports.iter().any(|p| p.begin == begin && p.end == end);
+            assert!(found, "{place}: ports {begin}-{end}");
+        }
+        return;
+    }
+    let amount = Milli::from_f64(resource["scalar"]["value"].as_f64().unwrap()).unwrap();
+    let found = offer.resources.pieces.iter().find(|piece| {
+        piece.kind.name() == name && piece.amount == amount && piece.origin.reserved == reserved
+    });
+    let piece = found.unwrap_or_else(|| panic!("{place}: {name}"));
+    assert_eq!(
+        Some(&*piece.origin.role),
+        resource["allocation_info"]["role"].as_str().or(Some("*"))
+    );
+}
+
+#[test]
+fn attributes_are_text() {
+    let offer = first_offer("01-subscribe-protobuf");
+    let expected = [("rack", "r1"), ("zone", "a"), ("level", "3")];
+    let expected: Vec<_> =
+        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    assert_eq!(offer.attributes, expected);
+}
+
+#[test]
+fn recorded_failures_rescinds_and_errors_are_read() {
+    let messages: Vec<_> = recorded("event", "FAILURE")
+        .iter()
+        .map(|recorded| {
+            let failure = &recorded.body["failure"];
+            let expected = Event::Failure {
+                agent: AgentId::new(text(&failure["agent_id"]).unwrap()),
+                executor: text(&failure["executor_id"]).map(ExecutorId::new),
+            };
+            let Incoming::Failure { event, how } = read(recorded) else { panic!() };
+            assert_eq!(event, expected);
+            how
+        })
+        .collect();
+    let expected = [
+        "the executor exited with status 7",
+        "the agent was removed",
+        "the agent was removed",
+        "the executor exited with status 0",
+        "the executor ended, how is unknown (status -1)",
+    ];
+    assert_eq!(messages, expected);
+
+    for recorded in recorded("event", "RESCIND") {
+        let id = text(&recorded.body["rescind"]["offer_id"]).unwrap();
+        assert_eq!(read(&recorded), Incoming::Event(Event::Rescinded(OfferId::new(id))));
+    }
+    let errors: Vec<_> = recorded("event", "ERROR").iter().map(read).collect();
+    assert!(errors.contains(&Incoming::Error("Framework failed over".to_owned())));
+    assert!(errors.contains(&Incoming::Error("Framework has been removed".to_owned())));
+    assert_eq!(read(&recorded("event", "INVERSE_OFFERS")[0]), Incoming::Ignored("INVERSE_OFFERS"));
+}
+
+#[test]
+fn a_recorded_subscription_names_framework_and_interval() {
+    for recorded in recorded("event", "SUBSCRIBED") {
+        let subscribed = &recorded.body["subscribed"];
+        let expected = Incoming::Subscribed {
+            framework: FrameworkId::new(text(&subscribed["framework_id"]).unwrap()),
+            heartbeat_interval: Duration::from_secs(15),
+        };
+        assert_eq!(read(&recorded), expected);
+    }
+    for interval in [None, Some(0.0), Some(-1.0), Some(f64::NAN), Some(1e9)] {
+        let event = mesos::scheduler::Event {
+            subscribed: Some(wire::Subscribed {
+                framework_id: mesos::FrameworkId { value: "f".to_owned() },
+                heartbeat_interval_seconds: interval,
+                master_info: None,
+            }),
+            ..event(wire::Type::Subscribed)
+        };
+        let Ok(Incoming::Subscribed { heartbeat_interval, .. }) = read_wire(&event) else {
+            panic!("{interval:?}")
+        };
+        assert_eq!(heartbeat_interval, Duration::from_secs(15), "{interval:?}");
+    }
+}
+#[test]
+fn an_outcome_is_read_and_anything_else_is_none() {
+    let outcome = payload::TaskOutcome {
+        version: 1,
+        exit_code: Some(3),
+        signal: None,
+        duration_ms: 12,
+        stderr_tail: Bytes::from([vec![b'x'; 5000], b"end\xff".to_vec()].concat()),
+        firing_time_ms: 1_795_140_000_000,
+    };
+    let read = |data: Vec<u8>| {
+        let update = wire::Update {
+            status: mesos::TaskStatus {
+                task_id: mesos::TaskId { value: "t".to_owned() },
+                message: Some("ü".repeat(4000)),
+                data: Some(data.into()),
+                uuid: Some(Bytes::new()),
+                ..mesos::TaskStatus::default()
+            },
+        };
+        let event = mesos::scheduler::Event { update: Some(update), ..event(wire::Type::Update) };
+        match read_wire(&event) {
+            Ok(Incoming::Event(Event::Status(update))) => update,
+            other => panic!("{other:?}"),
+        }
+    };
+    let update = read(outcome.encode_to_vec());
+    assert_eq!((update.task, update.state), (TaskId::new("t"), TaskState::Staging));
+    assert_eq!(update.uuid, None, "an empty uuid cannot be acknowledged");
+    assert_eq!(update.message.map(|message| message.len()), Some(4096));
+    let Outcome { exit_code, signal, duration_ms, stderr_tail, firing_time } =
+        update.outcome.unwrap();
+    assert_eq!((exit_code, signal, duration_ms), (Some(3), None, 12));
+    assert_eq!(firing_time, Some(Timestamp::from_millis(1_795_140_000_000)));
+    assert!(stderr_tail.ends_with("xend\u{fffd}") && stderr_tail.chars().count() == 4096);
+
+    let other_version = payload::TaskOutcome { version: 0, ..outcome };
+    for data in [b"sandbox".to_vec(), vec![0xff; 9], Vec::new(), other_version.encode_to_vec()] {
+        assert_eq!(read(data).outcome, None);
+    }
+}
+
+#[test]
+fn messages_that_lack_what_they_promise_are_errors() {
+    use wire::Type;
+    let undecodable = read_event(Bytes::from_static(b"\xff\xff\xff")).unwrap_err();
+    assert!(matches!(undecodable, WireError::Undecodable(_)));
+    let kinds =
+        [Type::Subscribed, Type::Offers, Type::Rescind, Type::Update, Type::Failure, Type::Error];
+    for kind in kinds {
+        let error = read_wire(&event(kind)).unwrap_err();
+        assert!(matches!(error, WireError::Missing(_)), "{kind:?}: {error}");
+    }
+    let of = |status| mesos::scheduler::Event {
+        update: Some(wire::Update { status }),
+        ..event(Type::Update)
+    };
+    let unnamed = of(mesos::TaskStatus::default());
+    assert_eq!(read_wire(&unnamed), Err(WireError::Missing("TaskStatus.task_id")));
+    let mut status = mesos::TaskStatus { state: 77, ..mesos::TaskStatus::default() };
+    status.task_id.value = "t".to_owned();
+    let error = read_wire(&of(status.clone())).unwrap_err();
+    assert_eq!(error, WireError::UnknownState { task: "t".to_owned(), number: 77 });
+    (status.state, status.reason) = (1, Some(999));
+    let Ok(Incoming::Event(Event::Status(update))) = read_wire(&of(status)) else { panic!() };
+    assert_eq!(update.reason, StatusReason::Other, "an unknown reason does no harm");
+
+    let failure = wire::Failure { status: Some(9), ..wire::Failure::default() };
+    let unnamed = mesos::scheduler::Event { failure: Some(failure), ..event(Type::Failure) };
+    assert_eq!(read_wire(&unnamed), Err(WireError::Missing("Failure.agent_id")));
+    let later = mesos::scheduler::Event { r#type: Some(99), ..Default::default() };
+    assert_eq!(read_wire(&later), Ok(Incoming::Ignored("UNKNOWN")));
+}

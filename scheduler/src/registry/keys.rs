@@ -1,0 +1,133 @@
+//! Where each record stands in the tree: Elastic-Job-Cloud's layout, so that an operator finds
+//! everything with any ZooKeeper client. Absent: what the records hold.
+
+use shiftwork_engine::ids::{AppName, JobName, RunId, parse_shard_name, shard_name};
+use shiftwork_engine::record::{Key, Write};
+
+use super::{Change, Path, PathError};
+
+/// The path of a record.
+///
+/// # Errors
+///
+/// [`PathError`] when the id behind the key is longer than a path may be.
+pub fn path_of(key: &Key) -> Result<Path, PathError> {
+    Path::new(match key {
+        Key::App(app) => format!("config/app/{app}"),
+        Key::Job(job) => format!("config/job/{job}"),
+        Key::ReadyCount(job) => format!("state/ready/{job}"),
+        Key::Ready(job, run) => format!("state/ready/{job}/{run}"),
+        Key::Failover(job, item) => format!("state/failover/{job}/{}", shard_name(job, *item)),
+        Key::Running(job) => format!("state/running/{job}"),
+        Key::RunningShard(job, item) => format!("state/running/{job}/{}", shard_name(job, *item)),
+        Key::DisabledApp(app) => format!("state/disable/app/{app}"),
+        Key::DisabledJob(job) => format!("state/disable/job/{job}"),
+        Key::Watermark => "state/watermark".to_owned(),
+        Key::FrameworkId => "ha/framework_id".to_owned(),
+    })
+}
+
+/// What a path holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A record of the engine.
+    Record(Key),
+    /// A part of the layout without a record: a parent, or what belongs to the election.
+    Structure,
+    /// Nothing this program knows.
+    Unknown,
+}
+
+/// The record that stands at a path.
+pub fn place_of(path: &Path) -> Place {
+    let segments: Vec<&str> = path.as_str().split('/').collect();
+    let key = match segments[..] {
+        ["config", "app", app] => AppName::parse(app).ok().map(Key::App),
+        ["config", "job", job] => JobName::parse(job).ok().map(Key::Job),
+        ["state", "ready", job] => JobName::parse(job).ok().map(Key::ReadyCount),
+        ["state", "ready", job, run] => ready(job, run),
+        ["state", "failover", job, shard] => {
+            shard_of(job, shard).map(|(job, item)| Key::Failover(job, item))
+        }
+        ["state", "running", job] => JobName::parse(job).ok().map(Key::Running),
+        ["state", "running", job, shard] => {
+            shard_of(job, shard).map(|(job, item)| Key::RunningShard(job, item))
+        }
+        ["state", "disable", "app", app] => AppName::parse(app).ok().map(Key::DisabledApp),
+        ["state", "disable", "job", job] => JobName::parse(job).ok().map(Key::DisabledJob),
+        ["state", "watermark"] => Some(Key::Watermark),
+        ["ha", "framework_id"] => Some(Key::FrameworkId),
+        ["ha", "leader"]
+        | ["ha", "election", ..]
+        | ["config" | "state" | "ha"]
+        | ["config", "app" | "job"]
+        | ["state", "ready" | "failover" | "running" | "disable"]
+        | ["state", "failover", _]
+        | ["state", "disable", "app" | "job"] => return Place::Structure,
+        _ => None,
+    };
+    key.map_or(Place::Unknown, Place::Record)
+}
+
+fn ready(job: &str, run: &str) -> Option<Key> {
+    let job = JobName::parse(job).ok()?;
+    let run = RunId::parse(run).ok().filter(|run| run.job() == job)?;
+    Some(Key::Ready(job, run))
+}
+
+fn shard_of(job: &str, shard: &str) -> Option<(JobName, u32)> {
+    parse_shard_name(shard).filter(|(name, _)| name.as_str() == job)
+}
+
+/// The change of the tree that a write of the engine is.
+///
+/// # Errors
+///
+/// As [`path_of`].
+pub fn change_of(write: Write) -> Result<Change, PathError> {
+    Ok(Change { path: path_of(&write.key)?, value: write.value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_is_found_where_it_was_put() {
+        let app = AppName::parse("a.b").unwrap();
+        let job = JobName::parse("word-count").unwrap();
+        let run = RunId::parse("word-count@20261120T020000Z").unwrap();
+        for (key, path) in [
+            (Key::App(app.clone()), "config/app/a.b"),
+            (Key::Job(job.clone()), "config/job/word-count"),
+            (Key::ReadyCount(job.clone()), "state/ready/word-count"),
+            (Key::Ready(job.clone(), run), "state/ready/word-count/word-count@20261120T020000Z"),
+            (Key::Failover(job.clone(), 2), "state/failover/word-count/word-count@-@2"),
+            (Key::Running(job.clone()), "state/running/word-count"),
+            (Key::RunningShard(job.clone(), 0), "state/running/word-count/word-count@-@0"),
+            (Key::DisabledApp(app), "state/disable/app/a.b"),
+            (Key::DisabledJob(job), "state/disable/job/word-count"),
+            (Key::Watermark, "state/watermark"),
+            (Key::FrameworkId, "ha/framework_id"),
+        ] {
+            let found = path_of(&key).unwrap();
+            assert_eq!(found.as_str(), path);
+            assert_eq!(place_of(&found), Place::Record(key));
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_apart() {
+        for (path, place) in [
+            ("ha/leader", Place::Structure),
+            ("state/failover/word-count", Place::Structure),
+            ("config", Place::Structure),
+            ("config/job/a b", Place::Unknown),
+            ("state/ready/foo/bar@20261120T020000Z", Place::Unknown),
+            ("state/running/foo/bar@-@0", Place::Unknown),
+            ("something/else", Place::Unknown),
+        ] {
+            assert_eq!(place_of(&Path::new(path).unwrap()), place, "{path}");
+        }
+    }
+}

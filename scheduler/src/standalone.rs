@@ -1,0 +1,121 @@
+//! Everything in one process: scheduler, a Mesos master with one local agent, and executors as
+//! its children. The scheduler and the master still talk over a loopback socket: there is one way
+//! to get offers.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, Scheduler, SchedulerConfig};
+use crate::mesos::DriverConfig;
+
+/// The name under which this program acts as the executor.
+pub const EXECUTOR_NAME: &str = "shiftwork-executor";
+
+/// What standalone is started with.
+#[derive(Debug, Clone)]
+pub struct StandaloneConfig {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where REST is served.
+    pub http: SocketAddr,
+    /// Where the Mesos API is served.
+    pub mesos: SocketAddr,
+    /// What the agent offers, as Mesos writes it; `None` for this machine's.
+    pub resources: Option<String>,
+    /// The agent's attributes, as Mesos writes them.
+    pub attributes: Option<String>,
+    /// The engine's settings.
+    pub settings: shiftwork_engine::Settings,
+}
+
+/// A running standalone.
+pub struct Standalone {
+    /// The scheduler.
+    pub scheduler: Scheduler,
+    /// Where the Mesos API is served, the port filled in.
+    pub mesos: SocketAddr,
+    master: offer_sim::Running,
+    master_stop: CancellationToken,
+}
+
+/// Starts all of it.
+///
+/// # Errors
+/// What could not be started, with the way out.
+pub async fn start(
+    config: StandaloneConfig,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Standalone> {
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!("cannot create the data directory {}", config.data_dir.display())
+    })?;
+    // Executors are started in other directories.
+    let data_dir = config.data_dir.canonicalize()?;
+    let bin = link_executor(&data_dir)?;
+    // It outlives the scheduler, which stops first.
+    let master_stop = CancellationToken::new();
+    let master = offer_sim::Config {
+        listen: config.mesos,
+        work_dir: data_dir.join("agent"),
+        agent: Some(offer_sim::LocalAgentConfig {
+            resources: config.resources,
+            attributes: config.attributes,
+            extra_path: vec![bin],
+            ..offer_sim::LocalAgentConfig::default()
+        }),
+        ..offer_sim::Config::default()
+    };
+    let master = offer_sim::start(master, master_stop.clone()).await.with_context(|| {
+        format!("cannot start the Mesos master on {}: choose another with --mesos", config.mesos)
+    })?;
+    let mesos = master.addr;
+    let scheduler = SchedulerConfig {
+        data_dir,
+        http: config.http,
+        driver: DriverConfig::new(vec![mesos.to_string()]),
+        settings: config.settings,
+    };
+    match app::start(scheduler, shutdown).await {
+        Ok(scheduler) => Ok(Standalone { scheduler, mesos, master, master_stop }),
+        Err(error) => {
+            master_stop.cancel();
+            master.wait().await;
+            Err(error)
+        }
+    }
+}
+
+impl Standalone {
+    /// Waits until everything has ended and no process is left behind.
+    ///
+    /// # Errors
+    /// Why the scheduler could not go on.
+    pub async fn wait(self) -> anyhow::Result<()> {
+        let result = self.scheduler.wait().await;
+        self.master_stop.cancel();
+        self.master.wait().await;
+        result
+    }
+}
+
+/// Puts this program into a directory of its own under the executor's name, so that an app's
+/// default `bootstrapScript` finds it on the agent's path and nothing else need be installed.
+fn link_executor(data_dir: &Path) -> anyhow::Result<PathBuf> {
+    let bin = data_dir.join("bin");
+    let link = bin.join(EXECUTOR_NAME);
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    std::fs::create_dir_all(&bin).with_context(|| format!("cannot create {}", bin.display()))?;
+    // It may point at a former version.
+    match std::fs::remove_file(&link) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", link.display()));
+        }
+        _ => {}
+    }
+    symlink(&program, &link).with_context(|| format!("cannot create {}", link.display()))?;
+    Ok(bin)
+}

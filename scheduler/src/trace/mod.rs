@@ -1,0 +1,31 @@
+//! History: what happened, for people, in SQL, behind a bounded spool on disk. History is not state:
+//! nothing here is read to decide what runs. Absent: the engine's types, and deciding what to record.
+//!
+//! The owner appends records to the spool before it releases a commit's answers; the writer moves
+//! them to the database when it can. A slow or dead database slows nothing and, as long as the
+//! spool has room, loses nothing. Records may be delivered twice and never harm: a run's row only
+//! gives way to a newer version of itself, and an event has a key of its own.
+
+mod backlog;
+pub(crate) mod crc32;
+mod history;
+mod query;
+mod record;
+mod segment;
+mod spool;
+#[cfg(test)]
+mod spool_tests;
+mod sql;
+mod store;
+#[cfg(test)]
+mod store_tests;
+mod writer;
+#[cfg(test)]
+mod writer_tests;
+
+pub use history::{History, Lag};
+pub use query::{CursorError, EventKey, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage};
+pub use record::{EventRow, RunRow, TraceRecord};
+pub use spool::{Spool, SpoolBatch, SpoolLag, SpoolLimits, SpoolReader};
+pub use store::{Retention, Store, StoreError, TraceStore, Trimmed};
+pub use writer::{Step, WriteError, Writer, WriterOptions};

@@ -1,0 +1,129 @@
+//! What is recorded: rows as the database holds them, and their stored form in the spool (protobuf,
+//! by the tags below: add, never renumber). Absent: where they come from.
+
+use prost::bytes::BufMut;
+use prost::{Message, Oneof};
+
+use super::EventKey;
+
+/// One run as it stands after a change. Rows of the same id replace each other, newer over older.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct RunRow {
+    /// The run's id, unique for ever.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The job it belongs to.
+    #[prost(string, tag = "2")]
+    pub job: String,
+    /// The app the job belongs to.
+    #[prost(string, tag = "3")]
+    pub app: String,
+    /// The time it was to fire at, milliseconds since 1970.
+    #[prost(int64, tag = "4")]
+    pub logical_time_ms: i64,
+    /// Its state's name, as the API spells it.
+    #[prost(string, tag = "5")]
+    pub state: String,
+    /// Why it is in that state, for people.
+    #[prost(string, optional, tag = "6")]
+    pub reason: Option<String>,
+    /// How often it was started, the first time being one.
+    #[prost(uint32, tag = "7")]
+    pub attempt: u32,
+    /// When it was queued, milliseconds since 1970.
+    #[prost(int64, tag = "8")]
+    pub created_at_ms: i64,
+    /// When its first task was launched, milliseconds since 1970.
+    #[prost(int64, optional, tag = "9")]
+    pub started_at_ms: Option<i64>,
+    /// When it came to its end, milliseconds since 1970; none while it has not.
+    #[prost(int64, optional, tag = "10")]
+    pub finished_at_ms: Option<i64>,
+    /// Grows with each change of the run, across epochs too.
+    #[prost(uint64, tag = "11")]
+    pub version: u64,
+    /// The whole run as the API answers it.
+    #[prost(string, tag = "12")]
+    pub json: String,
+}
+
+/// Something that happened to a run or to one of its tasks. Never changed once recorded.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct EventRow {
+    /// The run it happened to.
+    #[prost(string, tag = "1")]
+    pub run_id: String,
+    /// The run's job.
+    #[prost(string, tag = "2")]
+    pub job: String,
+    /// When, milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+    /// What kind of thing happened, as the API spells it.
+    #[prost(string, tag = "4")]
+    pub kind: String,
+    /// The sharding item it is about.
+    #[prost(uint32, optional, tag = "5")]
+    pub item: Option<u32>,
+    /// The task it is about.
+    #[prost(string, optional, tag = "6")]
+    pub task_id: Option<String>,
+    /// The task's or run's state after it.
+    #[prost(string, optional, tag = "7")]
+    pub state: Option<String>,
+    /// More, for people.
+    #[prost(string, optional, tag = "8")]
+    pub message: Option<String>,
+    /// The leader's epoch when it was recorded; with `sequence` the event's unique key.
+    #[prost(uint64, tag = "9")]
+    pub epoch: u64,
+    /// Counts the events of an epoch.
+    #[prost(uint64, tag = "10")]
+    pub sequence: u64,
+}
+
+/// One record of the spool.
+#[derive(Clone, PartialEq, Eq, Oneof)]
+pub enum TraceRecord {
+    /// A run has changed.
+    #[prost(message, tag = "1")]
+    Run(RunRow),
+    /// Something happened.
+    #[prost(message, tag = "2")]
+    Event(EventRow),
+}
+
+/// A record as stored: a message around the choice, so that later kinds can be told apart.
+#[derive(Clone, PartialEq, Message)]
+struct Stored {
+    #[prost(oneof = "TraceRecord", tags = "1, 2")]
+    record: Option<TraceRecord>,
+}
+
+// === impl EventRow ===
+
+impl EventRow {
+    /// Its place in the order of all events, and what makes it unique.
+    pub fn key(&self) -> EventKey {
+        EventKey { epoch: self.epoch, sequence: self.sequence }
+    }
+}
+
+// === impl TraceRecord ===
+
+impl TraceRecord {
+    /// Its size in bytes as [`TraceRecord::write`] writes it.
+    pub(super) fn stored_bytes(&self) -> usize {
+        self.encoded_len()
+    }
+
+    /// Appends the stored form.
+    pub(super) fn write(&self, buffer: &mut impl BufMut) {
+        self.encode(buffer);
+    }
+
+    /// Reads the stored form; none for what this version does not know.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        Stored::decode(bytes).ok().and_then(|stored| stored.record)
+    }
+}

@@ -1,0 +1,386 @@
+//! The owner loop: the one place where events, commits and effects meet.
+//!
+//! A turn takes a batch of inputs, steps the engine through each, places once, appends what
+//! happened to the history's spool, commits the writes, and only when they are durable releases
+//! actions and replies. Turns are pipelined: the next one runs while earlier commits are on their
+//! way; releases keep their order. Absent: what any of it means.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use shiftwork_engine::command::{Command, Reply};
+use shiftwork_engine::event::RequestId;
+use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
+use shiftwork_schedule::Timestamp;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::mesos::DriverHandle;
+use crate::registry::{
+    CommitError, Epoch, PathError, Registry, TRANSACTION_BYTES_MAX, Transaction, keys,
+};
+use crate::trace::History;
+use crate::trace_rows::TraceRows;
+
+/// Inputs waiting for the owner: a burst of a busy cluster fits, and a shell that outruns the
+/// owner waits instead of filling the memory.
+pub const INPUTS_MAX: usize = 10_000;
+/// Inputs of one turn: bounds how long a lone reply waits for its commit.
+const TURN_INPUTS_MAX: usize = 1_000;
+/// Commits on their way at once.
+const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// The owner looks at the wall clock at least this often, so that a step of it is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Traces a slow watcher may be behind before it misses some.
+const WATCH_MAX: usize = 1_000;
+
+/// This process does not decide at the moment: it is starting, stopping, or has lost the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this scheduler is not leading at the moment: try again shortly")]
+pub struct Unavailable;
+
+/// Something for the owner.
+enum Input {
+    Command { by: String, command: Command, reply: oneshot::Sender<Reply> },
+    Query(Box<dyn FnOnce(&Engine) + Send>),
+}
+
+/// The way to the owner, for every shell that serves users.
+#[derive(Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+    traces: broadcast::Sender<Arc<Trace>>,
+}
+
+/// The owner's end of all handles: outlives its tenures.
+pub struct Inbox {
+    inputs: mpsc::Receiver<Input>,
+    traces: broadcast::Sender<Arc<Trace>>,
+}
+
+/// Makes the two ends.
+pub fn channel() -> (Handle, Inbox) {
+    let (sender, inputs) = mpsc::channel(INPUTS_MAX);
+    let (traces, _) = broadcast::channel(WATCH_MAX);
+    (Handle { inputs: sender, traces: traces.clone() }, Inbox { inputs, traces })
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Asks for a change and waits until it is durable or refused.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when nobody leads here; whether the change was made is then unknown.
+    pub async fn command(&self, by: String, command: Command) -> Result<Reply, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Command { by, command, reply };
+        self.inputs.send(input).await.map_err(|_| Unavailable)?;
+        answer.await.map_err(|_| Unavailable)
+    }
+
+    /// Asks a question between two turns. It must be quick: everything else waits for it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when nobody leads here.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let ask = move |engine: &Engine| {
+            // Nobody waits any more: the answer has no use.
+            let _ = reply.send(question(engine));
+        };
+        self.inputs.send(Input::Query(Box::new(ask))).await.map_err(|_| Unavailable)?;
+        answer.await.map_err(|_| Unavailable)
+    }
+
+    /// What happens from now on. A watcher that falls behind is told how much it missed.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Trace>> {
+        self.traces.subscribe()
+    }
+}
+
+// === impl Inbox ===
+
+impl Inbox {
+    /// Lets go of everything that waits: who asked hears that nobody leads.
+    pub fn refuse_all(&mut self) {
+        while self.inputs.try_recv().is_ok() {}
+    }
+}
+
+/// Why a tenure ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was asked to.
+    Shutdown,
+    /// A commit failed or its outcome is unknown: the engine's memory is no longer the truth.
+    Commit(CommitError),
+    /// Every handle is gone.
+    Abandoned,
+}
+
+/// One tenure: the engine and what carries its effects out.
+pub struct Owner {
+    engine: Engine,
+    registry: Box<dyn Registry>,
+    epoch: Epoch,
+    driver: DriverHandle,
+    history: History,
+    rows: TraceRows,
+    traces: broadcast::Sender<Arc<Trace>>,
+    replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    last_request: u64,
+    in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
+}
+
+/// A turn whose commit has ended.
+struct Committed {
+    result: Result<(), CommitError>,
+    released: Released,
+}
+
+/// What waits for a commit.
+#[derive(Default)]
+struct Released {
+    actions: Vec<Action>,
+    replies: Vec<(RequestId, Reply)>,
+}
+
+/// What a turn came to.
+#[derive(Default)]
+struct Turn {
+    batch: Vec<Transaction>,
+    traces: Vec<Trace>,
+    released: Released,
+    problem: Option<PathError>,
+}
+
+/// The wall clock, in the engine's unit.
+pub fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+// === impl Owner ===
+
+impl Owner {
+    /// Begins a tenure. `restored` is what restoring the engine wants from the world.
+    pub fn new(
+        engine: Engine,
+        mut restored: Effects,
+        registry: Box<dyn Registry>,
+        epoch: Epoch,
+        driver: DriverHandle,
+        history: History,
+        inbox: &Inbox,
+    ) -> Self {
+        let mut owner = Self {
+            engine,
+            registry,
+            epoch,
+            driver,
+            history,
+            rows: TraceRows::new(epoch),
+            traces: inbox.traces.clone(),
+            replies: BTreeMap::new(),
+            last_request: 0,
+            in_flight: FuturesOrdered::new(),
+        };
+        let mut turn = Turn::default();
+        turn.take(&mut restored);
+        owner.commit(turn);
+        owner
+    }
+
+    /// Runs until it must stop. Gives the registry back for the next tenure.
+    pub async fn run(
+        mut self,
+        inbox: &mut Inbox,
+        events: &mut mpsc::Receiver<Event>,
+        shutdown: &CancellationToken,
+    ) -> (Ended, Box<dyn Registry>) {
+        let ended = self.turns(inbox, events, shutdown).await;
+        if matches!(ended, Ended::Shutdown)
+            && let Some(error) = self.drain().await
+        {
+            return (Ended::Commit(error), self.registry);
+        }
+        (ended, self.registry)
+    }
+
+    async fn turns(
+        &mut self,
+        inbox: &mut Inbox,
+        events: &mut mpsc::Receiver<Event>,
+        shutdown: &CancellationToken,
+    ) -> Ended {
+        let mut inputs = Vec::new();
+        let mut happened = Vec::new();
+        loop {
+            let room = self.in_flight.len() < COMMITS_IN_FLIGHT_MAX;
+            let sleep = self.sleep();
+            tokio::select! {
+                biased;
+                Some(committed) = self.in_flight.next() => {
+                    if let Err(error) = self.release(committed) {
+                        return Ended::Commit(error);
+                    }
+                    continue;
+                }
+                () = shutdown.cancelled() => return Ended::Shutdown,
+                count = events.recv_many(&mut happened, TURN_INPUTS_MAX), if room => {
+                    if count == 0 {
+                        return Ended::Abandoned;
+                    }
+                }
+                count = inbox.inputs.recv_many(&mut inputs, TURN_INPUTS_MAX), if room => {
+                    if count == 0 {
+                        return Ended::Abandoned;
+                    }
+                }
+                () = tokio::time::sleep(sleep), if room => {}
+            }
+            self.turn(happened.drain(..), inputs.drain(..));
+        }
+    }
+
+    /// Until the next deadline of the engine.
+    fn sleep(&self) -> Duration {
+        let Some(deadline) = self.engine.next_deadline() else { return SLEEP_MAX };
+        let millis = deadline.since(now()).max(0).unsigned_abs();
+        Duration::from_millis(millis).min(SLEEP_MAX)
+    }
+
+    fn turn(&mut self, happened: impl Iterator<Item = Event>, inputs: impl Iterator<Item = Input>) {
+        let mut turn = Turn::default();
+        let mut fx = Effects::default();
+        let now = now();
+        for event in happened {
+            self.engine.step(now, event, &mut fx);
+            turn.take(&mut fx);
+        }
+        for input in inputs {
+            match input {
+                Input::Command { by, command, reply } => {
+                    self.last_request += 1;
+                    let request = RequestId(self.last_request);
+                    self.replies.insert(request, reply);
+                    self.engine.step(now, Event::Command { request, by, command }, &mut fx);
+                    turn.take(&mut fx);
+                }
+                Input::Query(question) => question(&self.engine),
+            }
+        }
+        self.engine.place(now, &mut fx);
+        turn.take(&mut fx);
+        self.commit(turn);
+    }
+
+    /// Sends a turn's writes on their way; what rests on them waits for them.
+    fn commit(&mut self, turn: Turn) {
+        let Turn { batch, traces, released, problem } = turn;
+        if let Some(problem) = problem {
+            // Ids are checked at the edge, so that a path is never too long.
+            tracing::error!(%problem, "a record has no place in the registry");
+        }
+        self.record(traces);
+        if batch.is_empty() && released.actions.is_empty() && released.replies.is_empty() {
+            return;
+        }
+        let commit = (!batch.is_empty()).then(|| self.registry.commit(self.epoch, batch));
+        self.in_flight.push_back(Box::pin(async move {
+            let result = match commit {
+                Some(commit) => commit.await,
+                None => Ok(()),
+            };
+            Committed { result, released }
+        }));
+    }
+
+    /// Into the spool before the commit: what is committed is never missing from the history.
+    /// What is in the history and was not committed is done again and told again.
+    fn record(&mut self, traces: Vec<Trace>) {
+        if traces.is_empty() {
+            return;
+        }
+        let rows: Vec<_> = traces.iter().filter_map(|trace| self.rows.row(trace)).collect();
+        if let Err(error) = self.history.append(&rows) {
+            tracing::error!(%error, rows = rows.len(), "the history's spool cannot be written");
+        }
+        if self.traces.receiver_count() > 0 {
+            for trace in traces {
+                let _ = self.traces.send(Arc::new(trace));
+            }
+        }
+    }
+
+    fn release(&mut self, committed: Committed) -> Result<(), CommitError> {
+        committed.result?;
+        if !committed.released.actions.is_empty() {
+            self.driver.submit(committed.released.actions);
+        }
+        for (request, reply) in committed.released.replies {
+            if let Some(waiting) = self.replies.remove(&request) {
+                // The client has gone: the change stands.
+                let _ = waiting.send(reply);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the commits on their way end, so that what was promised is kept.
+    async fn drain(&mut self) -> Option<CommitError> {
+        while let Some(committed) = self.in_flight.next().await {
+            if let Err(error) = self.release(committed) {
+                return Some(error);
+            }
+        }
+        None
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// Takes the effects of one step.
+    fn take(&mut self, fx: &mut Effects) {
+        let mut writes = Vec::new();
+        for effect in fx.take() {
+            match effect {
+                Effect::Write(write) => match keys::change_of(write) {
+                    Ok(change) => writes.push(change),
+                    Err(problem) => self.problem = Some(problem),
+                },
+                Effect::Action(action) => self.released.actions.push(action),
+                Effect::Trace(trace) => self.traces.push(trace),
+                Effect::Reply { request, reply } => self.released.replies.push((request, reply)),
+            }
+        }
+        self.split(writes);
+    }
+
+    /// One step is one transaction. Where it is too large it is split in its order, creations
+    /// before removals, so that its last part decides.
+    fn split(&mut self, changes: Vec<crate::registry::Change>) {
+        let mut transaction = Transaction::default();
+        let mut bytes = 0;
+        for change in changes {
+            let size = Transaction::new(vec![change.clone()]).bytes();
+            if bytes + size > TRANSACTION_BYTES_MAX && !transaction.changes.is_empty() {
+                self.batch.push(std::mem::take(&mut transaction));
+                bytes = 0;
+            }
+            bytes += size;
+            transaction.changes.push(change);
+        }
+        if !transaction.changes.is_empty() {
+            self.batch.push(transaction);
+        }
+    }
+}

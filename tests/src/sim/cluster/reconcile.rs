@@ -1,0 +1,42 @@
+//! Reconciliation: the latest state of what is known, and for the rest what the agent's standing
+//! says. Answers carry no uuid. About an agent that has yet to register, a new master says nothing.
+
+use shiftwork_engine::event::{StatusReason, TaskState};
+use shiftwork_engine::ids::{AgentId, TaskId};
+
+use super::Cluster;
+use super::master::Standing;
+use crate::sim::env::Env;
+
+impl Cluster {
+    pub(super) fn reconcile(&mut self, mut tasks: Vec<(TaskId, AgentId)>, env: &mut Env) {
+        if tasks.is_empty() {
+            tasks = self.all_known();
+        }
+        for (task, agent) in tasks {
+            if let Some(state) = self.state_of(&task, &agent) {
+                self.tell_state(task, Some(agent), state, StatusReason::Reconciliation, env);
+            }
+        }
+    }
+
+    fn all_known(&self) -> Vec<(TaskId, AgentId)> {
+        let slaves = self.master.slaves.iter();
+        let registered = slaves.filter(|(_, slave)| slave.standing == Standing::Registered);
+        registered
+            .flat_map(|(agent, slave)| slave.tasks.keys().map(|task| (task.clone(), agent.clone())))
+            .collect()
+    }
+
+    fn state_of(&self, task: &TaskId, agent: &AgentId) -> Option<TaskState> {
+        let Some(slave) = self.master.slaves.get(agent) else { return Some(TaskState::Unknown) };
+        match slave.standing {
+            Standing::Registered => {
+                Some(slave.tasks.get(task).map_or(TaskState::Gone, |task| task.state))
+            }
+            Standing::Unreachable => Some(TaskState::Unreachable),
+            Standing::Gone => Some(TaskState::GoneByOperator),
+            Standing::Recovering => None,
+        }
+    }
+}

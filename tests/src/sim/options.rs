@@ -1,0 +1,72 @@
+//! What a simulation is given and what it gives.
+
+use super::defects::Defect;
+use super::faults::Fault;
+
+/// One simulation.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Things that happen before the world calms down.
+    pub steps: u64,
+    /// Kinds of faults that may occur.
+    pub faults: Vec<Fault>,
+    /// Most jobs there may be.
+    pub jobs_max: u64,
+    /// What is wrong on purpose.
+    pub defect: Option<Defect>,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// The invariant.
+    pub invariant: &'static str,
+    /// What was seen, in words.
+    pub what: String,
+    /// In which step.
+    pub step: u64,
+}
+
+/// What a simulation came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The seed it ran with.
+    pub seed: u64,
+    /// Things that happened.
+    pub steps: u64,
+    /// Time that passed in the world, milliseconds.
+    pub simulated_ms: i64,
+    /// How many faults of each kind there were.
+    pub faults: Vec<(Fault, u64)>,
+    /// What was done: runs made, shards launched, and the like.
+    pub tally: Vec<(&'static str, u64)>,
+    /// The first broken rule, if one was.
+    pub violation: Option<Violation>,
+    /// The last lines before it.
+    pub story: Vec<String>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// A world with all faults.
+    pub fn new(seed: u64, steps: u64) -> Self {
+        Self { seed, steps, faults: Fault::ALL.to_vec(), jobs_max: 12, defect: None }
+    }
+
+    /// The same world where nothing goes wrong.
+    #[must_use]
+    pub fn calm(mut self) -> Self {
+        self.faults.clear();
+        self
+    }
+
+    /// The same world with something wrong on purpose.
+    #[must_use]
+    pub fn with(mut self, defect: Defect) -> Self {
+        self.defect = Some(defect);
+        self
+    }
+}
