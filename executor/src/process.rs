@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{self as sys, Pid};
 use shiftwork_schedule::Timestamp;
@@ -47,6 +47,8 @@ pub struct Processes {
     /// Pumps of outputs, and removals of old directories.
     background: JoinSet<()>,
     events: Vec<Event>,
+    /// When /proc was last read.
+    swept: Instant,
     /// Whether the next [`Processes::settle`] has something to look for.
     unsettled: bool,
 }
@@ -80,6 +82,7 @@ impl Processes {
             works: BTreeMap::new(),
             background: JoinSet::new(),
             events: Vec::new(),
+            swept: Instant::now(),
             unsettled: false,
         })
     }
@@ -139,6 +142,7 @@ impl Processes {
 
     /// As [`Processes::settle`], whether or not anything is known to have happened.
     pub fn sweep(&mut self) {
+        self.swept = Instant::now();
         let descendants = procfs::descendants(self.own_pid);
         self.reap_adopted(&descendants);
         let owners = self.owners(&descendants);
@@ -173,13 +177,19 @@ impl Processes {
         }
     }
 
-    /// How soon [`Processes::sweep`] is to be called although nothing was heard.
+    /// How soon [`Processes::sweep`] is to be called although nothing was heard. Counted from the
+    /// last one, so that a busy executor does not put it off for ever.
     pub fn sweep_after(&self) -> Option<Duration> {
         let killing = |running: &Running| running.signal == Some(Signal::Kill);
-        if self.works.values().any(killing) {
-            return Some(SWEEP_KILL);
-        }
-        self.works.values().any(|running| running.leader_ended).then_some(SWEEP_IDLE)
+        let ended = |running: &Running| running.leader_ended;
+        let pause = if self.works.values().any(killing) {
+            SWEEP_KILL
+        } else if self.works.values().any(ended) {
+            SWEEP_IDLE
+        } else {
+            return None;
+        };
+        Some(pause.saturating_sub(self.swept.elapsed()))
     }
 
     /// What has happened since this was last asked.

@@ -219,7 +219,8 @@ async fn a_task_is_not_gone_while_a_background_child_runs() {
     assert_eq!(bench.ended(1).await.exited, Exited::Signal(15));
     bench.processes.sweep();
     assert!(bench.processes.is_running(WorkId(1)));
-    assert_eq!(bench.processes.sweep_after(), Some(Duration::from_secs(1)));
+    let seldom = bench.processes.sweep_after().expect("something to look for");
+    assert!(seldom > Duration::from_millis(50), "{seldom:?}");
     bench.processes.signal(WorkId(1), Signal::Kill);
     bench.gone(1).await;
     assert!(!is_alive(pids[0]));

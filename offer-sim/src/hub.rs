@@ -20,7 +20,7 @@ const INPUTS_MAX: usize = 1024;
 const STREAM_EVENTS_MAX: usize = 65_536;
 
 /// Longest sleep while nothing is due; any input ends it.
-const IDLE_LOOK: Duration = Duration::from_secs(60);
+const IDLE_LOOK: Duration = Duration::from_mins(1);
 /// While shutting down: background work ends without saying so, and is looked for this often.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 

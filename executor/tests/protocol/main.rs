@@ -142,8 +142,9 @@ async fn a_daemon_fires_by_its_own_clock_until_it_is_killed() {
         assert_eq!(outcome(&complete).exit_code, Some(0));
         moments.push(outcome(&complete).firing_time_ms);
     }
-    assert_eq!(moments[1] - moments[0], 1_000);
-    assert_eq!(moments[0] % 1_000, 0);
+    // On a busy machine a firing may last over the next moment, which is then skipped.
+    assert!(moments[0] < moments[1], "{moments:?}");
+    assert!(moments.iter().all(|moment| moment % 1_000 == 0), "{moments:?}");
     agent.kill("d", None).await;
     let killed = loop {
         let status = agent.update_acknowledged().await;

@@ -169,7 +169,7 @@ impl CommandExecutor<'_> {
 }
 
 /// A moment that is never waited for: the branch that names it is off.
-const FAR: Duration = Duration::from_secs(3600);
+const FAR: Duration = Duration::from_hours(1);
 
 fn terminate_group(pid: u32) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {

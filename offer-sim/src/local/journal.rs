@@ -124,13 +124,12 @@ impl Journal {
 
 impl Open {
     fn append(&mut self, path: &Path, kind: u8, bytes: &[u8]) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let file = OpenOptions::new().create(true).append(true).open(path)?;
-                self.len = file.metadata()?.len();
-                self.file.insert(file)
-            }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            self.len = file.metadata()?.len();
+            self.file.insert(file)
         };
         let record = encode(&[&[kind], bytes].concat());
         file.write_all(&record)?;

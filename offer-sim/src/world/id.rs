@@ -26,9 +26,9 @@ macro_rules! name {
     };
 }
 
-/// Declares a name that has a message of its own on the wire.
+/// Declares a name that has a message of its own on the wire; `$rest` fills in its other fields.
 macro_rules! wire_name {
-    ($(#[$doc:meta])* $name:ident, $wire:ident) => {
+    ($(#[$doc:meta])* $name:ident, $wire:ident $(, $rest:ident)*) => {
         name!($(#[$doc])* $name);
 
         impl From<&v1::$wire> for $name {
@@ -39,9 +39,10 @@ macro_rules! wire_name {
 
         impl From<&$name> for v1::$wire {
             fn from(name: &$name) -> Self {
-                Self { value: name.0.clone(), ..Self::default() }
+                Self { value: name.0.clone() $(, $rest: None)* }
             }
         }
+
     };
 }
 
@@ -67,7 +68,7 @@ wire_name!(
 );
 wire_name!(
     /// Names one run of an executor: a new one each time it is started.
-    ContainerId, ContainerId
+    ContainerId, ContainerId, parent
 );
 name!(
     /// Names one connection of a scheduler or an executor.
@@ -134,7 +135,7 @@ impl Ids {
         self.uuid().to_string()
     }
 
-    /// SplitMix64: one addition and three mixing steps, every state reached once.
+    /// `SplitMix64`: one addition and three mixing steps, every state reached once.
     fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

@@ -107,6 +107,11 @@ impl World {
         }
     }
 
+    /// The master's own id: a part of every name that it gives.
+    pub fn master_id(&self) -> &str {
+        self.ids.master()
+    }
+
     /// A name for an agent that has none yet.
     pub fn assign_agent_id(&mut self) -> AgentId {
         self.ids.agent()

@@ -93,12 +93,12 @@ async fn updates_nobody_acknowledged_outlive_the_agent() {
     executor.report(status("taken", TaskState::TaskFinished, 4)).await;
     framework.update().await;
     // ... one was only written down by the executor, and a third while it was killed.
-    let left = find(work_dir.path(), "left");
+    let sandbox = find(work_dir.path(), "stdout").parent().unwrap().to_owned();
     let own = Update { status: status("own", TaskState::TaskFinished, 5) };
-    let mut file = std::fs::File::create(left.with_file_name("unacknowledged-updates")).unwrap();
+    let mut file = std::fs::File::create(sandbox.join("unacknowledged-updates")).unwrap();
     file.write_all(&encode(&own.encode_to_vec())).unwrap();
     file.write_all(b"400\ntorn").unwrap();
-    let left = content(&left).await;
+    let left = content(&sandbox.join("left")).await;
     drop(first);
 
     let second = Process::start(work_dir.path());

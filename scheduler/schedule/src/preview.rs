@@ -166,18 +166,23 @@ mod tests {
                 ("2026-10-26T02:30:00+01:00[Europe/Berlin]".to_owned(), None),
             ]
         );
-        let notes = show("0 30 * * * ?", "Europe/Berlin", "2026-10-24T23:00:00Z", 4);
-        let times: Vec<_> = notes
-            .into_iter()
-            .map(|(_, note)| note.and_then(|n| n.split("; ").nth(1).map(str::to_owned)))
+        let rows = show("0 0/30 * * * ?", "Europe/Berlin", "2026-10-24T23:15:00Z", 6);
+        let passes: Vec<_> = rows
+            .iter()
+            .map(|(local, note)| {
+                (&local[11..16], note.as_deref().and_then(|n| n.split("; ").nth(1)))
+            })
             .collect();
+        let (first, second) = (Some("this is the first time."), Some("this is the second time."));
         assert_eq!(
-            times,
+            passes,
             [
-                None,
-                Some("this is the first time.".to_owned()),
-                Some("this is the second time.".to_owned()),
-                None
+                ("01:30", None),
+                ("02:00", first),
+                ("02:30", first),
+                ("02:00", second),
+                ("02:30", second),
+                ("03:00", None),
             ]
         );
     }

@@ -114,20 +114,18 @@ impl Change {
         let fixed_time = !row.cron.split(' ').nth(2).expect("hours").contains(['*', '/', '-', ',']);
         let since_s = ours_s - self.at_s;
         let back_s = -self.forward_s;
-        if fixed_time {
-            let first_of_two =
-                (-back_s..0).contains(&since_s) && quartz_s.contains(&(ours_s + back_s));
-            let after_gap = self.forward_s > 0 && since_s == 0;
-            first_of_two
-                .then_some(Difference::FixedTimeAtItsFirst)
-                .or(after_gap.then_some(Difference::FixedTimeAfterTheGap))
+        let in_gap = (0..self.forward_s).contains(&since_s);
+        let second_pass = ours_s + back_s;
+        if !fixed_time && (-back_s..back_s).contains(&since_s) {
+            Some(Difference::BothPassesOfTheRepeatedHour)
+        } else if !fixed_time && in_gap {
+            Some(Difference::SkippedHourMadeUpFor)
+        } else if fixed_time && (-back_s..0).contains(&since_s) && quartz_s.contains(&second_pass) {
+            Some(Difference::FixedTimeAtItsFirst)
+        } else if fixed_time && in_gap && since_s == 0 {
+            Some(Difference::FixedTimeAfterTheGap)
         } else {
-            (-back_s..back_s)
-                .contains(&since_s)
-                .then_some(Difference::BothPassesOfTheRepeatedHour)
-                .or((0..self.forward_s)
-                    .contains(&since_s)
-                    .then_some(Difference::SkippedHourMadeUpFor))
+            None
         }
     }
 }

@@ -30,11 +30,7 @@ pub(super) enum SubscribeError {
     #[error("the master at {url} did not answer SUBSCRIBE within {} ms", waited.as_millis())]
     NoAnswer { url: Url, waited: Duration },
     #[error("the master at {url} refused SUBSCRIBE with {status}: {text}")]
-    Refused {
-        url: Url,
-        status: StatusCode,
-        text: String,
-    },
+    Refused { url: Url, status: StatusCode, text: String },
     #[error(
         "the master at {url} names no leading master that can be reached over http: {location:?}"
     )]
@@ -88,16 +84,10 @@ pub(super) async fn subscribe(
         let answer = timeout(answer_timeout, post(client, &url, body.clone()).send()).await;
         let response = match answer {
             Err(_) => {
-                return Err(SubscribeError::NoAnswer {
-                    url,
-                    waited: answer_timeout,
-                });
+                return Err(SubscribeError::NoAnswer { url, waited: answer_timeout });
             }
             Ok(Err(source)) => {
-                return Err(SubscribeError::Connect {
-                    url,
-                    source: source.without_url(),
-                });
+                return Err(SubscribeError::Connect { url, source: source.without_url() });
             }
             Ok(Ok(response)) => response,
         };
@@ -114,29 +104,18 @@ pub(super) async fn subscribe(
 }
 
 fn subscribe_call(framework: FrameworkInfo) -> Call {
-    let mut call = Call {
-        framework_id: framework.id.clone(),
-        ..Call::default()
-    };
+    let mut call = Call { framework_id: framework.id.clone(), ..Call::default() };
     call.set_type(call::Type::Subscribe);
-    call.subscribe = Some(call::Subscribe {
-        framework_info: framework,
-        suppressed_roles: Vec::new(),
-    });
+    call.subscribe =
+        Some(call::Subscribe { framework_info: framework, suppressed_roles: Vec::new() });
     call
 }
 
 fn leader(url: &Url, response: &Response) -> Result<Url, SubscribeError> {
-    let location = response
-        .headers()
-        .get(LOCATION)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
+    let location = response.headers().get(LOCATION).map(HeaderValue::as_bytes).unwrap_or_default();
     let location = String::from_utf8_lossy(location).into_owned();
-    redirect_target(url, &location).ok_or_else(|| SubscribeError::Location {
-        url: url.clone(),
-        location,
-    })
+    redirect_target(url, &location)
+        .ok_or_else(|| SubscribeError::Location { url: url.clone(), location })
 }
 
 // === impl EventStream ===
@@ -147,12 +126,7 @@ impl EventStream {
             return Err(SubscribeError::NoStreamId { url });
         };
         let decoder = Decoder::new(MAX_RECORD_LEN_DEFAULT);
-        Ok(Self {
-            url,
-            stream_id,
-            response,
-            decoder,
-        })
+        Ok(Self { url, stream_id, response, decoder })
     }
 
     /// The next record. Safe to drop while it waits: nothing that arrived is lost.

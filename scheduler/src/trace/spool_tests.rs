@@ -162,8 +162,8 @@ fn damage_in_use_costs_the_rest_of_its_segment_only() {
     }
     let files = segments(&directory);
     let mut bytes = fs::read(&files[1]).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    let name = bytes.windows(3).position(|name| name == b"job").unwrap();
+    bytes[name] ^= 1;
     fs::write(&files[1], bytes).unwrap();
     fs::remove_file(&files[3]).unwrap();
 
@@ -184,7 +184,8 @@ fn a_full_spool_drops_the_oldest_and_counts_them() {
     for i in 3..200 {
         spool.append(&[event(i)]).unwrap();
         let size: u64 = segments(&directory).iter().map(|f| fs::metadata(f).unwrap().len()).sum();
-        assert!(size <= limits.total_bytes_max, "{size}");
+        // Never too much, and no more is dropped than one segment at a time.
+        assert!(size <= limits.total_bytes_max && (i < 60 || size > 650), "{size} at {i}");
     }
     // The batch read before its segment was dropped is not to move the cursor back.
     reader.take(&early).unwrap();
@@ -193,8 +194,7 @@ fn a_full_spool_drops_the_oldest_and_counts_them() {
     assert_eq!(lag.records, kept.len() as u64);
     assert_eq!(lag.dropped_records + lag.records, 200);
     assert_eq!(kept, (200 - lag.records..200).collect::<Vec<_>>());
-    // No more is dropped than one segment's worth.
-    assert!((750..=1000).contains(&lag.bytes), "{lag:?}");
+    assert!(lag.bytes <= limits.total_bytes_max, "{lag:?}");
 }
 
 #[test]

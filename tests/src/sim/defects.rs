@@ -1,12 +1,16 @@
 //! Deliberate defects of the shell around the engine: each must be found, or the checks are worth
 //! nothing. The engine itself is left alone.
 
+use std::collections::BTreeSet;
+
 use shiftwork_engine::Event;
 use shiftwork_engine::effect::Action;
+use shiftwork_engine::ids::TaskId;
 use shiftwork_engine::record::{Key, WatermarkRecord};
 use shiftwork_schedule::Timestamp;
 
 use super::scheduler::Step;
+use crate::random::Random;
 
 /// Something that is wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +63,46 @@ impl Defect {
         Self::KillNotRepeated,
         Self::UpdateSwallowed,
     ];
+}
 
-    /// Spoils what a step writes and wants. `count` is how many steps there were.
-    pub(crate) fn spoil(self, step: &mut Step, count: u64) {
+/// Carries a defect out, or none.
+#[derive(Debug, Default)]
+pub(crate) struct Spoiler {
+    defect: Option<Defect>,
+    /// Steps of engines so far.
+    steps: u64,
+    /// Tasks whose first kill was sent.
+    killed: BTreeSet<TaskId>,
+}
+
+// === impl Spoiler ===
+
+impl Spoiler {
+    pub(crate) fn new(defect: Option<Defect>) -> Self {
+        Self { defect, ..Self::default() }
+    }
+
+    pub(crate) fn is(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// Spoils what a step writes and wants.
+    pub(crate) fn spoil(&mut self, step: &mut Step) {
         /// Every so many steps a defect that comes now and then comes.
         const NOW_AND_THEN: u64 = 37;
-        match self {
-            Self::WatermarkNotWritten => step.writes.retain(|write| write.key != Key::Watermark),
-            Self::RunningRecordLost if count.is_multiple_of(NOW_AND_THEN) => {
+        self.steps += 1;
+        let now_and_then = self.steps.is_multiple_of(NOW_AND_THEN);
+        match self.defect {
+            Some(Defect::WatermarkNotWritten) => {
+                step.writes.retain(|write| write.key != Key::Watermark);
+            }
+            Some(Defect::RunningRecordLost) if now_and_then => {
                 step.writes.retain(|w| !matches!(w.key, Key::Running(_)) || w.value.is_none());
             }
-            Self::ReadyRecordKept if count.is_multiple_of(NOW_AND_THEN) => {
+            Some(Defect::ReadyRecordKept) if now_and_then => {
                 step.writes.retain(|w| !matches!(w.key, Key::Ready(..)) || w.value.is_some());
             }
-            Self::LaunchForgotten => {
+            Some(Defect::LaunchForgotten) => {
                 for action in &mut step.actions {
                     if let Action::Accept { launches, .. } = action
                         && launches.len() > 1
@@ -86,10 +116,10 @@ impl Defect {
     }
 
     /// Spoils what is restored.
-    pub(crate) fn spoil_records(self, records: &mut [(Key, Vec<u8>)]) {
+    pub(crate) fn spoil_records(&self, records: &mut [(Key, Vec<u8>)]) {
         /// How far the watermark is put back.
         const BACK_MS: i64 = 600_000;
-        if self != Self::WatermarkSetBack {
+        if !self.is(Defect::WatermarkSetBack) {
             return;
         }
         for (key, value) in records {
@@ -105,16 +135,37 @@ impl Defect {
         }
     }
 
+    /// The acknowledgement of an update that the engine is not to see.
+    pub(crate) fn swallows(&self, event: &Event, random: &mut Random) -> Option<Action> {
+        /// One update in so many is swallowed.
+        const SWALLOWED: u64 = 50;
+        let Event::Status(update) = event else { return None };
+        let (uuid, agent) = (update.uuid.clone()?, update.agent.clone()?);
+        let task = update.task.clone();
+        let swallowed = self.is(Defect::UpdateSwallowed) && random.below(SWALLOWED) == 0;
+        swallowed.then_some(Action::Acknowledge { task, agent, uuid })
+    }
+
     /// Whether the engine never hears of this event.
-    pub(crate) fn hides(self, event: &Event) -> bool {
-        self == Self::RescindIgnored && matches!(event, Event::Rescinded(_))
+    pub(crate) fn hides(&self, event: &Event) -> bool {
+        self.is(Defect::RescindIgnored) && matches!(event, Event::Rescinded(_))
     }
 
     /// Whether an action leaves at once.
-    pub(crate) fn hastens(self, action: &Action) -> bool {
-        match self {
-            Self::ActBeforeCommit => true,
-            Self::AcknowledgeBeforeCommit => matches!(action, Action::Acknowledge { .. }),
+    pub(crate) fn hastens(&self, action: &Action) -> bool {
+        match self.defect {
+            Some(Defect::ActBeforeCommit) => true,
+            Some(Defect::AcknowledgeBeforeCommit) => matches!(action, Action::Acknowledge { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether an action is not sent because it was sent before.
+    pub(crate) fn drops(&mut self, action: &Action) -> bool {
+        match action {
+            Action::Kill { task, .. } if self.is(Defect::KillNotRepeated) => {
+                !self.killed.insert(task.clone())
+            }
             _ => false,
         }
     }

@@ -7,6 +7,7 @@ use shiftwork_engine::ids::{AgentId, RunId, TaskId};
 use super::calendar::Calendar;
 use super::cluster::ClusterHappening;
 use super::faults::{Fault, Faults};
+use super::registry::Outcome;
 use super::story::Story;
 use crate::random::Random;
 
@@ -15,6 +16,12 @@ use crate::random::Random;
 pub(crate) struct Process {
     pub(crate) instance: usize,
     pub(crate) life: u64,
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.instance, self.life)
+    }
 }
 
 /// Names a subscription at the master.
@@ -29,6 +36,10 @@ pub(crate) enum Happening {
     Cluster(ClusterHappening),
     /// A process asks for a subscription.
     Subscribe(Process),
+    /// The master notices that a stream was closed at the other end.
+    StreamClosed(StreamId),
+    /// A process learns that another subscribed with its framework id.
+    FailedOver(Process),
     /// A call arrives at the master.
     ToMaster { from: Process, stream: StreamId, action: Box<Action> },
     /// A message of the master arrives; `None`: the driver tells it by itself.
@@ -40,7 +51,7 @@ pub(crate) enum Happening {
     /// A commit takes effect in the registry, or not.
     Apply(CommitId),
     /// The answer to a commit arrives.
-    Answer { process: Process, commit: CommitId },
+    Answer { process: Process, commit: CommitId, outcome: Outcome },
     /// Somebody without a leader may become it.
     Elect,
     /// The session of a process that was not heard of ends.

@@ -141,6 +141,17 @@ impl Faults {
         strikes
     }
 
+    /// Whether the process dies just before it releases one more effect.
+    pub(crate) fn crashes_between_effects(&mut self, random: &mut Random) -> bool {
+        /// For each effect, at the usual rate of crashes.
+        const PROBABILITY: f64 = 0.000_5;
+        let strikes = random.chance(PROBABILITY * self.factors[Fault::SchedulerCrash as usize]);
+        if strikes && self.active {
+            self.note(Fault::SchedulerCrash);
+        }
+        strikes && self.active
+    }
+
     /// When one that comes by itself comes next.
     pub(crate) fn next_in(&self, kind: Fault, random: &mut Random) -> Option<i64> {
         let factor = self.factors[kind as usize];

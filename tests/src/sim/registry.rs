@@ -83,9 +83,9 @@ impl Registry {
         self.commits_made
     }
 
-    /// Writes a commit or refuses it. Gives its turn, how many of its transactions were written,
-    /// and what its sender is told.
-    pub(crate) fn apply(&mut self, id: CommitId) -> Option<(Rc<Turn>, usize, Outcome)> {
+    /// Decides on a commit whose time has come: its turn, how many of its transactions are to be
+    /// written, and what its sender is told.
+    pub(crate) fn decide(&mut self, id: CommitId) -> Option<(Rc<Turn>, usize, Outcome)> {
         let OnItsWay { epoch, turn, cut } = self.on_its_way.remove(&id)?;
         let fenced = epoch != self.epoch && !self.without_fence;
         if fenced || (self.broken && epoch == self.epoch) || self.away {
@@ -98,19 +98,22 @@ impl Registry {
             Cut::After(count) => (count.min(transactions), Outcome::Unknown),
         };
         self.broken |= outcome != Outcome::Done;
-        for step in turn.steps.iter().filter(|step| !step.writes.is_empty()).take(count) {
-            for write in &step.writes {
-                self.write(write);
-            }
-        }
         Some((turn, count, outcome))
     }
 
-    fn write(&mut self, write: &Write) {
-        match &write.value {
-            Some(value) => self.records.insert(write.key.clone(), value.clone()),
-            None => self.records.remove(&write.key),
-        };
+    /// Writes one transaction.
+    pub(crate) fn write(&mut self, writes: &[Write]) {
+        for Write { key, value } in writes {
+            match value {
+                Some(value) => self.records.insert(key.clone(), value.clone()),
+                None => self.records.remove(key),
+            };
+        }
+    }
+
+    /// Whoever sent them died before they left.
+    pub(crate) fn forget_on_its_way(&mut self) {
+        self.on_its_way.clear();
     }
 
     /// A node goes only with or after its children: what a tree of nodes would refuse. Gives the
@@ -162,15 +165,23 @@ mod tests {
         Rc::new(Turn { steps: values.iter().map(step).collect(), ..Turn::default() })
     }
 
+    fn apply(registry: &mut Registry, id: CommitId) -> Outcome {
+        let (turn, count, outcome) = registry.decide(id).expect("it is on its way");
+        for step in turn.steps.iter().take(count) {
+            registry.write(&step.writes);
+        }
+        outcome
+    }
+
     #[test]
     fn a_deposed_leader_writes_nothing() {
         let mut registry = Registry::default();
         let (old, _) = registry.take_over();
         let late = registry.commit(old, turn(&["a"]), Cut::No);
         let (new, _) = registry.take_over();
-        assert_eq!(registry.apply(late).unwrap().2, Outcome::Refused);
+        assert_eq!(apply(&mut registry, late), Outcome::Refused);
         let own = registry.commit(new, turn(&["b"]), Cut::No);
-        assert_eq!(registry.apply(own).unwrap().2, Outcome::Done);
+        assert_eq!(apply(&mut registry, own), Outcome::Done);
         assert_eq!(registry.stored(), [(Key::FrameworkId, b"b".to_vec())]);
     }
 
@@ -180,9 +191,8 @@ mod tests {
         let (epoch, _) = registry.take_over();
         let cut = registry.commit(epoch, turn(&["a", "b"]), Cut::After(1));
         let later = registry.commit(epoch, turn(&["c"]), Cut::No);
-        let (_, count, outcome) = registry.apply(cut).unwrap();
-        assert_eq!((count, outcome), (1, Outcome::Unknown));
-        assert_eq!(registry.apply(later).unwrap().2, Outcome::Refused);
+        assert_eq!(apply(&mut registry, cut), Outcome::Unknown);
+        assert_eq!(apply(&mut registry, later), Outcome::Refused);
         assert_eq!(registry.stored(), [(Key::FrameworkId, b"a".to_vec())]);
     }
 }

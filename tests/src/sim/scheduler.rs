@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use shiftwork_engine::command::{Command, Reply};
+use shiftwork_engine::command::Reply;
 use shiftwork_engine::effect::{Action, Effect, Trace};
 use shiftwork_engine::event::{RequestId, StatusUpdate};
 use shiftwork_engine::ids::FrameworkId;
@@ -25,7 +25,7 @@ pub(crate) enum Cause {
     /// The placement at the end of a turn, and the deadlines met by it.
     Place,
     Status(StatusUpdate),
-    Command(Command),
+    Command,
     Subscribed,
     FrameworkRemoved,
     /// Any other event.
@@ -49,6 +49,8 @@ pub(crate) struct Step {
 pub(crate) struct Turn {
     pub(crate) process: Option<Process>,
     pub(crate) epoch: u64,
+    /// From 1, within a tenure.
+    pub(crate) number: u64,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -71,6 +73,7 @@ pub(crate) struct Tenure {
     pub(crate) stream: Option<StreamId>,
     /// The id its driver subscribes with.
     pub(crate) framework: Option<FrameworkId>,
+    pub(crate) turns: u64,
     /// A turn is on the calendar.
     pub(crate) turn_due: bool,
     /// The wake-up that counts; older ones do not.
@@ -97,7 +100,7 @@ impl Cause {
     pub(crate) fn of(event: &Event) -> Self {
         match event {
             Event::Status(update) => Self::Status(update.clone()),
-            Event::Command { command, .. } => Self::Command(command.clone()),
+            Event::Command { .. } => Self::Command,
             Event::Subscribed { .. } => Self::Subscribed,
             Event::FrameworkRemoved => Self::FrameworkRemoved,
             _ => Self::Other,

@@ -145,6 +145,6 @@ proptest! {
             Timestamp::from_millis(until_s * 1_000 - 1),
             after,
         );
-        prop_assert_eq!(last, expected.last().map(|firing| Timestamp::from_millis(firing * 1_000)));
+        prop_assert_eq!(last, expected.next_back().map(|firing| Timestamp::from_millis(firing * 1_000)));
     }
 }

@@ -148,7 +148,7 @@ impl Origins<'_> {
         };
         let origin = Origin {
             role: allocated.unwrap_or(self.role).into(),
-            reserved: is_reserved(resource) && false,
+            reserved: is_reserved(resource),
             wire: rest.encode_to_vec().into(),
         };
         if let Some(seen) = self.seen.iter().find(|seen| ***seen == origin) {

@@ -124,22 +124,23 @@ impl Slave {
 }
 
 impl Cluster {
-    /// A process subscribes. The stream before it ends; offers are void; tasks go on.
+    /// A process subscribes: the stream before ends, offers are void, tasks go on. False if there is
+    /// no master at the moment.
     pub(crate) fn subscribe(
         &mut self,
         process: Process,
         framework: Option<FrameworkId>,
         env: &mut Env,
-    ) -> Option<StreamId> {
+    ) -> bool {
         if self.master.away {
-            return None;
+            return false;
         }
         if framework.as_ref().is_some_and(|framework| self.master.burnt.contains(framework)) {
             let event = Box::new(Event::FrameworkRemoved);
             env.calendar.after(1, Happening::ToScheduler { to: process, stream: None, event });
-            return None;
+            return true;
         }
-        self.drop_stream(env);
+        self.replace_stream(env);
         let framework = framework.unwrap_or_else(|| self.new_framework(env));
         self.master.framework = Some(framework.clone());
         self.master.streams_made += 1;
@@ -150,7 +151,24 @@ impl Cluster {
             slave.refused = None;
         }
         self.tell(Event::Subscribed { framework }, env);
-        Some(id)
+        true
+    }
+
+    /// The stream before is ended because there is a new one.
+    fn replace_stream(&mut self, env: &mut Env) {
+        self.master.offers.clear();
+        if let Some(stream) = self.master.stream.take() {
+            let at = stream.last_at.max(env.now() + 1);
+            env.calendar.at(at, Happening::FailedOver(stream.process));
+        }
+    }
+
+    /// The other end has closed its stream.
+    pub(crate) fn stream_closed(&mut self, stream: StreamId) {
+        if self.master.stream.as_ref().is_some_and(|found| found.id == stream) {
+            self.master.stream = None;
+            self.master.offers.clear();
+        }
     }
 
     /// Somebody without an id: whatever ran under the one before is out of everybody's sight.
@@ -199,10 +217,15 @@ impl Cluster {
         self.tell(Event::Status(update), env);
     }
 
-    /// A call arrives. False if its stream is not the one that lives: the call is refused.
-    pub(crate) fn call(&mut self, stream: StreamId, action: Action, env: &mut Env) -> bool {
+    /// A call arrives. It is given back if its stream is not the one that lives.
+    pub(crate) fn call(
+        &mut self,
+        stream: StreamId,
+        action: Action,
+        env: &mut Env,
+    ) -> Option<Action> {
         if self.master.away || self.master.stream.as_ref().is_none_or(|s| s.id != stream) {
-            return false;
+            return Some(action);
         }
         match action {
             Action::Accept { agent, offers, launches } => {
@@ -227,7 +250,7 @@ impl Cluster {
             }
             Action::SubscribeAnew => {}
         }
-        true
+        None
     }
 
     fn decline(&mut self, offers: &[OfferId], refuse_ms: u64, env: &Env) {

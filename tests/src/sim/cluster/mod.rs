@@ -18,8 +18,8 @@ use shiftwork_engine::event::{Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId, TaskId};
 use shiftwork_engine::resources::Origin;
 
-pub(crate) use self::amounts::Amounts;
 use self::agent::Agent;
+pub(crate) use self::amounts::Amounts;
 use self::master::Master;
 use super::env::Env;
 use crate::random::Random;
@@ -150,7 +150,12 @@ const RESEND_MS: i64 = 10_000;
 
 impl Cluster {
     /// Machines of these sizes, all of them up.
-    pub(crate) fn new(sizes: &[Amounts], habits: Habits, mut random: Random, env: &mut Env) -> Self {
+    pub(crate) fn new(
+        sizes: &[Amounts],
+        habits: Habits,
+        mut random: Random,
+        env: &mut Env,
+    ) -> Self {
         let machine = |(number, capacity): (usize, &Amounts)| Machine {
             capacity: *capacity,
             hostname: format!("host{number}"),
@@ -216,6 +221,12 @@ impl Cluster {
         self.agents.insert(id.clone(), Agent::new(machine.capacity, machine.hostname.clone()));
         env.tell(id.as_str(), || "boots");
         self.send_master(&id, AgentMessage::Register, env);
+    }
+
+    /// From now on work runs well; what has begun badly stays so.
+    pub(crate) fn calm(&mut self) {
+        self.habits.failing = 0.0;
+        self.habits.stuck = 0.0;
     }
 
     /// Work that is going on, for the auditor: task by task.

@@ -1,0 +1,13 @@
+//! The world by itself: one event in, the whole list of effects out, in words. No clock, no
+//! processes, no HTTP.
+
+// A test falls over at what it does not expect; its helpers too.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod executors;
+mod frameworks;
+mod launching;
+mod offers;
+mod recovery;
+mod updates;

@@ -1,0 +1,91 @@
+//! kill -9 of the whole process at arbitrary moments: nothing is lost, nothing finished runs
+//! again, nothing of the old life goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Standalone, wait_for};
+
+/// Lives that are ended; more by `SHIFTWORK_TEST_KILLS`.
+const KILLS_DEFAULT: usize = 4;
+
+/// The last thing a shard does is one appended line: a line more than once is a finished shard
+/// that ran again.
+const SCRIPT: &str = r#"sleep 0.4; echo "$SHIFTWORK_RUN_ID $SHIFTWORK_ITEM" >> "$DONE""#;
+
+#[test]
+fn no_run_is_lost_and_no_finished_shard_runs_again() {
+    let kills = std::env::var("SHIFTWORK_TEST_KILLS").ok().and_then(|text| text.parse().ok());
+    let mut standalone = Standalone::start(&[]);
+    let done = standalone.directory.path().join("done");
+    standalone.register_app();
+    let extra = json!({
+        "cron": "* * * * * ?", "shardingTotalCount": 2, "failover": true, "misfire": true,
+        "env": {"DONE": done},
+    });
+    standalone.register_job("every-second", SCRIPT, &extra);
+    for life in 0..kills.unwrap_or(KILLS_DEFAULT) {
+        wait_for("a run is active", || {
+            !standalone.get("/api/v1/queues/running").1["items"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        });
+        // At another phase of a run in each life.
+        std::thread::sleep(Duration::from_millis(1_300 + 170 * life as u64));
+        let old = standalone.processes();
+        standalone.kill();
+        standalone.start_again(&[]);
+        let left = standalone.processes();
+        let survivors: Vec<_> = old.iter().filter(|process| left.contains(process)).collect();
+        assert!(survivors.is_empty(), "of the former life: {survivors:?}");
+    }
+    let disable = "/api/v1/jobs/every-second/disable";
+    let first_pending = || {
+        let (_, ready) = standalone.get("/api/v1/queues/ready");
+        ready["items"].as_array().is_some_and(Vec::is_empty)
+    };
+    // Runs take about as long as the time between firings: the backlog goes down slowly, so the
+    // schedule is slowed down first.
+    let mut slow = extra.clone();
+    slow["cron"] = json!("0 0 0 1 1 ?");
+    let mut document = standalone.get("/api/v1/jobs/every-second").1["document"].clone();
+    document["cron"] = slow["cron"].clone();
+    let put = standalone.call(reqwest::Method::PUT, "/api/v1/jobs/every-second", Some(&document));
+    assert_eq!(put.0, 200, "{}", put.1);
+    wait_for("nothing waits", first_pending);
+    wait_for("nothing runs", || {
+        standalone.get("/api/v1/queues/running").1["items"].as_array().is_some_and(Vec::is_empty)
+    });
+    assert_eq!(standalone.post(disable, None).0, 200);
+
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for line in std::fs::read_to_string(&done).expect("something was done").lines() {
+        *times.entry(line.to_owned()).or_default() += 1;
+    }
+    let repeated: Vec<_> = times.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(repeated.is_empty(), "finished shards that ran again: {repeated:?}");
+    let mut runs = standalone.runs("every-second");
+    runs.sort_by_key(|run| run["logicalTime"].to_string());
+    for run in &runs {
+        assert_eq!(run["state"], "SUCCEEDED", "{run}");
+        for item in 0..2 {
+            let line = format!("{} {item}", run["id"].as_str().expect("an id"));
+            assert!(times.contains_key(&line), "{line} was never done");
+        }
+    }
+    assert_eq!(times.len(), runs.len() * 2, "every line belongs to a run");
+    // Each second from the first firing to the last has its run.
+    let seconds: Vec<i64> = runs.iter().map(|run| seconds(&run["logicalTime"])).collect();
+    for pair in seconds.windows(2) {
+        assert_eq!(pair[1] - pair[0], 1, "a firing is missing or doubled");
+    }
+    println!("{} firings over {} lives, each run once", runs.len(), kills.unwrap_or(4) + 1);
+}
+
+fn seconds(time: &serde_json::Value) -> i64 {
+    let time: shiftwork_schedule::Timestamp =
+        time.as_str().and_then(|text| text.parse().ok()).expect("a timestamp");
+    time.as_millis() / 1000
+}

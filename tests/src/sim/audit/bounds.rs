@@ -1,0 +1,51 @@
+//! Queues are bounded: a job has no more pending runs than its rules allow.
+
+use std::collections::BTreeSet;
+
+use shiftwork_engine::document::{Execution, MisfirePolicy};
+use shiftwork_engine::ids::RunId;
+use shiftwork_engine::record::{Key, Write};
+
+use super::mind::{Mind, firing_of};
+use crate::sim::scheduler::Step;
+
+/// Pending runs of one job that triggers may pile up.
+const TRIGGERED_MAX: usize = 1_000;
+
+pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
+    for Write { key, value } in &step.writes {
+        let (Key::Ready(job, run), Some(_)) = (key, value) else { continue };
+        let none = BTreeSet::new();
+        let pending = mind.pending.get(job).unwrap_or(&none);
+        if pending.contains(run) {
+            continue;
+        }
+        let scheduled = |run: &&RunId| firing_of(run).is_some();
+        let made = made(step, job);
+        let of_schedule = pending.iter().chain(made).filter(scheduled).count();
+        let Some(document) = mind.documents.get(job) else { continue };
+        let bound = match (document.job.execution, document.job.misfire.policy) {
+            (Execution::Transient, MisfirePolicy::All) => document.job.misfire.max_pending as usize,
+            _ => 1,
+        };
+        // Runs that an earlier document allowed stay.
+        let bound = bound.max(pending.len());
+        if firing_of(run).is_some() && of_schedule > bound {
+            return Err(format!("{job} has {of_schedule} pending runs, {bound} are allowed"));
+        }
+        if pending.len() > bound + TRIGGERED_MAX {
+            return Err(format!("{job} has {} pending runs", pending.len()));
+        }
+    }
+    Ok(())
+}
+
+fn made<'a>(
+    step: &'a Step,
+    job: &'a shiftwork_engine::ids::JobName,
+) -> impl Iterator<Item = &'a RunId> {
+    step.writes.iter().filter_map(move |write| match (&write.key, &write.value) {
+        (Key::Ready(of, run), Some(_)) if of == job => Some(run),
+        _ => None,
+    })
+}

@@ -1,0 +1,199 @@
+//! Each due firing of an enabled job has exactly one run, or is missed exactly as the job's rules
+//! say and told so; whoever leads, and however often that changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shiftwork_engine::Trace;
+use shiftwork_engine::document::{Concurrency, Execution, Job, MisfirePolicy};
+use shiftwork_engine::ids::{JobName, RunId};
+use shiftwork_engine::record::{Key, Write};
+use shiftwork_schedule::Timestamp;
+
+use super::mind::{Document, Mind, firing_of, watermark};
+use super::{Tally, cause, ended};
+use crate::sim::registry::Registry;
+use crate::sim::scheduler::Step;
+
+/// A firing dealt with later than this was missed: what `skip` leaves out.
+const LATE_MS: i64 = 5_000;
+/// More firings than any gap of a simulation has.
+const FIRINGS_MAX: usize = 1_000_000;
+
+/// Runs that were made, ever.
+#[derive(Debug, Default)]
+pub(super) struct Firings {
+    made: BTreeSet<RunId>,
+}
+
+/// What a job's queue may have looked like when a firing met it: other deadlines of the same step
+/// may have come before.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    pending: usize,
+    active: bool,
+}
+
+impl Firings {
+    pub(super) fn on_step(
+        &self,
+        mind: &Mind,
+        step: &Step,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let made = made_in(mind, step);
+        let moved = step.writes.iter().find(|write| write.key == Key::Watermark);
+        let Some(until) = moved.and_then(|write| watermark(write.value.as_deref()?)) else {
+            return match made.iter().find(|(job, _)| is_transient(mind, job)) {
+                Some((job, at)) => Err(format!(
+                    "firings {at:?} of {job} got a run, the watermark stayed ({})",
+                    cause(step)
+                )),
+                None => Ok(()),
+            };
+        };
+        let Some(since) = mind.watermark else {
+            return Ok(());
+        };
+        if until < since {
+            return Err(format!("the watermark went back from {since} to {until}"));
+        }
+        for (name, document) in &mind.documents {
+            let made = made.get(name).map(Vec::as_slice).unwrap_or_default();
+            if document.next.is_none_or(|next| next > until) && made.is_empty() {
+                continue;
+            }
+            if document.job.execution == Execution::Transient {
+                judge(mind, step, document, since, until, made, tally)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A run that was made once is never made again, whoever leads.
+    pub(super) fn on_transaction(
+        &mut self,
+        step: &Step,
+        registry: &Registry,
+    ) -> Result<(), String> {
+        for Write { key, .. } in &step.writes {
+            let Key::Ready(_, run) = key else { continue };
+            if registry.records().contains_key(key) || firing_of(run).is_none() {
+                continue;
+            }
+            if !self.made.insert(run.clone()) {
+                return Err(format!("run {run} was made a second time ({})", cause(step)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_transient(mind: &Mind, job: &JobName) -> bool {
+    let document = mind.documents.get(job);
+    document.is_some_and(|document| document.job.execution == Execution::Transient)
+}
+
+/// The firings that get a run in a step.
+fn made_in(mind: &Mind, step: &Step) -> BTreeMap<JobName, Vec<Timestamp>> {
+    let mut made: BTreeMap<JobName, Vec<Timestamp>> = BTreeMap::new();
+    for Write { key, .. } in &step.writes {
+        let Key::Ready(job, run) = key else { continue };
+        let known = mind.pending.get(job).is_some_and(|pending| pending.contains(run));
+        if let (false, Some(at)) = (known, firing_of(run)) {
+            made.entry(job.clone()).or_default().push(at);
+        }
+    }
+    made
+}
+
+fn judge(
+    mind: &Mind,
+    step: &Step,
+    document: &Document,
+    since: Timestamp,
+    until: Timestamp,
+    made: &[Timestamp],
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let job = &document.job;
+    let Some(schedule) = &job.schedule else {
+        return Err(format!("{} has no schedule and got runs for {made:?}", job.name));
+    };
+    let from = since.max(document.from);
+    let (due, _) = schedule.firings_between(from, until, FIRINGS_MAX);
+    let options = before(mind, step, &job.name);
+    let expected: Vec<Vec<Timestamp>> =
+        options.iter().map(|before| expected(mind, job, *before, &due, until)).collect();
+    if !expected.iter().any(|expected| expected == made) {
+        return Err(format!(
+            "{}: of the firings {due:?} up to {until}, {made:?} got runs, expected {expected:?} \
+             ({:?}, {:?}, {options:?})",
+            job.name, job.misfire, job.concurrency
+        ));
+    }
+    let told: u64 = step.traces.iter().map(|trace| missed(trace, &job.name)).sum();
+    let missed = (due.len() - made.len()) as u64;
+    if told != missed {
+        return Err(format!("{}: {missed} firings were missed, {told} were told", job.name));
+    }
+    tally.firings += made.len() as u64;
+    tally.missed += missed;
+    Ok(())
+}
+
+/// How the job's queue may have been when its firings came.
+fn before(mind: &Mind, step: &Step, job: &JobName) -> Vec<Before> {
+    let pending = mind.pending.get(job);
+    let count = pending.map_or(0, BTreeSet::len);
+    let gone = |run: &&RunId| pending.is_some_and(|pending| pending.contains(*run));
+    let ended_pending = ended(step).filter(gone).count();
+    let active = mind.active.get(job);
+    let active_ended = ended(step).any(|run| active == Some(run));
+    let mut options = Vec::new();
+    for pending in (count - ended_pending.min(count))..=count {
+        options.push(Before { pending, active: active.is_some() });
+        if active_ended {
+            options.push(Before { pending, active: false });
+        }
+    }
+    options
+}
+
+/// The firings that get a run, by the job's rules.
+fn expected(
+    mind: &Mind,
+    job: &Job,
+    before: Before,
+    due: &[Timestamp],
+    now: Timestamp,
+) -> Vec<Timestamp> {
+    if !mind.is_enabled(job) {
+        return Vec::new();
+    }
+    let oldest = job.misfire.window_ms.map_or(Timestamp::MIN, |window| now.saturating_sub(window));
+    let fresh = || due.iter().copied().filter(|at| *at > oldest);
+    let overlaps = before.active && job.concurrency == Concurrency::Skip;
+    match job.misfire.policy {
+        MisfirePolicy::All if overlaps => Vec::new(),
+        MisfirePolicy::All => {
+            let room = (job.misfire.max_pending as usize).saturating_sub(before.pending);
+            fresh().take(room).collect()
+        }
+        MisfirePolicy::Coalesce => {
+            let stands = before.pending > 0 || overlaps;
+            fresh().last().filter(|_| !stands).into_iter().collect()
+        }
+        MisfirePolicy::Skip => {
+            let in_time = |at: &Timestamp| now.since(*at) <= LATE_MS;
+            let stands = before.pending > 0 || before.active;
+            fresh().last().filter(in_time).filter(|_| !stands).into_iter().collect()
+        }
+    }
+}
+
+fn missed(trace: &Trace, job: &JobName) -> u64 {
+    match trace {
+        Trace::Missed { job: of, count, .. } if of == job => *count,
+        _ => 0,
+    }
+}

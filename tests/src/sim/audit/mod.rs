@@ -1,0 +1,290 @@
+//! The auditor: sees what is decided, written, released and what really happens, and holds it to the
+//! rules of the behaviour paper, a file a rule. It knows nothing of the engine's memory.
+
+mod bounds;
+mod durable;
+mod finished;
+mod firings;
+mod gangs;
+mod kills;
+mod leaders;
+mod mind;
+mod offers;
+mod overlap;
+mod runs;
+
+use std::collections::BTreeMap;
+
+use shiftwork_engine::command::Reply;
+use shiftwork_engine::effect::Action;
+use shiftwork_engine::event::TaskState;
+use shiftwork_engine::ids::{JobName, RunId, TaskId};
+use shiftwork_engine::{Event, Settings};
+
+use self::mind::Mind;
+use super::env::{Fact, Process};
+use super::registry::{Outcome, Registry};
+use super::scheduler::{Cause, Step, Turn};
+
+/// What the auditor knows of a task, from its launch on.
+#[derive(Debug)]
+struct Task {
+    run: RunId,
+    job: JobName,
+    item: u32,
+    /// Its job asks for neither failover nor retries: its work starts once.
+    once: bool,
+    daemon: bool,
+    /// The scheduler was right to count it as lost.
+    given_up: bool,
+    /// The scheduler wanted it to end.
+    killed: bool,
+}
+
+/// The auditor.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    settings: Settings,
+    /// What each tenure has decided so far, as its own writes tell.
+    minds: BTreeMap<Process, Mind>,
+    tasks: BTreeMap<TaskId, Task>,
+    durable: durable::Durable,
+    finished: finished::Finished,
+    firings: firings::Firings,
+    kills: kills::Kills,
+    offers: offers::Offers,
+    overlap: overlap::Overlap,
+    tally: Tally,
+    violation: Option<(&'static str, String)>,
+}
+
+/// How much there was to audit.
+#[derive(Debug, Default)]
+struct Tally {
+    firings: u64,
+    missed: u64,
+    runs_ended: u64,
+    launches: u64,
+    work_started: u64,
+    transactions: u64,
+    take_overs: u64,
+}
+
+// === impl Audit ===
+
+impl Audit {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            minds: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            durable: durable::Durable::default(),
+            finished: finished::Finished::default(),
+            firings: firings::Firings::default(),
+            kills: kills::Kills::default(),
+            offers: offers::Offers::default(),
+            overlap: overlap::Overlap::default(),
+            tally: Tally::default(),
+            violation: None,
+        }
+    }
+
+    /// The first rule that was broken, and how.
+    pub(crate) fn violation(&self) -> Option<(&'static str, &str)> {
+        self.violation.as_ref().map(|(invariant, what)| (*invariant, what.as_str()))
+    }
+
+    /// Notes a broken rule, unless one was broken before.
+    pub(crate) fn check(&mut self, invariant: &'static str, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.violation.get_or_insert((invariant, what));
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Vec<(&'static str, u64)> {
+        let Tally { firings, missed, runs_ended, launches, work_started, transactions, take_overs } =
+            self.tally;
+        vec![
+            ("take-overs", take_overs),
+            ("transactions", transactions),
+            ("firings", firings),
+            ("missed", missed),
+            ("runs ended", runs_ended),
+            ("launches", launches),
+            ("work started", work_started),
+        ]
+    }
+
+    /// A process begins to lead from what the registry holds.
+    pub(crate) fn on_tenure(&mut self, process: Process, epoch: u64, registry: &Registry) {
+        self.tally.take_overs += 1;
+        self.minds.retain(|_, mind| mind.epoch + 8 > epoch);
+        self.minds.insert(process, Mind::restored(epoch, registry.records(), &self.settings));
+    }
+
+    /// An engine is told something.
+    pub(crate) fn on_event(&mut self, process: Process, now: i64, event: &Event) {
+        let Some(mind) = self.minds.get_mut(&process) else { return };
+        mind.advance(now);
+        mind.hear(event);
+        self.offers.on_event(process, event);
+        if let Event::Status(update) = event {
+            self.durable.on_update(update);
+        }
+    }
+
+    /// An engine has decided something.
+    pub(crate) fn on_step(&mut self, process: Process, step: &Step) {
+        let Some(mut mind) = self.minds.remove(&process) else { return };
+        mind.advance(step.now);
+        self.learn_tasks(step);
+        self.tally.runs_ended += ended(step).count() as u64;
+        let results = [
+            ("firings", self.firings.on_step(&mind, step, &mut self.tally)),
+            ("runs are not forgotten", runs::on_step(&mind, step)),
+            ("bounded queues", bounds::on_step(&mind, step)),
+            ("gangs start whole", gangs::on_step(&mind, step)),
+            ("offers are used once", self.offers.on_step(process, step)),
+            ("finished shards stay so", self.finished.on_step(step)),
+            ("one task a shard", overlap::on_step(&mind, step, &mut self.tasks)),
+        ];
+        for (invariant, result) in results {
+            self.check(invariant, result);
+        }
+        mind.decide(step, &self.settings);
+        self.minds.insert(process, mind);
+    }
+
+    fn learn_tasks(&mut self, step: &Step) {
+        for action in &step.actions {
+            match action {
+                Action::Accept { launches, .. } => {
+                    for launch in launches {
+                        self.tally.launches += 1;
+                        let job = &launch.job;
+                        let task = Task {
+                            run: launch.run.clone(),
+                            job: job.name.clone(),
+                            item: launch.item,
+                            once: !job.failover && job.retry.max_attempts == 1,
+                            daemon: job.execution == shiftwork_engine::document::Execution::Daemon,
+                            given_up: false,
+                            killed: false,
+                        };
+                        self.tasks.insert(launch.task.clone(), task);
+                    }
+                }
+                Action::Kill { task, .. } => {
+                    if let Some(task) = self.tasks.get_mut(task) {
+                        task.killed = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A turn's commit is on its way, or it has none.
+    pub(crate) fn on_issued(&mut self, turn: &Turn) {
+        self.durable.on_issued(turn);
+    }
+
+    /// A transaction is about to be written.
+    pub(crate) fn on_transaction(&mut self, turn: &Turn, step: &Step, registry: &Registry) {
+        self.tally.transactions += 1;
+        let results = [
+            ("only one leader acts", leaders::on_transaction(turn, registry)),
+            ("nodes go with their children", runs::on_transaction(step, registry)),
+            ("firings come once", self.firings.on_transaction(step, registry)),
+        ];
+        for (invariant, result) in results {
+            self.check(invariant, result);
+        }
+        self.durable.on_transaction(step);
+        self.finished.on_transaction(step, registry, &self.tasks);
+    }
+
+    /// A commit has had its outcome.
+    pub(crate) fn on_applied(&mut self, turn: &Turn, outcome: Outcome) {
+        self.durable.on_applied(turn, outcome);
+    }
+
+    /// An action leaves.
+    pub(crate) fn on_released(&mut self, turn: &Turn, action: &Action, registry: &Registry) {
+        let result = self.durable.on_released(turn, action, registry, &self.tasks);
+        self.check("nothing leaves before its commit", result);
+        if let (Action::Reconcile { tasks }, Some(process)) = (action, turn.process)
+            && let Some(mind) = self.minds.get_mut(&process)
+        {
+            mind.asked(tasks);
+        }
+    }
+
+    /// A reply leaves.
+    pub(crate) fn on_reply(&mut self, turn: &Turn, reply: &Reply) {
+        let result = self.durable.on_reply(turn, reply);
+        self.check("nothing leaves before its commit", result);
+    }
+
+    /// A call is sent.
+    pub(crate) fn on_sent(&mut self, process: Process, action: &Action) {
+        if let Some(mind) = self.minds.get(&process) {
+            self.kills.on_sent(process, mind, action);
+        }
+    }
+
+    /// Something happened out there.
+    pub(crate) fn on_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::WorkStarted { task, run, item, .. } => {
+                self.tally.work_started += 1;
+                let result = self.overlap.on_started(task, &self.tasks);
+                self.check("one task a shard", result);
+                let result = self.finished.on_started(task, run, *item, &self.tasks);
+                self.check("work of jobs without retry starts once", result);
+            }
+            Fact::WorkEnded { task } => self.overlap.on_ended(task, &self.tasks),
+            Fact::Improper(text) => self.check("the master is asked properly", Err(text.clone())),
+        }
+    }
+
+    /// From time to time, of the tenure that leads and is not held up.
+    pub(crate) fn on_pulse(&mut self, process: Process, now: i64) {
+        let Some(mind) = self.minds.get(&process) else { return };
+        let result = self.kills.on_pulse(process, mind, now, &self.settings);
+        self.check("kills are repeated", result);
+    }
+}
+
+/// True for states after which nothing more comes from the executor.
+fn is_terminal(state: TaskState) -> bool {
+    use TaskState::{Error, Failed, Finished, Killed};
+    matches!(state, Finished | Failed | Killed | Error) || is_loss(state)
+}
+
+/// True for states that say that the task is lost.
+fn is_loss(state: TaskState) -> bool {
+    use TaskState::{Dropped, Gone, GoneByOperator, Lost, Unknown};
+    matches!(state, Lost | Dropped | Gone | GoneByOperator | Unknown)
+}
+
+/// The runs that end in a step.
+fn ended(step: &Step) -> impl Iterator<Item = &RunId> {
+    step.traces.iter().filter_map(|trace| match trace {
+        shiftwork_engine::Trace::Run(view) if view.state.is_final() => Some(&view.id),
+        _ => None,
+    })
+}
+
+/// What a step is about, in a word.
+fn cause(step: &Step) -> &'static str {
+    match &step.cause {
+        Cause::Restore => "restoring",
+        Cause::Place => "placing",
+        Cause::Status(_) => "a status update",
+        Cause::Command => "a command",
+        Cause::Subscribed => "subscribing",
+        Cause::FrameworkRemoved => "the framework's removal",
+        Cause::Other => "an event",
+    }
+}

@@ -1,0 +1,49 @@
+//! An offer is used once, and not after it was taken back. That no agent is over-committed, and an
+//! executor is charged once, is what the master itself checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shiftwork_engine::Event;
+use shiftwork_engine::effect::Action;
+use shiftwork_engine::ids::OfferId;
+
+use crate::sim::env::Process;
+use crate::sim::scheduler::Step;
+
+/// The offers each process has, as it was told.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    held: BTreeMap<Process, BTreeSet<OfferId>>,
+}
+
+impl Offers {
+    pub(super) fn on_event(&mut self, process: Process, event: &Event) {
+        let held = self.held.entry(process).or_default();
+        match event {
+            Event::Offers(offers) => held.extend(offers.iter().map(|offer| offer.id.clone())),
+            Event::Rescinded(offer) => {
+                held.remove(offer);
+            }
+            Event::Disconnected | Event::Subscribed { .. } | Event::FrameworkRemoved => {
+                held.clear();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_step(&mut self, process: Process, step: &Step) -> Result<(), String> {
+        let held = self.held.entry(process).or_default();
+        for action in &step.actions {
+            let offers = match action {
+                Action::Accept { offers, .. } | Action::Decline { offers, .. } => offers,
+                _ => continue,
+            };
+            for offer in offers {
+                if !held.remove(offer) {
+                    return Err(format!("offer {offer} is used, and is not held"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

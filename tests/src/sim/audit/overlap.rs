@@ -1,0 +1,102 @@
+//! A shard runs as one task at a time: another one takes its place only when it has ended, or was
+//! lost by the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shiftwork_engine::Settings;
+use shiftwork_engine::event::TaskState;
+use shiftwork_engine::ids::{JobName, TaskId};
+use shiftwork_engine::record::{Key, Write};
+
+use super::mind::Mind;
+use super::{Task, cause, is_terminal};
+use crate::sim::scheduler::{Cause, Step};
+
+/// Tasks whose work goes on, by shard.
+#[derive(Debug, Default)]
+pub(super) struct Overlap {
+    working: BTreeMap<(JobName, u32), BTreeSet<TaskId>>,
+}
+
+/// A shard's task makes room for another, or for none: it must have ended or be lost.
+pub(super) fn on_step(
+    mind: &Mind,
+    step: &Step,
+    tasks: &mut BTreeMap<TaskId, Task>,
+) -> Result<(), String> {
+    for Write { key, value } in &step.writes {
+        let Key::RunningShard(job, item) = key else { continue };
+        let Some(task) = mind.shards.get(&(job.clone(), *item)) else { continue };
+        if value.as_deref() == Some(task.as_str().as_bytes()) {
+            continue;
+        }
+        // A task that Mesos calls lost may work on; nobody can know.
+        let Some(lost) = verdict(mind, step, task) else {
+            let heard = mind.heard.get(task);
+            return Err(format!(
+                "task {task} is given up ({}); last heard: {heard:?}, now {}, subscribed at {:?}",
+                cause(step),
+                mind.now,
+                mind.subscribed_at
+            ));
+        };
+        if let Some(known) = tasks.get_mut(task) {
+            known.given_up |= lost;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a task has ended (`false`) or is lost by the rules (`true`); `None` if neither.
+fn verdict(mind: &Mind, step: &Step, task: &TaskId) -> Option<bool> {
+    let settings = Settings::default();
+    let waited = |since: i64, ms: u64| mind.now.saturating_sub(since) >= ms as i64;
+    if mind.framework_removed || matches!(step.cause, Cause::FrameworkRemoved) {
+        return Some(true);
+    }
+    let unanswered = mind.asked.get(task).copied().or(match mind.heard.contains_key(task) {
+        true => None,
+        false => mind.subscribed_at,
+    });
+    if unanswered.is_some_and(|since| waited(since, settings.reconcile_grace_ms)) {
+        return Some(true);
+    }
+    let heard = mind.heard.get(task)?;
+    match heard.state {
+        TaskState::Unreachable => {
+            waited(heard.since, settings.unreachable_timeout_ms).then_some(true)
+        }
+        state if is_terminal(state) => Some(super::is_loss(state)),
+        _ => None,
+    }
+}
+
+impl Overlap {
+    pub(super) fn on_started(
+        &mut self,
+        task: &TaskId,
+        tasks: &BTreeMap<TaskId, Task>,
+    ) -> Result<(), String> {
+        let Some(known) = tasks.get(task) else {
+            return Err(format!("task {task} works and was never launched"));
+        };
+        let working = self.working.entry((known.job.clone(), known.item)).or_default();
+        let other = working.iter().find(|other| tasks.get(*other).is_some_and(|o| !o.given_up));
+        let result = match other {
+            Some(other) if !known.given_up => {
+                Err(format!("tasks {other} and {task} of the same shard work at the same time"))
+            }
+            _ => Ok(()),
+        };
+        working.insert(task.clone());
+        result
+    }
+
+    pub(super) fn on_ended(&mut self, task: &TaskId, tasks: &BTreeMap<TaskId, Task>) {
+        if let Some(known) = tasks.get(task)
+            && let Some(working) = self.working.get_mut(&(known.job.clone(), known.item))
+        {
+            working.remove(task);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! One seed, one world: see `world` for the loop, `audit` for the rules it is held to.
+
+mod audit;
+mod calendar;
+mod cluster;
+mod commits;
+mod defects;
+mod documents;
+mod env;
+mod faults;
+mod leading;
+mod options;
+mod quiet;
+mod registry;
+mod scheduler;
+mod simulation;
+mod story;
+mod troubles;
+mod users;
+mod world;
+
+pub use commits::Boundary;
+pub use defects::Defect;
+pub use faults::Fault;
+pub use options::{Options, Outcome, Violation};
+pub use simulation::{shrink, simulate};

@@ -1,0 +1,179 @@
+//! People and programs that use the scheduler: they register, change, trigger, cancel and delete,
+//! now and then, and in the end they let it be.
+
+use std::collections::VecDeque;
+
+use shiftwork_engine::command::{Command, Overrides};
+use shiftwork_engine::event::RequestId;
+use shiftwork_engine::ids::{AppName, JobName};
+use shiftwork_engine::{Engine, RunFilter};
+
+use super::documents;
+use crate::random::Random;
+
+const APPS: u64 = 3;
+/// Idempotency keys in use: few, so that they come again.
+const KEYS: u64 = 5;
+/// More than any world has.
+const LIST_MAX: usize = 1_000;
+
+/// The users.
+#[derive(Debug)]
+pub(crate) struct Users {
+    random: Random,
+    jobs: u64,
+    /// Jobs from this number on are daemons.
+    daemons_from: u64,
+    /// Mean time between two commands.
+    every_ms: f64,
+    requests: u64,
+    /// What is asked before anything else.
+    first: VecDeque<Command>,
+    /// Nothing but `first` is asked any more.
+    calm: bool,
+}
+
+// === impl Users ===
+
+impl Users {
+    /// Users of so many jobs at most.
+    pub(crate) fn new(mut random: Random, jobs_max: u64) -> Self {
+        let jobs = random.between(1, jobs_max as i64) as u64;
+        let mut users = Self {
+            jobs,
+            daemons_from: jobs - random.below(jobs.min(3)),
+            every_ms: *random.pick(&[2_000.0, 10_000.0, 60_000.0]),
+            requests: 0,
+            first: VecDeque::new(),
+            calm: false,
+            random,
+        };
+        for number in 0..APPS {
+            let document = documents::app(&format!("a{number}"), &mut users.random);
+            users.first.push_back(Command::CreateApp { document });
+        }
+        users
+    }
+
+    /// Users who ask for this and nothing else.
+    pub(crate) fn with_script(script: Vec<Command>) -> Self {
+        let mut users = Self::new(Random::new(0), 1);
+        users.first = script.into();
+        users.calm = true;
+        users
+    }
+
+    /// The next request, if there is one.
+    pub(crate) fn next(&mut self, engine: &Engine, now: i64) -> Option<(RequestId, Command)> {
+        let command = match self.first.pop_front() {
+            Some(command) => command,
+            None if self.calm => return None,
+            None => self.random_command(engine, now)?,
+        };
+        self.requests += 1;
+        Some((RequestId(self.requests), command))
+    }
+
+    /// Until the next request.
+    pub(crate) fn pause_ms(&mut self) -> Option<i64> {
+        if !self.first.is_empty() {
+            return Some(self.random.between(1, 500));
+        }
+        (!self.calm).then(|| self.random.waiting_ms(self.every_ms))
+    }
+
+    /// Nothing new is asked for: the schedules end, and what runs may run to its end.
+    pub(crate) fn calm_down(&mut self, engine: &Engine) {
+        self.calm = true;
+        self.first.clear();
+        for view in engine.jobs(None, None, LIST_MAX) {
+            let Ok(job) = JobName::parse(&view.name) else { continue };
+            if view.document.get().contains("DAEMON") {
+                continue;
+            }
+            if let Some(document) = documents::without_schedule(view.document.get()) {
+                self.first.push_back(Command::UpdateJob { job, document });
+            }
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.calm && self.first.is_empty()
+    }
+
+    fn random_command(&mut self, engine: &Engine, now: i64) -> Option<Command> {
+        let number = self.random.below(self.jobs);
+        let job = JobName::parse(&format!("j{number}")).ok()?;
+        let app = AppName::parse(&format!("a{}", self.random.below(APPS))).ok()?;
+        let missing = engine.job(&job).is_none();
+        Some(match self.random.below(100) {
+            _ if missing => {
+                let document = self.job_document(number, engine, now)?;
+                Command::CreateJob { document }
+            }
+            0..=9 => {
+                let document = self.job_document(number, engine, now)?;
+                Command::UpdateJob { job, document }
+            }
+            10..=15 => Command::DeleteJob { job },
+            16 => Command::DeleteApp { app },
+            17..=22 => {
+                let document = documents::app(app.as_str(), &mut self.random);
+                if engine.app(&app).is_none() {
+                    Command::CreateApp { document }
+                } else {
+                    Command::UpdateApp { app, document }
+                }
+            }
+            23..=32 => {
+                let enabled = engine.job_blocked(&job).is_some();
+                Command::SetJobEnabled { job, enabled, reason: None }
+            }
+            33..=37 => {
+                let enabled = !engine.app(&app).is_some_and(|app| app.enabled);
+                Command::SetAppEnabled { app, enabled, reason: None }
+            }
+            38..=69 => self.trigger(job),
+            70..=79 => self.cancel(engine)?,
+            80..=89 => self.kill(engine)?,
+            90 => Command::Reconcile,
+            _ => return None,
+        })
+    }
+
+    /// A job stays with the app that its number names, or with one that is there.
+    fn job_document(&mut self, number: u64, engine: &Engine, now: i64) -> Option<Vec<u8>> {
+        let apps = engine.apps(None, LIST_MAX);
+        if apps.is_empty() {
+            return None;
+        }
+        let app = &apps.get(number as usize % apps.len())?.name;
+        let daemon = number >= self.daemons_from;
+        Some(documents::job(&format!("j{number}"), app, daemon, now, &mut self.random))
+    }
+
+    fn trigger(&mut self, job: JobName) -> Command {
+        let key = self.random.chance(0.7).then(|| format!("k{}", self.random.below(KEYS)));
+        let mut overrides = Overrides::default();
+        if self.random.chance(0.2) {
+            overrides.job_parameter = Some("other".to_owned());
+        }
+        Command::Trigger { job, key, overrides }
+    }
+
+    fn cancel(&mut self, engine: &Engine) -> Option<Command> {
+        let runs = engine.live_runs(&RunFilter::default());
+        if runs.is_empty() {
+            return None;
+        }
+        Some(Command::CancelRun { run: self.random.pick(&runs).id.clone() })
+    }
+
+    fn kill(&mut self, engine: &Engine) -> Option<Command> {
+        let tasks = engine.running(None, LIST_MAX);
+        if tasks.is_empty() {
+            return None;
+        }
+        Some(Command::KillTask { task: self.random.pick(&tasks).task_id.clone() })
+    }
+}

@@ -1,0 +1,227 @@
+//! The world: its parts, its clock, and the loop in which one thing happens after another.
+
+use shiftwork_engine::{Event, Settings};
+
+use super::audit::Audit;
+use super::calendar::Calendar;
+use super::cluster::{Amounts, Cluster, Habits};
+use super::commits::CrashPlan;
+use super::defects::{Defect, Spoiler};
+use super::env::{Env, Fact, Happening, Process};
+use super::faults::{Fault, Faults};
+use super::options::{Options, Violation};
+use super::registry::Registry;
+use super::scheduler::{Instance, Tenure};
+use super::story::Story;
+use super::users::Users;
+use crate::random::Random;
+
+/// When every world begins: 2026-11-20T00:00:00Z.
+const BEGIN_MS: i64 = 1_795_132_800_000;
+/// The auditor looks at everything this often.
+const PULSE_MS: i64 = 5_000;
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) env: Env,
+    pub(crate) cluster: Cluster,
+    pub(crate) registry: Registry,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) users: Users,
+    pub(crate) audit: Audit,
+    /// Who holds the lock of the election.
+    pub(crate) holder: Option<Process>,
+    /// When the latest commit takes effect: none overtakes another.
+    pub(crate) applied_at: i64,
+    pub(crate) spoiler: Spoiler,
+    pub(crate) crash: CrashPlan,
+    pub(crate) steps: u64,
+}
+
+// === impl World ===
+
+impl World {
+    pub(crate) fn new(options: &Options, story: Story) -> Self {
+        let mut random = Random::new(options.seed);
+        let mut own = random.fork();
+        let faults = Faults::new(&mut random.fork(), &options.faults);
+        let mut env = Env {
+            calendar: Calendar::new(BEGIN_MS),
+            random: random.fork(),
+            faults,
+            story,
+            facts: Vec::new(),
+        };
+        let sizes: Vec<Amounts> = (0..own.between(2, 8))
+            .map(|_| Amounts::new(*own.pick(&[4_000, 8_000]), *own.pick(&[8_000_000, 16_000_000])))
+            .collect();
+        let habits = Habits {
+            work_mean_ms: *own.pick(&[300.0, 2_000.0, 10_000.0, 20_000.0]),
+            failing: *own.pick(&[0.0, 0.02, 0.2]),
+            stuck: *own.pick(&[0.0, 0.0, 0.003]),
+            idle_ms: *own.pick(&[30_000, 600_000]),
+            health_ms: *own.pick(&[20_000, 75_000]),
+            offer_timeout_ms: *own.pick(&[60_000, 600_000]),
+        };
+        let cluster = Cluster::new(&sizes, habits, random.fork(), &mut env);
+        let count = *own.pick(&[1, 2, 3]);
+        let skews = options.faults.contains(&Fault::ClockForward);
+        let instances = (0..count)
+            .map(|_| Instance::new(if skews { own.between(-2_000, 2_000) } else { 0 }))
+            .collect();
+        let users = Users::new(random.fork(), options.jobs_max);
+        let spoiler = Spoiler::new(options.defect);
+        let mut registry = Registry::default();
+        registry.without_fence = spoiler.is(Defect::NoFence);
+        let mut world = Self {
+            settings: Settings::default(),
+            audit: Audit::new(),
+            env,
+            cluster,
+            registry,
+            instances,
+            users,
+            holder: None,
+            applied_at: BEGIN_MS,
+            spoiler,
+            crash: CrashPlan::default(),
+            steps: 0,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        self.env.calendar.after(10, Happening::Elect);
+        self.env.calendar.after(1_000, Happening::User);
+        self.env.calendar.after(PULSE_MS, Happening::Pulse);
+        for fault in Fault::ALL {
+            self.expect(fault);
+        }
+    }
+
+    /// Puts the next fault of a kind on the calendar.
+    fn expect(&mut self, fault: Fault) {
+        let env = &mut self.env;
+        if let Some(after) = env.faults.next_in(fault, &mut env.random) {
+            env.calendar.after(after, Happening::Fault(fault));
+        }
+    }
+
+    /// Lets the next thing happen. False when a rule was broken or nothing is left to happen.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(what) = self.env.calendar.next() else { return false };
+        self.steps += 1;
+        self.env.story.begin_step(self.steps);
+        self.happen(what);
+        for fact in std::mem::take(&mut self.env.facts) {
+            if let Fact::WorkStarted { task, agent, .. } = &fact {
+                self.env.tell(agent.as_str(), || format!("{task} works"));
+            }
+            self.audit.on_fact(&fact);
+        }
+        self.audit.violation().is_none()
+    }
+
+    /// What went wrong, if anything did.
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        let (invariant, what) = self.audit.violation()?;
+        Some(Violation { invariant, what: what.to_owned(), step: self.steps })
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Cluster(what) => self.cluster.happen(what, &mut self.env),
+            Happening::Subscribe(process) => self.subscribe(process),
+            Happening::StreamClosed(stream) => self.cluster.stream_closed(stream),
+            Happening::ToMaster { from, stream, action } => {
+                self.to_master(from, stream, *action);
+            }
+            Happening::ToScheduler { to, stream, event } => {
+                self.to_scheduler(to, stream, event);
+            }
+            Happening::FailedOver(process) => {
+                if self.tenure(process).is_some() {
+                    self.env.tell("scheduler", || format!("{process} is failed over"));
+                    self.end_tenure(process);
+                }
+            }
+            Happening::Turn(process) => self.turn(process),
+            Happening::Wake { process, number } => self.wake(process, number),
+            Happening::Apply(commit) => self.apply(commit),
+            Happening::Answer { process, commit, outcome } => {
+                self.answer(process, commit, outcome);
+            }
+            Happening::Elect => self.elect(),
+            Happening::SessionEnds(process) => self.session_ends(process),
+            Happening::Start(instance) => self.start(instance),
+            Happening::User => self.user(),
+            Happening::Fault(fault) => {
+                if self.env.faults.active {
+                    self.suffer(fault);
+                    self.expect(fault);
+                }
+            }
+            Happening::RegistryBack => self.registry.away = false,
+            Happening::Pulse => {
+                self.pulse();
+                self.env.calendar.after(PULSE_MS, Happening::Pulse);
+            }
+        }
+    }
+
+    /// The tenure of a process, unless that life of it is over.
+    pub(crate) fn tenure(&mut self, process: Process) -> Option<&mut Tenure> {
+        let instance = self.instances.get_mut(process.instance)?;
+        if instance.life != process.life {
+            return None;
+        }
+        instance.tenure.as_deref_mut()
+    }
+
+    /// If a process stands still, what is for it waits until it goes on.
+    pub(crate) fn stands_still(&self, process: Process) -> Option<i64> {
+        let instance = self.instances.get(process.instance)?;
+        let until = instance.paused_until?;
+        (instance.life == process.life && self.env.now() < until).then_some(until)
+    }
+
+    /// The tenure that holds the lock.
+    pub(crate) fn leading(&self) -> Option<(Process, &Tenure)> {
+        leading(self.holder, &self.instances)
+    }
+
+    fn user(&mut self) {
+        let Some(process) = self.holder.filter(|process| self.stands_still(*process).is_none())
+        else {
+            self.env.calendar.after(1_000, Happening::User);
+            return;
+        };
+        let now = self.env.now();
+        let wanted = leading(self.holder, &self.instances)
+            .and_then(|(_, tenure)| self.users.next(&tenure.engine, now));
+        if let Some((request, command)) = wanted {
+            self.env.tell("user", || format!("{command:?}"));
+            let by = "user".to_owned();
+            self.give(process, Event::Command { request, by, command });
+        }
+        if let Some(after) = self.users.pause_ms() {
+            self.env.calendar.after(after, Happening::User);
+        }
+    }
+}
+
+/// The tenure of the process that holds the lock, if that life of it goes on.
+pub(crate) fn leading(
+    holder: Option<Process>,
+    instances: &[Instance],
+) -> Option<(Process, &Tenure)> {
+    let process = holder?;
+    let instance = instances.get(process.instance)?;
+    if instance.life != process.life {
+        return None;
+    }
+    Some((process, instance.tenure.as_deref()?))
+}
