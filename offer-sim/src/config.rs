@@ -44,7 +44,7 @@ pub struct LocalAgentConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or is not one of this machine.
-    #[error("cannot listen on {address}: {source}; choose another address or stop who has it")]
+    #[error("cannot listen on {address}; choose another address or stop who has it")]
     Listen {
         /// Where to listen.
         address: SocketAddr,
@@ -52,7 +52,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The work directory cannot be used.
-    #[error("cannot {step} {}: {source}; choose a directory that is writable", path.display())]
+    #[error("cannot {step} {}; choose a directory that is writable", path.display())]
     WorkDir {
         /// Which file or directory.
         path: PathBuf,
@@ -62,7 +62,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The agent's resources or attributes are not understood.
-    #[error("the agent's {option} are not understood: {source}")]
+    #[error(
+        "the agent's {option} are not understood; write them like cpus:4;mem:1024 and rack:a;zone:b"
+    )]
     Agent {
         /// `resources` or `attributes`.
         option: &'static str,

@@ -7,6 +7,7 @@ mod config;
 mod http;
 mod hub;
 mod local;
+mod owner;
 mod serve;
 pub mod world;
 

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StartError};
 use crate::http;
-use crate::hub::{Hub, Owner};
+use crate::hub::Hub;
 use crate::local::{self, Layout, LocalAgent};
+use crate::owner::Owner;
 use crate::world::{World, WorldConfig};
 
 /// How long open connections may take to end once their streams did.

@@ -24,38 +24,38 @@ pub enum JsonError {
     #[error("the compiled-in descriptors are damaged ({0}); build again")]
     Descriptors(String),
     /// The message is not of the type that the name says.
-    #[error("a message given as {name} does not match that type: {source}")]
+    #[error("a message given as {name} does not match that type: {why}")]
     Mismatch {
         /// Full name of the message type.
         name: String,
         /// What the decoder met.
-        source: prost::DecodeError,
+        why: prost::DecodeError,
     },
     /// The text is not JSON, or not of this message.
-    #[error("invalid {name} at `{path}`: {source}")]
+    #[error("invalid {name} at `{path}`: {why}")]
     Invalid {
         /// Full name of the message type.
         name: String,
         /// Path of the field, `.` for the whole.
         path: String,
         /// What the parser met there.
-        source: serde_json::Error,
+        why: serde_json::Error,
     },
     /// A required field is absent.
-    #[error("{name}: {source}; proto2 requires every field so marked")]
+    #[error("{name}: {why}; proto2 requires every field so marked")]
     Missing {
         /// Full name of the message type.
         name: String,
         /// Which field of which message.
-        source: prost::DecodeError,
+        why: prost::DecodeError,
     },
     /// A message cannot be written as JSON.
-    #[error("{name} cannot be written as JSON: {source}")]
+    #[error("{name} cannot be written as JSON: {why}")]
     Write {
         /// Full name of the message type.
         name: String,
         /// What the writer met.
-        source: serde_json::Error,
+        why: serde_json::Error,
     },
 }
 
@@ -76,15 +76,13 @@ pub fn descriptor(full_name: &str) -> Result<MessageDescriptor, JsonError> {
 pub fn to_json<M: Message>(full_name: &str, message: &M) -> Result<String, JsonError> {
     let name = || full_name.to_owned();
     let mut dynamic = DynamicMessage::new(descriptor(full_name)?);
-    dynamic
-        .transcode_from(message)
-        .map_err(|source| JsonError::Mismatch { name: name(), source })?;
+    dynamic.transcode_from(message).map_err(|why| JsonError::Mismatch { name: name(), why })?;
     let options =
         SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
     let mut text = Vec::new();
     dynamic
         .serialize_with_options(&mut serde_json::Serializer::new(&mut text), &options)
-        .map_err(|source| JsonError::Write { name: name(), source })?;
+        .map_err(|why| JsonError::Write { name: name(), why })?;
     // The writer emits UTF-8 only; a lossy copy cannot change anything.
     Ok(String::from_utf8(text)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
@@ -103,15 +101,10 @@ pub fn from_json<M: Message + Default>(full_name: &str, text: &[u8]) -> Result<M
     let mut parser = serde_json::Deserializer::from_slice(text);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut parser, &mut track);
-    let dynamic = DynamicMessage::deserialize_with_options(descriptor, tracked, &options).map_err(
-        |source| JsonError::Invalid { name: name(), path: track.path().to_string(), source },
-    )?;
-    parser.end().map_err(|source| JsonError::Invalid {
-        name: name(),
-        path: ".".to_owned(),
-        source,
-    })?;
-    dynamic.transcode_to().map_err(|source| JsonError::Missing { name: name(), source })
+    let dynamic = DynamicMessage::deserialize_with_options(descriptor, tracked, &options)
+        .map_err(|why| JsonError::Invalid { name: name(), path: track.path().to_string(), why })?;
+    parser.end().map_err(|why| JsonError::Invalid { name: name(), path: ".".to_owned(), why })?;
+    dynamic.transcode_to().map_err(|why| JsonError::Missing { name: name(), why })
 }
 
 #[cfg(test)]

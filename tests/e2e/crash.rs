@@ -13,7 +13,7 @@ const KILLS_DEFAULT: usize = 4;
 
 /// The last thing a shard does is one appended line: a line more than once is a finished shard
 /// that ran again.
-const SCRIPT: &str = r#"sleep 0.4; echo "$SHIFTWORK_RUN_ID $SHIFTWORK_ITEM" >> "$DONE""#;
+const SCRIPT: &str = r#"sleep 0.4; echo "$SHIFTWORK_RUN_ID $SHIFTWORK_ITEM" >> "$DONE";"#;
 
 #[test]
 fn no_run_is_lost_and_no_finished_shard_runs_again() {

@@ -21,7 +21,7 @@ fn retries_run_as_new_attempts_of_the_same_run() {
     let standalone = Standalone::start(&[]);
     standalone.register_app();
     let extra = json!({"retry": {"maxAttempts": 3, "backoff": {"initial": "100ms"}}});
-    standalone.register_job("third-time", "test \"$SHIFTWORK_ATTEMPT\" = 3", &extra);
+    standalone.register_job("third-time", "test \"$SHIFTWORK_ATTEMPT\" = 3;", &extra);
     let run = standalone.trigger("third-time");
     let run = standalone.wait_for_run(&run, "SUCCEEDED");
     assert_eq!(run["shards"][0]["attempt"], 3);
@@ -59,7 +59,7 @@ fn what_a_script_is_given() {
     let standalone = Standalone::start(&[]);
     standalone.register_app();
     let file = standalone.directory.path().join("context");
-    let script = r#"printf '%s\n%s\n%s\n' "$SHIFTWORK_CONTEXT" "$EXTRA" "$SHIFTWORK_JOB_PARAMETER" > "$FILE"; test x"#;
+    let script = r#"printf '%s\n%s\n%s\n' "$SHIFTWORK_CONTEXT" "$EXTRA" "$SHIFTWORK_JOB_PARAMETER" > "$FILE";"#;
     let extra = json!({
         "shardingItemParameters": "0=first", "jobParameter": "it's \"quoted\" $HOME",
         "env": {"FILE": file, "EXTRA": "a b"},

@@ -58,15 +58,15 @@ pub(super) fn parse_call<M: Message + Default>(
 
 /// The text for JSON that is none, or that is no call.
 fn json_text(error: &JsonError, body: &[u8]) -> String {
-    if let JsonError::Invalid { source, .. } = error
-        && !source.is_data()
+    if let JsonError::Invalid { why, .. } = error
+        && !why.is_data()
     {
-        let line = body.split(|byte| *byte == b'\n').nth(source.line().saturating_sub(1));
-        let rest = line.and_then(|line| line.get(source.column()..)).unwrap_or_default();
+        let line = body.split(|byte| *byte == b'\n').nth(why.line().saturating_sub(1));
+        let rest = line.and_then(|line| line.get(why.column()..)).unwrap_or_default();
         let near = String::from_utf8_lossy(rest);
         return format!(
             "Failed to parse body into JSON: syntax error at line {} near: {near}",
-            source.line()
+            why.line()
         );
     }
     format!("Failed to convert JSON into Call protobuf: {error}")

@@ -33,12 +33,12 @@ pub(super) enum FetchError {
         name: String,
     },
     /// The file could not be copied.
-    #[error("cannot copy {uri} into the sandbox: {source}")]
+    #[error("cannot copy {uri} into the sandbox: {why}")]
     Copy {
         /// What was asked for.
         uri: String,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// The archive could not be extracted.
     #[error("cannot extract {uri}: {why}")]
@@ -68,7 +68,7 @@ fn fetch_one(uri: &Uri, sandbox: &Path) -> Result<(), FetchError> {
         return Err(FetchError::Outside { uri: uri.value.clone(), name });
     }
     let target = sandbox.join(name);
-    let copy_error = |source| FetchError::Copy { uri: uri.value.clone(), source };
+    let copy_error = |why| FetchError::Copy { uri: uri.value.clone(), why };
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).map_err(copy_error)?;
     }

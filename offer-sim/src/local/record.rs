@@ -8,9 +8,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
+use super::journal::remove_file;
 use super::processes::Process;
 use crate::StartError;
 use crate::world::ContainerId;
+
+/// Where an executor writes down what it has yet to have acknowledged.
+pub(super) const UNACKNOWLEDGED_FILE: &str = "unacknowledged-updates";
 
 /// The agent itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,13 +75,13 @@ pub(super) fn read_executors(layout: &Layout) -> Vec<(ContainerId, ExecutorRecor
     records
 }
 
+/// Forgets an executor that has nothing left to say, and removes what it wrote down itself.
 pub(super) fn remove_executor(layout: &Layout, container: &ContainerId) {
     let path = layout.executor(container);
-    if let Err(error) = std::fs::remove_file(&path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "an executor's record stays behind");
+    if let Ok(Some(record)) = read::<ExecutorRecord>(&path) {
+        remove_file(&record.sandbox.join(UNACKNOWLEDGED_FILE));
     }
+    remove_file(&path);
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {

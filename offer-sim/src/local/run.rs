@@ -21,8 +21,6 @@ use crate::world::{ContainerId, Event, StartExecutor};
 
 /// The wait status of a process that SIGKILL ended, for a run whose own could not be learnt.
 const KILLED: i32 = 9;
-/// Where an executor writes down what it has yet to have acknowledged.
-pub(super) const UNACKNOWLEDGED_FILE: &str = "unacknowledged-updates";
 
 /// Runs an executor until nothing of it is left.
 pub(super) async fn run(shared: Arc<Shared>, start: StartExecutor, kill: CancellationToken) {
@@ -184,7 +182,7 @@ fn unsent_updates(record: &ExecutorRecord) -> Vec<executor::Call> {
 
 /// The updates in an executor's own file; none when there is no file, and up to a torn tail.
 pub(super) fn read_unacknowledged(sandbox: &Path) -> Vec<executor::call::Update> {
-    journal::read_records(&sandbox.join(UNACKNOWLEDGED_FILE))
+    journal::read_records(&sandbox.join(record::UNACKNOWLEDGED_FILE))
         .into_iter()
         .map_while(|record| executor::call::Update::decode(record).ok())
         .collect()

@@ -1,7 +1,7 @@
 //! A Mesos master and its agents as a deterministic state machine: events in, effects out. No I/O,
 //! no clock, no randomness: time is given with each event and names come from a seed.
 //!
-//! Master and agents know nothing of each other but the messages in [`mail`]; all of a step's
+//! Master and agents know nothing of each other but the messages in `mail`; all of a step's
 //! messages are delivered before the step ends, in the order in which they were sent.
 
 mod agent;

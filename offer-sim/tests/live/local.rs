@@ -17,7 +17,7 @@ use super::client::{Framework, PROTOBUF, task};
 use super::executor::{self, Executor, status};
 
 /// Says who it is, leaves a process of another group behind, and waits for a file named `stop`.
-const SCRIPT: &str = "env > environment; echo hello; setsid sleep 1000 & echo $! > left; \
+const SCRIPT: &str = "echo $$ > pid; env > environment; echo hello; setsid sleep 1000 & echo $! > left; \
      while [ ! -e stop ]; do sleep 0.02; done; exit 7";
 
 struct Agent {
@@ -138,7 +138,7 @@ async fn shutting_down_asks_then_kills_and_leaves_no_process() {
     let running = framework.expect("t", TaskState::TaskRunning).await;
     let sandbox = sandbox(agent.work_dir.path(), &framework, "e", &running);
     let left = content(&sandbox.join("left")).await;
-    let pid = running.container_status.unwrap().executor_pid.unwrap().to_string();
+    let pid = content(&sandbox.join("pid")).await;
 
     agent.shutdown.cancel();
     let asked = executor.next().await.unwrap();

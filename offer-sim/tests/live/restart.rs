@@ -33,7 +33,6 @@ impl Process {
             .arg("--work-dir")
             .arg(work_dir)
             .env("RUST_LOG", "info")
-            .env("NO_COLOR", "1")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -125,4 +124,5 @@ async fn updates_nobody_acknowledged_outlive_the_agent() {
     assert!(!is_alive(&left), "what the executor left behind is gone");
     let records = work_dir.path().join("meta/executors");
     assert_eq!(std::fs::read_dir(records).unwrap().count(), 0, "nothing is left to remember");
+    assert!(!sandbox.join("unacknowledged-updates").exists());
 }

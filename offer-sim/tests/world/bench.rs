@@ -290,7 +290,8 @@ impl Bench {
                 let mut text =
                     format!("{} {at} {}", self.short(&offer.id.value), resources(&offer.resources));
                 if !executors.is_empty() {
-                    text += &format!(" with {}", executors.join(","));
+                    text.push_str(" with ");
+                    text.push_str(&executors.join(","));
                 }
                 text
             };
@@ -322,8 +323,8 @@ impl Bench {
 fn told_executor(event: &executor::Event) -> String {
     let name = event.r#type().as_str_name();
     let task = (event.launch.as_ref().map(|launch| &launch.task.task_id))
-        .or(event.kill.as_ref().map(|kill| &kill.task_id))
-        .or(event.acknowledged.as_ref().map(|acknowledged| &acknowledged.task_id));
+        .or_else(|| event.kill.as_ref().map(|kill| &kill.task_id))
+        .or_else(|| event.acknowledged.as_ref().map(|acknowledged| &acknowledged.task_id));
     task.map_or_else(|| name.to_owned(), |task| format!("{name} {}", task.value))
 }
 

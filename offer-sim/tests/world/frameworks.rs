@@ -56,7 +56,7 @@ fn tasks_outlive_a_broken_stream_for_the_failover_timeout() {
     let (stream, info) = again(&bench, "s2");
     let told = bench.subscribe_as(&stream, info);
     assert_eq!(told[2], "s2 OFFERS O2 S0 cpus=1 mem=512 with e", "{told:?}");
-    assert!(bench.wait(30_000).contains(&"31000: s2 UPDATE t TASK_RUNNING".into()));
+    assert!(bench.wait(45_000).contains(&"71000: s2 UPDATE t TASK_RUNNING".into()));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Engine {
     ) {
         let app = executor.and_then(ExecutorId::app);
         match (executor, &app) {
-            (Some(_), Some(app)) => self.fleet.remove_executor(agent, app),
+            (Some(_), Some(app)) => self.fleet.executor_gone(agent, app),
             (Some(_), None) => {}
             (None, _) => self.fleet.forget_agent(agent),
         }

@@ -126,7 +126,7 @@ impl Engine {
             Event::Subscribed { framework } => self.on_subscribed(framework, fx),
             Event::Disconnected => self.on_disconnected(),
             Event::FrameworkRemoved => self.on_framework_removed(fx),
-            Event::Offers(offers) => self.on_offers(offers),
+            Event::Offers(offers) => self.on_offers(offers, fx),
             Event::Rescinded(offer) => {
                 self.fleet.release(&offer);
             }

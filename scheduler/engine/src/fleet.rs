@@ -1,13 +1,13 @@
 //! What is known of agents: the offers held of each, and our executors on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shiftwork_schedule::Timestamp;
 
 use crate::document::App;
 use crate::event::Offer;
-use crate::ids::{AgentId, AppName, ExecutorId, OfferId};
+use crate::ids::{AgentId, AppName, ExecutorId, OfferId, TaskId};
 use crate::resources::Resources;
 
 /// All offers of one agent together: they are used in one call or not at all.
@@ -21,6 +21,8 @@ pub(crate) struct Lease {
     pub offers: Vec<HeldOffer>,
     /// What is left of their resources while placing.
     pub free: Resources,
+    /// Apps whose executor has been paid for out of it.
+    pub paid: BTreeSet<AppName>,
 }
 
 /// An offer we hold.
@@ -42,11 +44,23 @@ pub(crate) struct Executor {
     /// What it was charged; `None` if it was started by a former leader.
     pub resources: Option<Resources>,
     /// Tasks launched in it and not ended.
-    pub tasks: usize,
-    /// True once the master or a task has shown that it lives.
-    pub confirmed: bool,
-    /// True once it was told to end: nothing is launched in it.
+    pub tasks: BTreeSet<TaskId>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// Nothing more is launched in it, and it ends when it is idle: its document has changed, or is
+    /// not known for certain.
     pub retired: bool,
+}
+
+/// Whether an executor is there. Offers tell: they name all that live on their agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It was launched and has not shown itself: the launch may have got lost.
+    Launched,
+    /// The master or a task has shown that it lives.
+    Seen,
+    /// It has ended, or its agent is away; some of its tasks have not been told of.
+    Absent,
 }
 
 /// Agents, leases and executors.
@@ -67,6 +81,7 @@ impl Fleet {
             attributes: offer.attributes,
             offers: Vec::new(),
             free: Resources::default(),
+            paid: BTreeSet::new(),
         });
         lease.free.merge(offer.resources.clone());
         lease.offers.push(HeldOffer { id: offer.id, resources: offer.resources, since: now });
@@ -78,9 +93,12 @@ impl Fleet {
             return;
         };
         executors.retain(|app, executor| {
-            let lives = seen.contains(&ExecutorId::of(app, agent));
-            executor.confirmed |= lives;
-            lives || executor.tasks > 0 || !executor.confirmed
+            if seen.contains(&ExecutorId::of(app, agent)) {
+                executor.presence = Presence::Seen;
+            } else if executor.presence == Presence::Seen {
+                executor.presence = Presence::Absent;
+            }
+            executor.is_wanted()
         });
     }
 
@@ -121,10 +139,24 @@ impl Fleet {
         self.agents_by_offer.clear();
     }
 
-    /// An agent is gone with everything on it.
+    /// An agent is gone, and so are its offers and executors, unless it comes back.
     pub(crate) fn forget_agent(&mut self, agent: &AgentId) {
         self.spend(agent);
-        self.executors.remove(agent);
+        let apps: Vec<AppName> =
+            self.executors.get(agent).into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        for app in apps {
+            self.executor_gone(agent, &app);
+        }
+    }
+
+    /// An executor is gone; what became of its tasks is not known yet.
+    pub(crate) fn executor_gone(&mut self, agent: &AgentId, app: &AppName) {
+        if let Some(executor) = self.executor_mut(agent, app) {
+            executor.presence = Presence::Absent;
+            if executor.tasks.is_empty() {
+                self.remove_executor(agent, app);
+            }
+        }
     }
 
     /// Number of offers held.
@@ -141,12 +173,16 @@ impl Fleet {
         self.executors.get_mut(agent)?.get_mut(app)
     }
 
-    pub(crate) fn add_executor(&mut self, agent: &AgentId, executor: Executor) {
-        let app = executor.app.name.clone();
-        self.executors.entry(agent.clone()).or_default().insert(app, executor);
+    /// A new executor. Tasks of the one before that have not been told of stay with it.
+    pub(crate) fn add_executor(&mut self, agent: &AgentId, mut executor: Executor) {
+        let executors = self.executors.entry(agent.clone()).or_default();
+        if let Some(before) = executors.remove(&executor.app.name) {
+            executor.tasks.extend(before.tasks);
+        }
+        executors.insert(executor.app.name.clone(), executor);
     }
 
-    pub(crate) fn remove_executor(&mut self, agent: &AgentId, app: &AppName) {
+    fn remove_executor(&mut self, agent: &AgentId, app: &AppName) {
         if let Some(executors) = self.executors.get_mut(agent) {
             executors.remove(app);
             if executors.is_empty() {
@@ -157,13 +193,20 @@ impl Fleet {
 
     /// A task of an executor has ended. One that never showed itself and has no task left may
     /// not exist: the next launch charges it again.
-    pub(crate) fn task_ended(&mut self, agent: &AgentId, app: &AppName) {
+    pub(crate) fn task_ended(&mut self, agent: &AgentId, app: &AppName, task: &TaskId) {
         let Some(executor) = self.executor_mut(agent, app) else {
             return;
         };
-        executor.tasks = executor.tasks.saturating_sub(1);
-        if executor.tasks == 0 && !executor.confirmed {
+        executor.tasks.remove(task);
+        if executor.tasks.is_empty() && executor.presence != Presence::Seen {
             self.remove_executor(agent, app);
         }
+    }
+}
+
+impl Executor {
+    /// False for one that neither lives nor is waited for.
+    fn is_wanted(&self) -> bool {
+        self.presence != Presence::Absent || !self.tasks.is_empty()
     }
 }

@@ -62,6 +62,9 @@ impl Engine {
 
     /// A launched task never came to run.
     pub(crate) fn on_launch_timeout(&mut self, task: &TaskId, fx: &mut Effects) {
+        if self.postpone_unanswered(task, Deadline::Launch(task.clone())) {
+            return;
+        }
         let Some((run, item)) = self.tasks.get(task).cloned() else {
             return;
         };

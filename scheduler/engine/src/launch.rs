@@ -8,7 +8,7 @@ use crate::document::{App, Placement};
 use crate::effect::{Action, Effects, ExecutorLaunch, Launch, Trace};
 use crate::engine::{Engine, put_text};
 use crate::event::Offer;
-use crate::fleet::Executor;
+use crate::fleet::{Executor, Presence};
 use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
 use crate::placement::{Candidate, Slot, Unplaced, place};
 use crate::record::{Key, Phase, Shard};
@@ -53,11 +53,37 @@ impl Misfits {
 }
 
 impl Engine {
-    pub(crate) fn on_offers(&mut self, offers: Vec<Offer>) {
+    pub(crate) fn on_offers(&mut self, offers: Vec<Offer>, fx: &mut Effects) {
         for offer in offers {
+            let (agent, executors) = (offer.agent.clone(), offer.executors.clone());
             self.fleet.hold(offer, self.now);
+            for executor in executors {
+                self.see_executor(&agent, &executor, fx);
+            }
         }
         self.place_needed = true;
+    }
+
+    /// An offer names an executor of ours. One that nobody remembers, since it had no task when the
+    /// leader changed, or that should have ended, is told to end: what it was started with may differ
+    /// from what would be launched in it.
+    fn see_executor(&mut self, agent: &AgentId, executor: &ExecutorId, fx: &mut Effects) {
+        let Some(app) = executor.app() else { return };
+        if self.fleet.executor(agent, &app).is_some() {
+            return self.retire_outdated(agent, &app, fx);
+        }
+        if let Ok(app) = self.app_document(&app) {
+            let stranger = Executor {
+                app,
+                resources: None,
+                tasks: BTreeSet::new(),
+                presence: Presence::Seen,
+                retired: true,
+            };
+            self.fleet.add_executor(agent, stranger);
+        }
+        let (executor, agent) = (executor.clone(), agent.clone());
+        fx.action(Action::ShutdownExecutor { executor, agent });
     }
 
     /// Places what may start, failover and retry shards first.
@@ -217,8 +243,7 @@ impl Engine {
         };
         let launch = self.charge_executor(launch, &slot.agent, slot.executor);
         if let Some(run) = self.runs.get_mut(id) {
-            // A new leader describes the executor again by what is stored with the run.
-            run.app = Some(Arc::clone(&launch.executor.app));
+            run.launched_with(item, &launch.executor.app);
         }
         self.tasks.insert(task.clone(), (id.clone(), item));
         let limit = now.saturating_add(self.settings.launch_timeout_ms);
@@ -246,21 +271,29 @@ impl Engine {
         charged: Option<Resources>,
     ) -> Launch {
         let app = launch.executor.app.clone();
-        if let Some(resources) = charged {
+        // One that was launched and not seen may have to be paid for again, as it was described.
+        let launched = self
+            .fleet
+            .executor(agent, &app.name)
+            .is_some_and(|executor| executor.presence == Presence::Launched);
+        if let Some(resources) = charged.filter(|_| !launched) {
             let executor = Executor {
                 app: Arc::clone(&app),
                 resources: Some(resources),
-                tasks: 0,
-                confirmed: false,
+                tasks: BTreeSet::new(),
+                presence: Presence::Launched,
                 retired: false,
             };
             self.fleet.add_executor(agent, executor);
+        }
+        if let Some(lease) = self.fleet.leases.get_mut(agent) {
+            lease.paid.insert(app.name.clone());
         }
         let template = self.fleet.leases.get(agent).map(offered).unwrap_or_default();
         let Some(executor) = self.fleet.executor_mut(agent, &app.name) else {
             return launch;
         };
-        executor.tasks += 1;
+        executor.tasks.insert(launch.task.clone());
         launch.executor.app = Arc::clone(&executor.app);
         launch.executor.resources =
             executor.resources.get_or_insert_with(|| like(&executor.app.demand, &template)).clone();

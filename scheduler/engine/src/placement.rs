@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::document::Placement;
-use crate::fleet::{Fleet, Lease};
+use crate::fleet::{Fleet, Lease, Presence};
 use crate::ids::{AgentId, AppName};
 use crate::resources::{Demand, Kind, Lack, Milli, Resources};
 
@@ -120,10 +120,11 @@ fn place_one(
     let mut best: Option<(Score, AgentId, bool)> = None;
     let mut closest: Option<Lack> = None;
     for (agent, lease) in &fleet.leases {
+        let paid = lease.paid.contains(candidate.app) || slots.iter().any(|s| s.agent == *agent);
         let runs = match fleet.executor(agent, candidate.app) {
-            Some(executor) if executor.retired => continue,
-            Some(_) => true,
-            None => slots.iter().any(|slot| slot.agent == *agent),
+            Some(executor) if executor.presence == Presence::Seen && executor.retired => continue,
+            Some(executor) => paid || executor.presence == Presence::Seen,
+            None => paid,
         };
         let demand = if runs { *candidate.shard } else { sum(candidate.shard, candidate.executor) };
         if let Some(lack) = lease.free.lacks(&demand) {

@@ -256,7 +256,7 @@ impl Engine {
                     tasks: executors
                         .into_iter()
                         .flat_map(|executors| executors.values())
-                        .map(|executor| executor.tasks)
+                        .map(|executor| executor.tasks.len())
                         .sum(),
                 }
             })

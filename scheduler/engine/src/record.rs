@@ -114,6 +114,9 @@ pub struct Shard {
     /// The latest task.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub task_id: Option<TaskId>,
+    /// Its executor was started with another app document than the run names.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub other_app: bool,
     /// Where it is in its life.
     #[serde(flatten)]
     pub phase: Phase,

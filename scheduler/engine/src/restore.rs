@@ -10,7 +10,7 @@ use shiftwork_schedule::Timestamp;
 use crate::document::{App, Job, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
-use crate::fleet::Executor;
+use crate::fleet::{Executor, Presence};
 use crate::ids::{FrameworkId, JobName, RunId};
 use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
 use crate::run::{Run, first_error};
@@ -192,25 +192,34 @@ impl Engine {
         for shard in shards {
             if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
                 self.tasks.insert(task.clone(), (id.clone(), shard.item));
-                self.restore_executor(agent, app);
+                self.restore_executor(agent, app, task, shard.other_app);
                 self.restore_deadline(task, &shard.phase);
             }
         }
     }
 
-    fn restore_executor(&mut self, agent: &crate::ids::AgentId, app: &Arc<App>) {
-        if let Some(executor) = self.fleet.executor_mut(agent, &app.name) {
-            executor.tasks += 1;
-            return;
+    /// `uncertain`: it was started with another document; nothing more is launched in it then.
+    fn restore_executor(
+        &mut self,
+        agent: &crate::ids::AgentId,
+        app: &Arc<App>,
+        task: &crate::ids::TaskId,
+        uncertain: bool,
+    ) {
+        let known = self.fleet.executor(agent, &app.name);
+        if known.is_none_or(|executor| executor.retired && !uncertain) {
+            let executor = Executor {
+                app: Arc::clone(app),
+                resources: None,
+                tasks: BTreeSet::new(),
+                presence: Presence::Seen,
+                retired: uncertain,
+            };
+            self.fleet.add_executor(agent, executor);
         }
-        let executor = Executor {
-            app: Arc::clone(app),
-            resources: None,
-            tasks: 1,
-            confirmed: true,
-            retired: false,
-        };
-        self.fleet.add_executor(agent, executor);
+        if let Some(executor) = self.fleet.executor_mut(agent, &app.name) {
+            executor.tasks.insert(task.clone());
+        }
     }
 
     fn restore_deadline(&mut self, task: &crate::ids::TaskId, phase: &Phase) {

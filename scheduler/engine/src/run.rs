@@ -92,6 +92,16 @@ impl Run {
         self.shards.get_mut(item as usize)
     }
 
+    /// A shard is launched with this app document. A new leader describes its executor again by what
+    /// is stored with the run; shards that live with another document are marked.
+    pub(crate) fn launched_with(&mut self, item: u32, app: &Arc<App>) {
+        let changed = self.app.as_ref().is_some_and(|old| old.source.get() != app.source.get());
+        for shard in &mut self.shards {
+            shard.other_app = shard.item != item && (shard.other_app || changed);
+        }
+        self.app = Some(Arc::clone(app));
+    }
+
     /// What all shards together came to, once the last has ended.
     pub(crate) fn final_state(&self) -> Option<RunState> {
         let mut state = RunState::Succeeded;
@@ -241,6 +251,7 @@ impl Shard {
             failures: 0,
             losses: 0,
             task_id: None,
+            other_app: false,
             phase: Phase::Waiting { due: Timestamp::MIN, avoid: None },
             exit_code: None,
             message: None,

@@ -6,6 +6,7 @@ use crate::document::{Backoff, Execution};
 use crate::effect::{Action, Effects, Trace};
 use crate::engine::{Engine, delete};
 use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
+use crate::fleet::Presence;
 use crate::ids::{AgentId, ExecutorId, RunId, TaskId};
 use crate::record::{Key, KillIntent, Phase, ShardOutcome};
 use crate::timers::Deadline;
@@ -34,8 +35,10 @@ impl Engine {
         };
         self.trace_status(&run, item, update, fx);
         match update.state {
-            TaskState::Staging | TaskState::Starting | TaskState::Killing => {
+            TaskState::Staging => self.on_alive(&run, item, &update.task),
+            TaskState::Starting | TaskState::Killing => {
                 self.confirm_executor(&run, item);
+                self.on_alive(&run, item, &update.task);
             }
             TaskState::Running => self.on_running(&run, item, update),
             TaskState::Finished => self.on_finished(&run, item, update, fx),
@@ -74,9 +77,33 @@ impl Engine {
         let Some(agent) = run.shard(item).and_then(|shard| shard.phase.agent()) else {
             return;
         };
-        if let Some(executor) = self.fleet.executor_mut(agent, &run.job.app) {
-            executor.confirmed = true;
+        // One that has ended meanwhile only offers bring back: this update may be an old one.
+        if let Some(executor) = self.fleet.executor_mut(agent, &run.job.app)
+            && executor.presence == Presence::Launched
+        {
+            executor.presence = Presence::Seen;
         }
+    }
+
+    /// The task lives. If its agent could not be reached, it can now.
+    fn on_alive(&mut self, id: &RunId, item: u32, task: &TaskId) {
+        let now = self.now;
+        self.timers.cancel(&Deadline::Unreachable(task.clone()));
+        let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) else {
+            return;
+        };
+        let Phase::Unreachable { agent, started, .. } = shard.phase.clone() else {
+            return;
+        };
+        shard.phase = match started {
+            Some(since) => Phase::Running { agent, since },
+            None => Phase::Launching { agent, since: now },
+        };
+        if started.is_none() {
+            let limit = now.saturating_add(self.settings.launch_timeout_ms);
+            self.timers.set(Deadline::Launch(task.clone()), limit);
+        }
+        self.dirty.insert(id.clone());
     }
 
     fn on_running(&mut self, id: &RunId, item: u32, update: &StatusUpdate) {
@@ -91,6 +118,7 @@ impl Engine {
             _ => {}
         }
         let daemon = run.is_daemon();
+        self.timers.cancel(&Deadline::Unreachable(update.task.clone()));
         let Some(shard) = run.shard_mut(item) else {
             return;
         };
@@ -105,7 +133,6 @@ impl Engine {
         };
         shard.phase = Phase::Running { agent, since };
         self.timers.cancel(&Deadline::Launch(update.task.clone()));
-        self.timers.cancel(&Deadline::Unreachable(update.task.clone()));
         self.dirty.insert(id.clone());
         let Some(run) = self.runs.get_mut(id) else {
             return;
@@ -120,6 +147,7 @@ impl Engine {
     }
 
     fn on_finished(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        self.confirm_executor(id, item);
         let intent = self.end_task(id, item, update, fx);
         let Some(run) = self.runs.get(id) else { return };
         if run.is_daemon() && intent.is_none() {
@@ -140,6 +168,9 @@ impl Engine {
     }
 
     fn on_work_failed(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        if update.state == TaskState::Failed {
+            self.confirm_executor(id, item);
+        }
         match self.end_task(id, item, update, fx) {
             None => self.work_failed(id, item, update.outcome.as_ref(), fx),
             intent => self.after_kill(id, item, intent, fx),
@@ -204,11 +235,25 @@ impl Engine {
     }
 
     pub(crate) fn on_unreachable_timeout(&mut self, task: &TaskId, fx: &mut Effects) {
+        if self.postpone_unanswered(task, Deadline::Unreachable(task.clone())) {
+            return;
+        }
         let message = format!(
             "its agent was unreachable for longer than {} ms",
             self.settings.unreachable_timeout_ms
         );
         self.declare_lost(task, message, fx);
+    }
+
+    /// Nothing is concluded from a task's silence while the master does not speak to us or owes an
+    /// answer about it: the deadline moves on.
+    pub(crate) fn postpone_unanswered(&mut self, task: &TaskId, deadline: Deadline) -> bool {
+        let unanswered = !self.connected || self.unanswered.contains(task);
+        if unanswered && self.tasks.contains_key(task) {
+            let later = self.now.saturating_add(self.settings.kill_retry_ms);
+            self.timers.set(deadline, later);
+        }
+        unanswered
     }
 
     /// Our own verdict that a task is lost. Should it come back, it is killed.
@@ -257,13 +302,14 @@ impl Engine {
         shard.message = end_message(update, message_len_max);
         self.dirty.insert(id.clone());
         if let Some(agent) = agent {
-            self.fleet.task_ended(&agent, &app);
+            self.fleet.task_ended(&agent, &app, &update.task);
             self.retire_outdated(&agent, &app, fx);
         }
         intent
     }
 
-    /// An executor without tasks whose app has another document now, or none, makes room.
+    /// An executor without tasks whose app has another document now, or none, makes room. Said again
+    /// as long as offers name it: the call may have got lost.
     pub(crate) fn retire_outdated(
         &mut self,
         agent: &AgentId,
@@ -275,7 +321,8 @@ impl Engine {
             return;
         };
         let same = current.is_some_and(|now| now.source.get() == executor.app.source.get());
-        if executor.tasks == 0 && !same && !executor.retired {
+        let idle = executor.tasks.is_empty() && executor.presence == Presence::Seen;
+        if idle && (!same || executor.retired) {
             executor.retired = true;
             let executor = ExecutorId::of(app, agent);
             fx.action(Action::ShutdownExecutor { executor, agent: agent.clone() });

@@ -38,8 +38,9 @@ pub(crate) enum Happening {
     Subscribe(Process),
     /// The master notices that a stream was closed at the other end.
     StreamClosed(StreamId),
-    /// A process learns that another subscribed with its framework id.
-    FailedOver(Process),
+    /// A process learns that it leads no more: its session is gone, or another subscribed with its
+    /// framework id.
+    Deposed(Process),
     /// A call arrives at the master.
     ToMaster { from: Process, stream: StreamId, action: Box<Action> },
     /// A message of the master arrives; `None`: the driver tells it by itself.

@@ -13,11 +13,13 @@ impl World {
         let hit = match fault {
             Fault::SchedulerCrash => self.hit_leader(|world, instance| world.crash(instance)),
             Fault::SchedulerPause => self.hit_leader(Self::pause),
-            Fault::SessionExpired => {
-                let held = self.holder.take().is_some();
-                self.env.calendar.after(10, Happening::Elect);
-                held
-            }
+            Fault::SessionExpired => match self.holder {
+                Some(process) => {
+                    self.lose_session(process);
+                    true
+                }
+                None => false,
+            },
             Fault::ClockForward => self.step_clock(1_000, 600_000),
             Fault::ClockBackward => self.step_clock(-120_000, -1_000),
             Fault::RegistryAway => {
@@ -84,8 +86,24 @@ impl World {
             self.instances.get(process.instance).is_some_and(|found| found.life == process.life)
                 && self.stands_still(process).is_none();
         if self.holder == Some(process) && !alive {
-            self.holder = None;
-            self.env.calendar.after(1, Happening::Elect);
+            self.lose_session(process);
+        }
+    }
+
+    /// The lock is free; who held it learns that some time after others may.
+    fn lose_session(&mut self, process: Process) {
+        self.holder = None;
+        self.env.calendar.after(1, Happening::Elect);
+        let after = self.env.random.between(0, SESSION_MS);
+        self.env.calendar.after(after, Happening::Deposed(process));
+    }
+
+    pub(super) fn deposed(&mut self, process: Process) {
+        if let Some(until) = self.stands_still(process) {
+            self.env.calendar.at(until, Happening::Deposed(process));
+        } else if self.tenure(process).is_some() {
+            self.env.tell("scheduler", || format!("{process} learns that it leads no more"));
+            self.end_tenure(process);
         }
     }
 

@@ -142,12 +142,7 @@ impl World {
             Happening::ToScheduler { to, stream, event } => {
                 self.to_scheduler(to, stream, event);
             }
-            Happening::FailedOver(process) => {
-                if self.tenure(process).is_some() {
-                    self.env.tell("scheduler", || format!("{process} is failed over"));
-                    self.end_tenure(process);
-                }
-            }
+            Happening::Deposed(process) => self.deposed(process),
             Happening::Turn(process) => self.turn(process),
             Happening::Wake { process, number } => self.wake(process, number),
             Happening::Apply(commit) => self.apply(commit),

@@ -234,13 +234,13 @@ impl Agent {
         let ended = is_terminal(stream.latest);
         let key = (updates.framework, updates.task);
         self.streams.insert(key.clone(), stream);
-        self.send_first(turn, &key, false);
         if !ended {
             let reason = task_status::Reason::ExecutorTerminated;
             let cause = Cause::agent(reason, "Executor terminated");
             let executor = (key.0.clone(), updates.executor);
             self.report(turn, &executor, &key.1, TaskState::TaskFailed, cause);
         }
+        self.send_first(turn, &key, false);
     }
 
     pub(super) fn forget_updates_of(&mut self, turn: &mut Turn<'_>, framework: &FrameworkId) {

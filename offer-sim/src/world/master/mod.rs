@@ -10,6 +10,8 @@ mod reconcile;
 mod subscribe;
 mod updates;
 mod validate;
+#[cfg(test)]
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,6 +10,7 @@ use shiftwork_engine::resources::Resources;
 use shiftwork_proto::mesos::v1::scheduler::call;
 
 use super::subscribed_rig;
+use crate::mesos::DriverState;
 use crate::mesos::testing::{JOB, Master, Request, Rig, config, launch};
 
 fn acknowledge(number: u8) -> Action {
@@ -77,6 +78,29 @@ async fn a_launch_in_flight_when_the_stream_ends_is_reported() {
     rig.expect_subscribed("f-1").await;
     rig.handle.submit(vec![Action::Suppress]);
     master.expect(call::Type::Suppress).await.accepted();
+}
+
+#[tokio::test]
+async fn what_waited_under_the_old_stream_is_not_sent_under_the_new_one() {
+    let mut master = Master::start().await;
+    // One event fills the channel, so that the report of the first launch holds up the queue until
+    // the new subscription stands.
+    let mut rig = Rig::start_with(config(vec![master.address.clone()]), None, 1);
+    let stream = master.subscribe("s-1", "f-1").await;
+    rig.expect_subscribed("f-1").await;
+    rig.handle.submit(vec![accept("o-1"), accept("o-2"), Action::Revive]);
+    let _in_flight = master.expect(call::Type::Accept).await;
+    drop(stream);
+    let _stream = master.subscribe("s-2", "f-1").await;
+    rig.state(|state| matches!(state, DriverState::Subscribed { .. })).await;
+
+    let mut reported = 0;
+    for _ in 0..4 {
+        reported += usize::from(rig.event().await == launch_failed());
+    }
+    assert_eq!(reported, 2, "beside the end of one subscription and the start of the other");
+    assert!(master.is_idle().await);
+    assert_eq!(rig.handle.stats().calls_dropped, 3);
 }
 
 #[tokio::test]

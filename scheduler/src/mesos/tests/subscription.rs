@@ -136,13 +136,15 @@ async fn masters_that_name_each_other_are_not_followed_for_ever() {
     let mut master = Master::start().await;
     let address = master.address.clone();
     let mut rig = Rig::start(&[&master], None);
-    for _ in 0..6 {
-        master.expect(call::Type::Subscribe).await.redirect(&address);
+    for redirects in 0..6 {
+        let request = master.expect(call::Type::Subscribe).await;
+        let path = if redirects == 0 { "" } else { "/master" };
+        assert_eq!(request.path, format!("{path}/api/v1/scheduler"));
+        request.redirect(&address);
     }
-    master
-        .expect(call::Type::Subscribe)
-        .await
-        .answer((StatusCode::TEMPORARY_REDIRECT, [("location", "https://elsewhere/")]));
+    let request = master.expect(call::Type::Subscribe).await;
+    assert_eq!(request.path, "/api/v1/scheduler", "begun anew with the configured address");
+    request.answer((StatusCode::TEMPORARY_REDIRECT, [("location", "https://elsewhere/")]));
     let _stream = master.subscribe("s-1", "f-1").await;
     rig.expect_subscribed("f-1").await;
 }

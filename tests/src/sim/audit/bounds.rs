@@ -31,7 +31,7 @@ pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
         // Runs that an earlier document allowed stay.
         let bound = bound.max(pending.len());
         if firing_of(run).is_some() && of_schedule > bound {
-            return Err(format!("{job} has {of_schedule} pending runs, {bound} are allowed"));
+            return Err(format!("{job} gets {run} beside {pending:?}, {bound} are allowed"));
         }
         if pending.len() > bound + TRIGGERED_MAX {
             return Err(format!("{job} has {} pending runs", pending.len()));

@@ -37,7 +37,14 @@ impl Finished {
         }
     }
 
-    pub(super) fn on_step(&self, step: &Step) -> Result<(), String> {
+    /// A run is made anew under its old id.
+    pub(super) fn forget(&mut self, run: &RunId) {
+        self.finished.retain(|(of, _)| of != run);
+        self.started.retain(|(of, _), _| of != run);
+    }
+
+    /// Launches are being recorded. What a deposed leader decides without knowing is never recorded.
+    pub(super) fn on_launches(&self, step: &Step) -> Result<(), String> {
         for action in &step.actions {
             let Action::Accept { launches, .. } = action else { continue };
             for launch in launches {

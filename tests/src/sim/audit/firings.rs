@@ -19,10 +19,10 @@ const LATE_MS: i64 = 5_000;
 /// More firings than any gap of a simulation has.
 const FIRINGS_MAX: usize = 1_000_000;
 
-/// Runs that were made, ever.
+/// Runs that were made, ever, and under which epoch.
 #[derive(Debug, Default)]
 pub(super) struct Firings {
-    made: BTreeSet<RunId>,
+    made: BTreeMap<RunId, u64>,
 }
 
 /// What a job's queue may have looked like when a firing met it: other deadlines of the same step
@@ -69,22 +69,28 @@ impl Firings {
         Ok(())
     }
 
-    /// A run that was made once is never made again, whoever leads.
+    /// A run that was made once is never made again. One that was asked for is not made again while
+    /// the same leader leads, and those made again after a change of leader are given back: the keys
+    /// of runs that have ended are not kept in the registry.
     pub(super) fn on_transaction(
         &mut self,
+        epoch: u64,
         step: &Step,
         registry: &Registry,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<RunId>, String> {
+        let mut again = Vec::new();
         for Write { key, .. } in &step.writes {
             let Key::Ready(_, run) = key else { continue };
-            if registry.records().contains_key(key) || firing_of(run).is_none() {
+            if registry.records().contains_key(key) {
                 continue;
             }
-            if !self.made.insert(run.clone()) {
+            let Some(before) = self.made.insert(run.clone(), epoch) else { continue };
+            if firing_of(run).is_some() || before == epoch {
                 return Err(format!("run {run} was made a second time ({})", cause(step)));
             }
+            again.push(run.clone());
         }
-        Ok(())
+        Ok(again)
     }
 }
 

@@ -68,6 +68,7 @@ struct Tally {
     work_started: u64,
     transactions: u64,
     take_overs: u64,
+    keys_made_again: u64,
 }
 
 // === impl Audit ===
@@ -102,9 +103,18 @@ impl Audit {
     }
 
     pub(crate) fn tally(&self) -> Vec<(&'static str, u64)> {
-        let Tally { firings, missed, runs_ended, launches, work_started, transactions, take_overs } =
-            self.tally;
+        let Tally {
+            firings,
+            missed,
+            runs_ended,
+            launches,
+            work_started,
+            transactions,
+            take_overs,
+            keys_made_again,
+        } = self.tally;
         vec![
+            ("keys made again", keys_made_again),
             ("take-overs", take_overs),
             ("transactions", transactions),
             ("firings", firings),
@@ -145,7 +155,6 @@ impl Audit {
             ("bounded queues", bounds::on_step(&mind, step)),
             ("gangs start whole", gangs::on_step(&mind, step)),
             ("offers are used once", self.offers.on_step(process, step)),
-            ("finished shards stay so", self.finished.on_step(step)),
             ("one task a shard", overlap::on_step(&mind, step, &mut self.tasks)),
         ];
         for (invariant, result) in results {
@@ -195,11 +204,19 @@ impl Audit {
         let results = [
             ("only one leader acts", leaders::on_transaction(turn, registry)),
             ("nodes go with their children", runs::on_transaction(step, registry)),
-            ("firings come once", self.firings.on_transaction(step, registry)),
         ];
         for (invariant, result) in results {
             self.check(invariant, result);
         }
+        let again = self.firings.on_transaction(turn.epoch, step, registry).map(|runs| {
+            for run in runs {
+                self.tally.keys_made_again += 1;
+                self.finished.forget(&run);
+            }
+        });
+        self.check("firings come once", again);
+        let result = self.finished.on_launches(step);
+        self.check("finished shards stay so", result);
         self.durable.on_transaction(step);
         self.finished.on_transaction(step, registry, &self.tasks);
     }

@@ -105,6 +105,7 @@ fn admit(
     });
     let task = MasterTask {
         state: TaskState::Staging,
+        told: None,
         amounts: Amounts::of(&launch.resources),
         executor: executor.id.clone(),
     };

@@ -69,7 +69,10 @@ pub(super) struct Slave {
 /// A task as the master sees it.
 #[derive(Debug)]
 pub(super) struct MasterTask {
+    /// The latest state, maybe ahead of what the framework was told.
     pub(super) state: TaskState,
+    /// The state the framework was told last, and by which update.
+    pub(super) told: Option<(TaskState, u64)>,
     pub(super) amounts: Amounts,
     pub(super) executor: ExecutorId,
 }
@@ -159,7 +162,7 @@ impl Cluster {
         self.master.offers.clear();
         if let Some(stream) = self.master.stream.take() {
             let at = stream.last_at.max(env.now() + 1);
-            env.calendar.at(at, Happening::FailedOver(stream.process));
+            env.calendar.at(at, Happening::Deposed(stream.process));
         }
     }
 
@@ -276,9 +279,9 @@ impl Cluster {
     /// The framework has recorded an update: a task that ended is forgotten.
     fn acknowledge(&mut self, task: &TaskId, agent: &AgentId, uuid: u64, env: &mut Env) {
         self.send_agent(agent, MasterMessage::Acknowledge(task.clone(), uuid), env);
-        if let Some(slave) = self.master.slaves.get_mut(agent)
-            && slave.tasks.get(task).is_some_and(|task| is_terminal(task.state))
-        {
+        let Some(slave) = self.master.slaves.get_mut(agent) else { return };
+        let told = slave.tasks.get(task).and_then(|task| task.told);
+        if told.is_some_and(|(state, of)| of == uuid && is_terminal(state)) {
             slave.tasks.remove(task);
         }
     }
@@ -310,6 +313,7 @@ impl Cluster {
         let latest = self.agents.get(agent).and_then(|agent| agent.latest(&task));
         if let Some(known) = slave.tasks.get_mut(&task) {
             known.state = latest.unwrap_or(update.state);
+            known.told = Some((update.state, update.uuid));
         }
         let status = StatusUpdate {
             task,

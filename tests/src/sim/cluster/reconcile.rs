@@ -1,11 +1,11 @@
-//! Reconciliation: the latest state of what is known, and for the rest what the agent's standing
+//! Reconciliation: the state last told of what is known, and for the rest what the agent's standing
 //! says. Answers carry no uuid. About an agent that has yet to register, a new master says nothing.
 
 use shiftwork_engine::event::{StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, TaskId};
 
 use super::Cluster;
-use super::master::Standing;
+use super::master::{MasterTask, Standing};
 use crate::sim::env::Env;
 
 impl Cluster {
@@ -32,7 +32,8 @@ impl Cluster {
         let Some(slave) = self.master.slaves.get(agent) else { return Some(TaskState::Unknown) };
         match slave.standing {
             Standing::Registered => {
-                Some(slave.tasks.get(task).map_or(TaskState::Gone, |task| task.state))
+                let told = |task: &MasterTask| task.told.map_or(task.state, |(state, _)| state);
+                Some(slave.tasks.get(task).map_or(TaskState::Gone, told))
             }
             Standing::Unreachable => Some(TaskState::Unreachable),
             Standing::Gone => Some(TaskState::GoneByOperator),

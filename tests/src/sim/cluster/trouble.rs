@@ -189,8 +189,12 @@ impl Cluster {
             known.or_insert_with(|| found.info.clone());
         }
         for (task, found) in &agent.tasks {
-            let (state, executor) = (found.latest, found.executor.clone());
-            let known = MasterTask { state, amounts: found.amounts, executor };
+            let known = MasterTask {
+                state: found.latest,
+                told: found.updates.front().map(|update| (update.state, update.uuid)),
+                amounts: found.amounts,
+                executor: found.executor.clone(),
+            };
             slave.tasks.insert(task.clone(), known);
         }
         self.master.slaves.insert(id.clone(), slave);
