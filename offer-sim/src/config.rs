@@ -61,6 +61,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another process runs an agent on the work directory.
+    #[error(
+        "{} is in use by another agent; stop that one or choose another directory", path.display()
+    )]
+    InUse {
+        /// The work directory.
+        path: PathBuf,
+    },
     /// The agent's resources or attributes are not understood.
     #[error(
         "the agent's {option} are not understood; write them like cpus:4;mem:1024 and rack:a;zone:b"

@@ -371,7 +371,7 @@ impl Turn {
         let mut transaction = Transaction::default();
         let mut bytes = 0;
         for change in changes {
-            let size = Transaction::new(vec![change.clone()]).bytes();
+            let size = change.bytes();
             if bytes + size > TRANSACTION_BYTES_MAX && !transaction.changes.is_empty() {
                 self.batch.push(std::mem::take(&mut transaction));
                 bytes = 0;

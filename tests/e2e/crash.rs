@@ -89,3 +89,23 @@ fn seconds(time: &serde_json::Value) -> i64 {
         time.as_str().and_then(|text| text.parse().ok()).expect("a timestamp");
     time.as_millis() / 1000
 }
+
+#[test]
+fn a_second_process_on_the_same_data_is_refused_and_disturbs_nothing() {
+    let standalone = Standalone::start(&[]);
+    standalone.register_app();
+    standalone.register_job("long", "sleep 3;", &json!({}));
+    let run = standalone.trigger("long");
+    standalone.wait_for_run(&run, "RUNNING");
+    let data_dir = standalone.data_dir();
+    let second = std::process::Command::new(crate::harness::program("shiftwork"))
+        .args(["standalone", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:0", "--data-dir"])
+        .arg(&data_dir)
+        .output()
+        .expect("it runs");
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("in use") && said.lines().count() == 1, "{said}");
+    let run = standalone.wait_for_run(&run, "SUCCEEDED");
+    assert_eq!(run["shards"][0]["attempt"], 1);
+}

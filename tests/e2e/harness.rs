@@ -9,19 +9,19 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Anything that takes longer than this on a busy machine does not happen at all.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory and the standalone scheduler that runs on it, if one does.
-pub struct Standalone {
-    pub directory: tempfile::TempDir,
+pub(crate) struct Standalone {
+    pub(crate) directory: tempfile::TempDir,
     process: Option<Child>,
-    pub http: String,
+    pub(crate) http: String,
     /// What it has printed, line by line.
     printed: Option<std::sync::mpsc::Receiver<String>>,
 }
 
 /// A program of this workspace, built beside this test.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own file");
     let built = own.parent().and_then(Path::parent).map(|directory| directory.join(name));
     built.filter(|file| file.exists()).unwrap_or_else(|| {
@@ -33,19 +33,19 @@ pub fn program(name: &str) -> PathBuf {
 
 impl Standalone {
     /// Starts on a fresh directory.
-    pub fn start(extra: &[&str]) -> Self {
+    pub(crate) fn start(extra: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut standalone = Self { directory, process: None, http: String::new(), printed: None };
         standalone.start_again(extra);
         standalone
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// Starts on the directory as it is.
-    pub fn start_again(&mut self, extra: &[&str]) {
+    pub(crate) fn start_again(&mut self, extra: &[&str]) {
         let mut process = Command::new(program("shiftwork"))
             .args(["standalone", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:0"])
             .args(["--resources", "cpus:8;mem:4096;disk:1024;ports:[31000-31100]", "--data-dir"])
@@ -77,7 +77,7 @@ impl Standalone {
     }
 
     /// The next line it prints that satisfies a condition.
-    pub fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn line(&self, wanted: impl Fn(&str) -> bool) -> String {
         let printed = self.printed.as_ref().expect("it runs");
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -91,7 +91,7 @@ impl Standalone {
     }
 
     /// Ctrl-C, and it must end well.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         let mut process = self.process.take().expect("it runs");
         signal(&process, Signal::INT);
         let begun = Instant::now();
@@ -101,7 +101,7 @@ impl Standalone {
     }
 
     /// kill -9 of the whole process.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         signal(&process, Signal::KILL);
         process.wait().expect("it can be waited for");
@@ -109,15 +109,15 @@ impl Standalone {
 
     // --- the API ---
 
-    pub fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.call(reqwest::Method::GET, path, None)
     }
 
-    pub fn post(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
         self.call(reqwest::Method::POST, path, body)
     }
 
-    pub fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let url = format!("{}{path}", self.http);
         let body = body.cloned();
         block_on(async move {
@@ -134,13 +134,13 @@ impl Standalone {
     }
 
     /// Registers an app whose executor is small.
-    pub fn register_app(&self) {
+    pub(crate) fn register_app(&self) {
         let app = json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32});
         assert_eq!(self.post("/api/v1/apps", Some(&app)).0, 201);
     }
 
     /// Registers a job that runs a shell script; `extra` adds to its document or changes it.
-    pub fn register_job(&self, name: &str, script: &str, extra: &Value) {
+    pub(crate) fn register_job(&self, name: &str, script: &str, extra: &Value) {
         let mut job = json!({
             "jobName": name, "appName": "app", "jobType": "SCRIPT",
             "jobExecutionType": "TRANSIENT", "scriptCommandLine": script,
@@ -154,25 +154,25 @@ impl Standalone {
     }
 
     /// Makes a run and gives its id.
-    pub fn trigger(&self, job: &str) -> String {
+    pub(crate) fn trigger(&self, job: &str) -> String {
         let (status, answer) = self.post(&format!("/api/v1/jobs/{job}/trigger"), None);
         assert_eq!(status, 201, "{answer}");
         let run = answer["id"].as_str().or_else(|| answer["run"].as_str());
         run.unwrap_or_else(|| panic!("no run in {answer}")).to_owned()
     }
 
-    pub fn run(&self, id: &str) -> Value {
+    pub(crate) fn run(&self, id: &str) -> Value {
         self.get(&format!("/api/v1/runs/{id}")).1
     }
 
     /// Waits until a run is in a state.
-    pub fn wait_for_run(&self, id: &str, state: &str) -> Value {
+    pub(crate) fn wait_for_run(&self, id: &str, state: &str) -> Value {
         wait_for(&format!("run {id} is {state}"), || self.run(id)["state"] == state);
         self.run(id)
     }
 
     /// All runs of a job, over all pages.
-    pub fn runs(&self, job: &str) -> Vec<Value> {
+    pub(crate) fn runs(&self, job: &str) -> Vec<Value> {
         let mut runs = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -187,7 +187,7 @@ impl Standalone {
     }
 
     /// Runs a client command against this scheduler.
-    pub fn cli(&self, args: &[&str]) -> Output {
+    pub(crate) fn cli(&self, args: &[&str]) -> Output {
         Command::new(program("shiftwork"))
             .args(args)
             .env("SHIFTWORK_SERVER", &self.http)
@@ -197,7 +197,7 @@ impl Standalone {
 
     /// Processes that belong to this scheduler's executors: they carry its directory in their
     /// environment.
-    pub fn processes(&self) -> Vec<(u32, String)> {
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let mark = self.directory.path().to_string_lossy().into_owned();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
@@ -240,7 +240,7 @@ fn signal(process: &Child, signal: Signal) {
 }
 
 /// Polls until a condition holds; fails by name when it never does.
-pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if condition() {

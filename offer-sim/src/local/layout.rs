@@ -1,6 +1,7 @@
 //! Where things are in the work directory: sandboxes as a real agent lays them out, and what the
 //! agent must remember. No reading and writing beyond making the directories.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use shiftwork_proto::mesos::v1::ExecutorInfo;
@@ -28,7 +29,13 @@ impl Layout {
         Ok(Self { work_dir: work_dir.canonicalize().map_err(error)? })
     }
 
-    pub(crate) fn create(&self) -> Result<(), StartError> {
+    /// Makes the directories and takes them for this process: what stands in them is recovered as
+    /// the remains of a former life, which must not be another agent that lives. The lock is held as
+    /// long as the file given.
+    ///
+    /// # Errors
+    /// When a directory cannot be made, or another process has them.
+    pub(crate) fn create(&self) -> Result<File, StartError> {
         for path in [self.sandboxes(), self.executors(), self.journals()] {
             std::fs::create_dir_all(&path).map_err(|source| StartError::WorkDir {
                 path,
@@ -36,7 +43,18 @@ impl Layout {
                 source,
             })?;
         }
-        Ok(())
+        self.lock()
+    }
+
+    fn lock(&self) -> Result<File, StartError> {
+        let path = self.work_dir.join("meta/lock");
+        let error = |source| StartError::WorkDir { path: path.clone(), step: "lock", source };
+        let file = File::create(&path).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StartError::InUse { path: self.work_dir.clone() }),
+            Err(TryLockError::Error(source)) => Err(error(source)),
+        }
     }
 
     pub(crate) fn work_dir(&self) -> &Path {
@@ -85,5 +103,20 @@ impl Layout {
             .join(&info.executor_id.value)
             .join("runs")
             .join(&container.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_work_directory_has_one_agent_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path()).unwrap();
+        let lock = layout.create().unwrap();
+        assert!(matches!(layout.create(), Err(StartError::InUse { .. })));
+        drop(lock);
+        assert!(layout.create().is_ok());
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct LocalAgent {
     journal: Journal,
     /// Containers that ended, with updates that may still wait for acknowledgement.
     ended: BTreeSet<ContainerId>,
+    /// Keeps other processes off the work directory.
+    _lock: std::fs::File,
 }
 
 // === impl LocalAgent ===
@@ -60,13 +62,13 @@ impl LocalAgent {
     /// Takes up the agent that lives in this work directory; `assign` names one that is new.
     ///
     /// # Errors
-    /// When the directory cannot be made or written.
+    /// When the directory cannot be made or written, or another process has it.
     pub(crate) fn open(
         shared: Shared,
         config: &LocalAgentConfig,
         assign: impl FnOnce() -> AgentId,
     ) -> Result<Self, StartError> {
-        shared.layout.create()?;
+        let lock = shared.layout.create()?;
         let former = AgentRecord::read(&shared.layout)?;
         let id = former.map_or_else(assign, |record| AgentId(record.agent_id));
         let record = AgentRecord { agent_id: id.0.clone(), hostname: config.hostname.clone() };
@@ -78,6 +80,7 @@ impl LocalAgent {
             tracker: TaskTracker::new(),
             running: BTreeMap::new(),
             ended: BTreeSet::new(),
+            _lock: lock,
         })
     }
 

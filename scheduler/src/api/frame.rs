@@ -26,7 +26,9 @@ pub(super) fn framed(routes: Router) -> Router {
             TraceLayer::new_for_http()
                 .make_span_with(span)
                 .on_request(())
-                .on_response(DefaultOnResponse::new().level(tracing::Level::DEBUG)),
+                .on_response(DefaultOnResponse::new().level(tracing::Level::DEBUG))
+                // Not ready is an answer; real failures are logged where they happen.
+                .on_failure(()),
         )
 }
 
