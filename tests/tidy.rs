@@ -60,7 +60,8 @@ fn files_say_their_duty_first() {
 #[test]
 fn nothing_is_left_over() {
     // Written apart, so that this file does not find itself.
-    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["#[ig", "nore]"]].map(|mark| mark.concat());
+    let marks =
+        [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["#[ig", "nore]"]].map(|mark| mark.concat());
     let left = offenders(|name, text| {
         let mark = marks.iter().find(|mark| text.contains(mark.as_str()))?;
         Some(format!("{name}: {mark}"))
@@ -71,9 +72,11 @@ fn nothing_is_left_over() {
 #[test]
 fn the_engine_depends_on_nothing_that_could_make_it_impure() {
     let allowed = ["regex", "serde", "serde_json", "shiftwork-schedule", "thiserror", "uuid"];
-    let manifest = std::fs::read_to_string(root().join("scheduler/engine/Cargo.toml")).expect("text");
+    let manifest =
+        std::fs::read_to_string(root().join("scheduler/engine/Cargo.toml")).expect("text");
     let (_, dependencies) = manifest.split_once("[dependencies]").expect("a table");
-    let (dependencies, _) = dependencies.split_once("[dev-dependencies]").unwrap_or((dependencies, ""));
+    let (dependencies, _) =
+        dependencies.split_once("[dev-dependencies]").unwrap_or((dependencies, ""));
     for line in dependencies.lines().filter(|line| !line.trim().is_empty()) {
         let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
         assert!(allowed.contains(&name), "{name} is not in the list of what the engine may know");

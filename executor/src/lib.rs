@@ -1,20 +1,28 @@
 //! The Shiftwork executor: runs the shards of one app on one Mesos agent. A pure core decides; the
-//! shells around it speak the v1 executor API, run processes and keep the checkpoint. Absent: the
+//! shells around it speak the v1 executor API, run processes, requests and jobs, and keep the
+//! checkpoint. [`Executor`] is where an app with jobs of its own begins. Absent: the
 //! scheduler's side of anything, and any state that outlives the sandbox.
 
 mod agent;
+mod cgroup;
 mod checkpoint;
 pub mod config;
 pub mod core;
+mod http;
+mod jobs;
+mod logfile;
 mod output;
 pub mod process;
 mod procfs;
 mod run;
 mod sandbox;
 pub mod script;
+mod sharding_context;
 mod signals;
 mod spawn;
+mod user;
 mod wire;
+mod works;
 
 use std::process::ExitCode;
 
@@ -22,6 +30,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::core::ExitReason;
+pub use crate::jobs::{
+    CancellationToken, DataflowJob, Executor, JobContext, JobError, JobOutput, JobResult, SimpleJob,
+};
 
 /// Exit code for an environment no Mesos agent would give.
 const EXIT_USAGE: u8 = 2;
@@ -30,12 +41,13 @@ const LOG_VARIABLE: &str = "SHIFTWORK_EXECUTOR_LOG";
 /// Threads for the few things that would block: looking up the agent's name, removing directories.
 const BLOCKING_THREADS_MAX: usize = 2;
 
-/// Runs the executor as a process: reads the environment a Mesos agent gives it, works until there
-/// is nothing left to do, and says how it ended: 0 when idle or asked to leave, 1 when the agent was
-/// lost or the machine refused something, 2 when no agent started it.
-///
-/// To be called on the main thread of a process that has no other.
+/// Runs an executor without jobs of its own; see [`Executor::run`].
 pub fn main_entry() -> ExitCode {
+    Executor::new().run()
+}
+
+/// Reads the environment a Mesos agent gives the process, and works until there is nothing to do.
+fn run_process(jobs: jobs::Registry) -> ExitCode {
     let config = match Config::read(|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => {
@@ -61,7 +73,7 @@ pub fn main_entry() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run::run(config));
+    let ended = runtime.block_on(run::run(config, jobs));
     // A directory that is just being removed is not waited for: it goes with the sandbox.
     runtime.shutdown_background();
     match ended {

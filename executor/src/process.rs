@@ -18,6 +18,7 @@ use rustix::process::{self as sys, Pid};
 use shiftwork_schedule::Timestamp;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::cgroup::{Cgroup, Cgroups};
 use crate::core::{Event, Signal, TaskId, TaskSpec, WorkEnd, WorkId};
 use crate::error_chain;
 use crate::output::Output;
@@ -26,6 +27,7 @@ use crate::sandbox::Sandbox;
 use crate::script::{Script, TASK_ID_VARIABLE};
 use crate::signals;
 use crate::spawn::{self, StartError};
+use crate::user;
 
 /// How often processes under SIGKILL are looked for again: they may still have made others.
 const SWEEP_KILL: Duration = Duration::from_millis(50);
@@ -44,6 +46,8 @@ pub struct Processes {
     sandbox: Sandbox,
     app_environment: BTreeMap<String, String>,
     works: BTreeMap<WorkId, Running>,
+    /// Dropped after those of the works, which are below it.
+    cgroups: Cgroups,
     /// Pumps of outputs, and removals of old directories.
     background: JoinSet<()>,
     events: Vec<Event>,
@@ -57,6 +61,7 @@ pub struct Processes {
 struct Running {
     task: TaskId,
     leader: Pid,
+    cgroup: Option<Cgroup>,
     leader_ended: bool,
     /// To be sent to what has left the group, when it is next looked for.
     signal: Option<Signal>,
@@ -78,6 +83,7 @@ impl Processes {
         Ok(Self {
             own_pid,
             sandbox: Sandbox::new(sandbox),
+            cgroups: Cgroups::new(),
             app_environment: BTreeMap::new(),
             works: BTreeMap::new(),
             background: JoinSet::new(),
@@ -92,10 +98,16 @@ impl Processes {
         self.app_environment = environment;
     }
 
-    /// Starts a script. The answer is among the next [`Processes::take_events`].
-    pub fn start(&mut self, work: WorkId, spec: &TaskSpec, firing: Option<Timestamp>) {
+    /// Starts the script `command_line` of `spec`. The answer is among the next [`Processes::take_events`].
+    pub fn start(
+        &mut self,
+        work: WorkId,
+        spec: &TaskSpec,
+        command_line: &str,
+        firing: Option<Timestamp>,
+    ) {
         let task = spec.id.clone();
-        let event = match self.try_start(work, spec, firing) {
+        let event = match self.try_start(work, spec, command_line, firing) {
             Ok(()) => Event::Started { task, work },
             Err(error) => Event::StartFailed { task, work, reason: error_chain(&error) },
         };
@@ -106,6 +118,9 @@ impl Processes {
     pub fn signal(&mut self, work: WorkId, signal: Signal) {
         if let Some(running) = self.works.get_mut(&work) {
             running.signal = Some(signal);
+            if let Some(cgroup) = running.cgroup.as_ref().filter(|_| signal == Signal::Kill) {
+                cgroup.kill();
+            }
             // The group at once and as a whole; what has left it when it has been looked for.
             let _gone = sys::kill_process_group(running.leader, signals::number(signal));
             self.unsettled = true;
@@ -222,20 +237,21 @@ impl Processes {
         &mut self,
         work: WorkId,
         spec: &TaskSpec,
+        command_line: &str,
         firing: Option<Timestamp>,
     ) -> Result<(), StartError> {
-        self.sandbox.on_begun(&spec.id);
-        let dir = self
-            .sandbox
-            .make_task_dir(&spec.id)
-            .map_err(|source| StartError::Directory(self.sandbox.task_dir(&spec.id), source))?;
+        let dir = self.begin_task_dir(&spec.id)?;
         let own = |name: &str| -> Option<OsString> { std::env::var_os(name) };
-        let script = Script::new(spec, firing, self.sandbox.root(), &self.app_environment, own);
-        let (leader, outputs) = spawn::spawn(&script, &dir)?;
+        let root = self.sandbox.root();
+        let script = Script::new(spec, command_line, firing, root, &self.app_environment, own);
+        let user = user::find(&spec.payload.run_as)?;
+        let (leader, outputs) = spawn::spawn(&script, &dir, user.as_ref())?;
+        let cgroup = self.cgroups.begin(work, leader);
         let pumps =
             outputs.clone().map(|output| self.background.spawn(async move { output.pump().await }));
         let task = spec.id.clone();
-        let running = Running { task, leader, leader_ended: false, signal: None, outputs, pumps };
+        let (leader_ended, signal) = (false, None);
+        let running = Running { task, leader, cgroup, leader_ended, signal, outputs, pumps };
         self.works.insert(work, running);
         Ok(())
     }
@@ -284,13 +300,27 @@ impl Processes {
         for pump in &running.pumps {
             pump.abort();
         }
-        signals::reap(running.leader);
-        if let Some(old) = self.sandbox.on_ended(&running.task) {
+        let usage = signals::reap_with_usage(running.leader);
+        let usage = running.cgroup.as_ref().map_or(usage, |cgroup| cgroup.usage(usage));
+        self.end_task_dir(&running.task);
+        self.events.push(Event::Gone { task: running.task, work, usage });
+    }
+
+    /// Makes the directory of `task`, or finds it; it stays while work of the task is in it.
+    pub(crate) fn begin_task_dir(&mut self, task: &TaskId) -> Result<PathBuf, StartError> {
+        self.sandbox.on_begun(task);
+        self.sandbox
+            .make_task_dir(task)
+            .map_err(|source| StartError::Directory(self.sandbox.task_dir(task), source))
+    }
+
+    /// Nothing is left of the work of `task`: its directory is kept until others make it too old.
+    pub(crate) fn end_task_dir(&mut self, task: &TaskId) {
+        if let Some(old) = self.sandbox.on_ended(task) {
             self.background.spawn_blocking(move || {
                 // What cannot be removed now goes with the sandbox.
                 let _left = std::fs::remove_dir_all(old);
             });
         }
-        self.events.push(Event::Gone { task: running.task, work });
     }
 }

@@ -13,8 +13,10 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::Config;
 use crate::core::{Core, Effect, Event, ExitReason, Ids, Limits, Now};
 use crate::error_chain;
+use crate::jobs::Registry;
 use crate::process::Processes;
 use crate::wire::{self, Inbound};
+use crate::works::Works;
 
 /// Why the executor cannot begin its work.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub(crate) enum RunError {
 struct Executor {
     agent: Agent,
     core: Core,
-    processes: Processes,
+    works: Works,
     checkpoint: Checkpoint,
     connection: Option<Connection>,
     clock: Clock,
@@ -51,7 +53,7 @@ struct Clock {
 struct RandomIds;
 
 /// Works until the core decides to leave.
-pub(crate) async fn run(config: Config) -> Result<ExitReason, RunError> {
+pub(crate) async fn run(config: Config, jobs: Registry) -> Result<ExitReason, RunError> {
     let agent = Agent::new(&config).map_err(RunError::Agent)?;
     let (checkpoint, updates) = Checkpoint::open(&config.sandbox).map_err(RunError::Checkpoint)?;
     let listen = |kind, step| signal(kind).map_err(|source| RunError::Kernel { step, source });
@@ -72,7 +74,7 @@ pub(crate) async fn run(config: Config) -> Result<ExitReason, RunError> {
     let mut executor = Executor {
         agent,
         core,
-        processes,
+        works: Works::new(processes, jobs),
         checkpoint,
         connection: None,
         clock,
@@ -83,7 +85,7 @@ pub(crate) async fn run(config: Config) -> Result<ExitReason, RunError> {
     loop {
         executor.settle();
         if let Some(reason) = executor.exit {
-            executor.processes.end_all().await;
+            executor.works.processes.end_all().await;
             return Ok(reason);
         }
         executor.wait(&mut children, &mut end).await;
@@ -97,22 +99,22 @@ impl Executor {
     async fn wait(&mut self, children: &mut SignalStream, end: &mut [SignalStream; 2]) {
         let [terminate, interrupt] = end;
         let wakeup = self.core.wakeup_ms(self.clock.now()).map(Duration::from_millis);
-        let sweep = self.processes.sweep_after();
+        let sweep = self.works.processes.sweep_after();
         tokio::select! {
-            _ = children.recv() => self.processes.on_child_ended(),
+            _ = children.recv() => self.works.processes.on_child_ended(),
             _ = terminate.recv() => self.on_event(Event::Shutdown),
             _ = interrupt.recv() => self.on_event(Event::Shutdown),
             received = next_event(self.connection.as_mut()) => self.on_received(received),
             () = sleep(wakeup) => self.on_event(Event::Tick),
-            () = sleep(sweep) => self.processes.sweep(),
+            () = sleep(sweep) => self.works.processes.sweep(),
+            () = self.works.wait() => {}
         }
     }
 
-    /// Lets the core and the processes answer each other until both are silent.
+    /// Lets the core and the work answer each other until both are silent.
     fn settle(&mut self) {
         loop {
-            self.processes.settle();
-            let events = self.processes.take_events();
+            let events = self.works.take_events();
             if events.is_empty() {
                 return;
             }
@@ -131,7 +133,7 @@ impl Executor {
             }
             Ok(Inbound::Subscribed { event, environment }) => {
                 tracing::info!("subscribed");
-                self.processes.set_app_environment(environment);
+                self.works.processes.set_app_environment(environment);
                 self.on_event(event);
             }
             Ok(Inbound::Nothing(what)) => tracing::debug!(what, "nothing to do"),
@@ -169,10 +171,10 @@ impl Executor {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Start { work, spec, firing } => self.processes.start(work, &spec, firing),
+            Effect::Start { work, spec, firing } => self.works.start(work, &spec, firing),
             Effect::Signal { work, signal } => {
                 tracing::debug!(%work, ?signal, "signal");
-                self.processes.signal(work, signal);
+                self.works.signal(work, signal);
             }
             Effect::Checkpoint(update) => log_failed(self.checkpoint.append(&update)),
             Effect::RewriteCheckpoint(updates) => log_failed(self.checkpoint.rewrite(&updates)),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use serde::Serialize;
 use shiftwork_schedule::Timestamp;
 
 use crate::core::TaskSpec;
+use crate::sharding_context;
 
 /// The environment variable that carries the task id. Every process of a task inherits it, which is
 /// how those that left its process group are found.
@@ -31,44 +31,24 @@ pub struct Script {
     pub environment: BTreeMap<OsString, OsString>,
 }
 
-/// Elastic-Job-Cloud's sharding context, in its field order, and four fields more.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShardingContext<'a> {
-    job_name: &'a str,
-    task_id: &'a str,
-    sharding_total_count: u32,
-    job_parameter: &'a str,
-    sharding_item: u32,
-    sharding_parameter: &'a str,
-    run_id: &'a str,
-    logical_time: String,
-    attempt: u32,
-    app_name: &'a str,
-}
-
 // === impl Script ===
 
 impl Script {
-    /// The script of `spec`; `firing` is the moment a daemon's firing stands for. `own` looks up the
+    /// The script `command_line` of `spec`; `firing` is the moment a daemon's firing stands for. `own` looks up the
     /// executor's own environment, `app` is the environment the app's document asks for.
     pub fn new(
         spec: &TaskSpec,
+        command_line: &str,
         firing: Option<Timestamp>,
         sandbox: &Path,
         app: &BTreeMap<String, String>,
         own: impl Fn(&str) -> Option<OsString>,
     ) -> Self {
         let payload = &spec.payload;
-        let logical_time_ms = firing.map_or(payload.logical_time_ms, Timestamp::as_millis);
-        let logical_time = Timestamp::from_millis(logical_time_ms).to_string();
-        let context = context_json(spec, &logical_time);
-        let arguments = vec![
-            "-c".to_owned(),
-            shell_line(&spec.command_line),
-            SHELL_NAME.to_owned(),
-            context.clone(),
-        ];
+        let logical_time = sharding_context::logical_time(spec, firing);
+        let context = sharding_context::json(spec, firing);
+        let arguments =
+            vec!["-c".to_owned(), shell_line(command_line), SHELL_NAME.to_owned(), context.clone()];
 
         let mut environment = BTreeMap::new();
         let mut set = |name: String, value: OsString| environment.insert(name.into(), value);
@@ -111,24 +91,6 @@ fn put_in_front_of_path(environment: &mut BTreeMap<OsString, OsString>, sandbox:
     path.push(":");
     path.push(before.map_or_else(|| OsString::from(PATH_DEFAULT), Clone::clone));
     environment.insert("PATH".into(), path);
-}
-
-fn context_json(spec: &TaskSpec, logical_time: &str) -> String {
-    let payload = &spec.payload;
-    let context = ShardingContext {
-        job_name: &payload.job,
-        task_id: &spec.id.0,
-        sharding_total_count: payload.sharding_total_count,
-        job_parameter: &payload.job_parameter,
-        sharding_item: payload.item,
-        sharding_parameter: &payload.sharding_parameter,
-        run_id: &payload.run_id,
-        logical_time: logical_time.to_owned(),
-        attempt: payload.attempt,
-        app_name: &payload.app,
-    };
-    // Strings and numbers always have a JSON form.
-    serde_json::to_string(&context).unwrap_or_default()
 }
 
 /// The command line with the positional parameters as last argument of its last command. The JSON
@@ -185,7 +147,8 @@ mod tests {
 
     fn script(spec: &TaskSpec, firing: Option<Timestamp>) -> Script {
         let app = BTreeMap::from([("TIER".to_owned(), "gold".to_owned())]);
-        Script::new(spec, firing, Path::new("/sandbox"), &app, |name| match name {
+        Script::new(spec, "./run.sh --fast", firing, Path::new("/sandbox"), &app, |name| match name
+        {
             "PATH" => Some("/bin".into()),
             "LANG" => Some("C.UTF-8".into()),
             "LIBPROCESS_IP" => Some("127.0.0.1".into()),

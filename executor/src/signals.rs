@@ -2,7 +2,7 @@
 
 use rustix::process::{self as sys, Pid, PidfdFlags, WaitId, WaitIdOptions};
 
-use crate::core::{Exited, Signal, TaskId};
+use crate::core::{Exited, Signal, TaskId, Usage};
 use crate::procfs::{self, Process};
 use crate::script::TASK_ID_VARIABLE;
 
@@ -24,6 +24,18 @@ pub(crate) fn peek_end(leader: Pid) -> Option<Exited> {
 pub(crate) fn reap(pid: Pid) {
     // It can only fail for a child that was reaped before.
     let _reaped = sys::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+}
+
+/// As [`reap`], and what the child and those it waited for have used.
+pub(crate) fn reap_with_usage(pid: Pid) -> Usage {
+    let Ok(Some(reaped)) = wait4::try_wait4_pid(pid.as_raw_nonzero().get().unsigned_abs()) else {
+        return Usage::default();
+    };
+    let cpu_time = reaped.rusage.utime + reaped.rusage.stime;
+    Usage {
+        memory_peak_bytes: reaped.rusage.maxrss,
+        cpu_time_ms: u64::try_from(cpu_time.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// Kills one process of `task`. One outside the task's group has a number that may have passed to a

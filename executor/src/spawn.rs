@@ -1,8 +1,10 @@
 //! Starts one script in a process group of its own, its outputs taken over. Absent: what becomes of
 //! it afterwards.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +14,7 @@ use rustix::process::{self as sys, Pid};
 
 use crate::output::Output;
 use crate::script::Script;
+use crate::user::{User, UserError};
 
 /// The shell that runs command lines.
 const SHELL: &str = "/bin/sh";
@@ -25,13 +28,23 @@ pub(crate) enum StartError {
     Spawn(PathBuf, #[source] io::Error),
     #[error("taking over the output into {0} failed")]
     Output(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("giving the task's directory {0} to the user the job runs as failed")]
+    Owner(PathBuf, #[source] io::Error),
     #[error("the process has no {0}")]
     NoPipe(&'static str),
 }
 
-/// Starts `script` in `dir`. Its first process is the caller's to reap, by its number.
-pub(crate) fn spawn(script: &Script, dir: &Path) -> Result<(Pid, [Arc<Output>; 2]), StartError> {
-    let child = Command::new(SHELL)
+/// Starts `script` in `dir`, as `user` if there is one, to whom the directory is then given. Its first
+/// process is the caller's to reap, by its number.
+pub(crate) fn spawn(
+    script: &Script,
+    dir: &Path,
+    user: Option<&User>,
+) -> Result<(Pid, [Arc<Output>; 2]), StartError> {
+    let mut command = Command::new(SHELL);
+    command
         .args(&script.arguments)
         .env_clear()
         .envs(&script.environment)
@@ -39,9 +52,15 @@ pub(crate) fn spawn(script: &Script, dir: &Path) -> Result<(Pid, [Arc<Output>; 2
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|source| StartError::Spawn(dir.to_owned(), source))?;
+        .process_group(0);
+    if let Some(user) = user {
+        chown(dir, Some(user.uid), Some(user.gid))
+            .map_err(|source| StartError::Owner(dir.to_owned(), source))?;
+        // With the user the supplementary groups of this process are given up, too.
+        command.uid(user.uid).gid(user.gid);
+        command.env("USER", &user.name).env("HOME", AsRef::<OsStr>::as_ref(&user.home));
+    }
+    let child = command.spawn().map_err(|source| StartError::Spawn(dir.to_owned(), source))?;
     let leader = Pid::from_child(&child);
     let outputs = take_outputs(child, dir).inspect_err(|_| {
         // Nobody will know of it, so nothing of it may run; it is reaped like an orphan.

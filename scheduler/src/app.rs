@@ -1,5 +1,5 @@
 //! Wiring: opens what is stored, serves the API, and leads tenure after tenure until told to
-//! stop. There is one path for start, take-over and doubt: take over, restore, run.
+//! stop. There is one path for start, take-over and doubt: be elected, take over, restore, run.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +9,17 @@ use anyhow::Context as _;
 use shiftwork_engine::record::Key;
 use shiftwork_engine::{Effects, Engine, Settings};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
-use crate::registry::{EmbeddedRegistry, LeaderInfo, Registry, Tenure, keys};
+use crate::registry::{
+    EmbeddedRegistry, LeaderInfo, Registry, Standing, Tenure, ZooKeeperConfig, ZooKeeperRegistry,
+    keys,
+};
 use crate::trace::{History, SpoolLimits, WriterOptions};
 use crate::turn::{self, Handle, Inbox, Owner};
 
@@ -25,10 +29,14 @@ const TENURE_PAUSE: Duration = Duration::from_secs(1);
 /// What a scheduler is started with.
 #[derive(Debug, Clone)]
 pub struct SchedulerConfig {
-    /// Where the registry, the history and its spool are kept.
+    /// Where the history and its spool are kept, and the registry unless it is elsewhere.
     pub data_dir: PathBuf,
+    /// The registry that several schedulers share; `None` for one of this scheduler alone.
+    pub registry: Option<ZooKeeperConfig>,
     /// Where REST is served.
     pub http: SocketAddr,
+    /// Where others reach it; `None` for `http` as it is.
+    pub advertise: Option<String>,
     /// The Mesos masters and who we are to them.
     pub driver: DriverConfig,
     /// The engine's settings.
@@ -61,7 +69,11 @@ pub async fn start(
         format!("cannot serve on {}: choose another address with --http", config.http)
     })?;
     let http = listener.local_addr()?;
-    let registry = EmbeddedRegistry::open(data_dir).await?;
+    let (standing, _) = watch::channel(Standing::Starting);
+    let registry: Box<dyn Registry> = match config.registry.clone() {
+        Some(registry) => Box::new(ZooKeeperRegistry::new(registry, standing.clone())),
+        None => Box::new(EmbeddedRegistry::open(data_dir).await?),
+    };
     let (history, writer) =
         History::open(data_dir, SpoolLimits::default(), WriterOptions::default())
             .with_context(|| format!("cannot open the history in {}", data_dir.display()))?;
@@ -74,21 +86,26 @@ pub async fn start(
     let state = ApiState {
         handle: handle.clone(),
         history: history.clone(),
+        agent_files: AgentFiles::new(config.driver.agents.clone())
+            .context("the HTTP client for the agents cannot be built")?,
         default_zone: config.settings.default_zone.clone(),
     };
-    tracker.spawn(serve(listener, state, shutdown.clone()));
+    let router = api::with_standby(api::router(state), standing.subscribe());
+    tracker.spawn(serve(listener, router, shutdown.clone()));
     tracker.close();
-    let tenures = Tenures { config, http, history: history.clone(), shutdown };
+    let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
+    let id = uuid::Uuid::new_v4().to_string();
+    let tenures = Tenures { config, id, address, standing, history: history.clone(), shutdown };
     let tenures = tokio::spawn(async move {
-        let result = tenures.run(Box::new(registry), inbox).await;
+        let result = tenures.run(registry, inbox).await;
         writer_stop.cancel();
         result
     });
     Ok(Scheduler { http, handle, tenures, tracker, history })
 }
 
-async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    if let Err(error) = api::serve(listener, api::router(state), shutdown).await {
+async fn serve(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
+    if let Err(error) = api::serve(listener, router, shutdown).await {
         tracing::error!(%error, "the API stopped");
     }
 }
@@ -114,7 +131,11 @@ impl Scheduler {
 /// Leads again and again.
 struct Tenures {
     config: SchedulerConfig,
-    http: SocketAddr,
+    /// This process, among all that may lead.
+    id: String,
+    /// Where others reach its API.
+    address: String,
+    standing: watch::Sender<Standing>,
     history: History,
     shutdown: CancellationToken,
 }
@@ -132,14 +153,18 @@ struct Connection {
 impl Tenures {
     async fn run(self, mut registry: Box<dyn Registry>, mut inbox: Inbox) -> anyhow::Result<()> {
         loop {
-            let tenure = registry.take_over(self.leader()).await?;
+            let Some(tenure) = self.take_over(&mut *registry, &mut inbox).await? else {
+                registry.close().await;
+                return Ok(());
+            };
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
+            self.standing.send_replace(Standing::Leading);
             let owner = Owner::new(
                 engine,
                 effects,
                 registry,
-                tenure.epoch,
+                &tenure,
                 connection.driver.clone(),
                 self.history.clone(),
                 &inbox,
@@ -147,12 +172,16 @@ impl Tenures {
             let stop = self.tenure_stop(&connection);
             let (ended, back) = owner.run(&mut inbox, &mut connection.events, &stop).await;
             registry = back;
+            // However it ended: whoever waits for that must not wait any longer.
+            stop.cancel();
+            self.standing.send_replace(Standing::Standby { leader: None });
             let failed_over = *connection.driver.state().borrow() == DriverState::FailedOver;
             connection.close().await;
             if self.shutdown.is_cancelled() {
+                registry.close().await;
                 return Ok(());
             }
-            if failed_over {
+            if failed_over && self.config.registry.is_none() {
                 anyhow::bail!(
                     "another scheduler subscribed with this framework id: two must not run on \
                      copies of one data directory"
@@ -164,10 +193,38 @@ impl Tenures {
         }
     }
 
+    /// Waits for the lead, if need be for ever; `None` when told to stop before.
+    async fn take_over(
+        &self,
+        registry: &mut dyn Registry,
+        inbox: &mut Inbox,
+    ) -> anyhow::Result<Option<Tenure>> {
+        loop {
+            let taken = tokio::select! {
+                taken = registry.take_over(self.leader()) => taken,
+                () = inbox.refuse_on_standby(self.standing.subscribe()) => continue,
+                () = self.shutdown.cancelled() => return Ok(None),
+            };
+            match taken {
+                Ok(tenure) => return Ok(Some(tenure)),
+                // Others may mend it, and must not find every scheduler gone when they have.
+                Err(error) if self.config.registry.is_some() => {
+                    let error = anyhow::Error::new(error);
+                    tracing::error!(error = format!("{error:#}"), "cannot take the lead");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TENURE_PAUSE) => {}
+                () = self.shutdown.cancelled() => return Ok(None),
+            }
+        }
+    }
+
     fn leader(&self) -> LeaderInfo {
         LeaderInfo {
-            id: uuid::Uuid::new_v4().to_string(),
-            addresses: vec![format!("http://{}", self.http)],
+            id: self.id.clone(),
+            addresses: vec![self.address.clone()],
             since: jiff::Timestamp::now(),
         }
     }

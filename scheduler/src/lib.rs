@@ -1,6 +1,7 @@
 //! The shells around the engine: the owner loop, the Mesos driver, the registry, the history, the
 //! API and the command line. What is decided stands in `shiftwork-engine`.
 
+pub mod agent_files;
 pub mod api;
 pub mod app;
 pub mod cli;

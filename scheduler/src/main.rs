@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use shiftwork_engine::Settings;
 use shiftwork_scheduler::app::{self, SchedulerConfig};
-use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand};
+use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo};
 use shiftwork_scheduler::mesos::DriverConfig;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
@@ -50,6 +50,22 @@ struct ServerArgs {
     /// Address to serve REST on
     #[arg(long, env = "SHIFTWORK_HTTP", default_value = "127.0.0.1:8899", value_name = "ADDR")]
     http: SocketAddr,
+    /// Serve REST beyond this machine although anybody may then run commands on it
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl ServerArgs {
+    /// There is no authentication: what is not loopback must be meant.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.insecure || self.http.ip().is_loopback(),
+            "{} is reachable from other machines and the API has no authentication: serve on \
+             127.0.0.1, or say --insecure if the network is trusted",
+            self.http
+        );
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +104,12 @@ struct SchedulerArgs {
         value_name = "MASTERS"
     )]
     mesos: Vec<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Address at which other machines reach this scheduler, for the shared registry and redirects
+    /// (default: http:// and what --http says)
+    #[arg(long, env = "SHIFTWORK_ADVERTISE", value_name = "URL")]
+    advertise: Option<String>,
     /// Mesos role whose resources are used
     #[arg(long, env = "SHIFTWORK_ROLE", default_value = "*", value_name = "ROLE")]
     role: String,
@@ -157,10 +179,20 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
+    args.server.check()?;
+    anyhow::ensure!(
+        args.registry.registry.is_none()
+            || args.advertise.is_some()
+            || !args.server.http.ip().is_unspecified(),
+        "the other schedulers of a shared registry must know where this one is: say --advertise \
+         with an address at which they reach it"
+    );
     let shutdown = shutdown_on_signal()?;
     let config = SchedulerConfig {
         data_dir: args.server.data_dir,
+        registry: args.registry.config()?,
         http: args.server.http,
+        advertise: args.advertise,
         driver: DriverConfig { role: args.role, ..DriverConfig::new(args.mesos) },
         settings: Settings::default(),
     };
@@ -170,6 +202,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
 }
 
 async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
+    args.server.check()?;
     let shutdown = shutdown_on_signal()?;
     let data_dir = args.server.data_dir.clone();
     let config = StandaloneConfig {

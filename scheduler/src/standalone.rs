@@ -75,7 +75,9 @@ pub async fn start(
     let mesos = master.addr;
     let scheduler = SchedulerConfig {
         data_dir,
+        registry: None,
         http: config.http,
+        advertise: None,
         driver: DriverConfig::new(vec![mesos.to_string()]),
         settings: config.settings,
     };

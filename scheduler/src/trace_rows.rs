@@ -1,6 +1,7 @@
 //! From what the engine says happened to the rows of the history.
 
 use shiftwork_engine::Trace;
+use shiftwork_engine::command::Overrides;
 use shiftwork_engine::ids::{AppName, JobName, RunId};
 use shiftwork_engine::record::Origin;
 use shiftwork_engine::view::{RunState, RunView};
@@ -93,6 +94,8 @@ fn missed(
         state: RunState::Skipped,
         reason: Some(reason),
         attempt: 1,
+        sharding_total_count: 0,
+        overrides: Overrides::default(),
         shards: Vec::new(),
         created_at: at,
         started_at: None,

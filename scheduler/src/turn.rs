@@ -16,12 +16,13 @@ use shiftwork_engine::command::{Command, Reply};
 use shiftwork_engine::event::RequestId;
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::mesos::DriverHandle;
 use crate::registry::{
-    CommitError, Epoch, PathError, Registry, TRANSACTION_BYTES_MAX, Transaction, keys,
+    CommitError, Epoch, Lease, PathError, Registry, Standing, TRANSACTION_BYTES_MAX, Tenure,
+    Transaction, keys,
 };
 use crate::trace::History;
 use crate::trace_rows::TraceRows;
@@ -113,6 +114,16 @@ impl Inbox {
     pub fn refuse_all(&mut self) {
         while self.inputs.try_recv().is_ok() {}
     }
+
+    /// The same for everything that comes, while another process leads. Never ends.
+    pub async fn refuse_on_standby(&mut self, mut standing: watch::Receiver<Standing>) {
+        loop {
+            let on_standby = |standing: &Standing| matches!(standing, Standing::Standby { .. });
+            if standing.wait_for(on_standby).await.is_err() || self.inputs.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }
 
 /// Why a tenure ended.
@@ -122,6 +133,8 @@ pub enum Ended {
     Shutdown,
     /// A commit failed or its outcome is unknown: the engine's memory is no longer the truth.
     Commit(CommitError),
+    /// Another process leads, or may: nothing of this one's may leave any more.
+    LeaseLost,
     /// Every handle is gone.
     Abandoned,
 }
@@ -131,6 +144,7 @@ pub struct Owner {
     engine: Engine,
     registry: Box<dyn Registry>,
     epoch: Epoch,
+    lease: Lease,
     driver: DriverHandle,
     history: History,
     rows: TraceRows,
@@ -175,7 +189,7 @@ impl Owner {
         engine: Engine,
         mut restored: Effects,
         registry: Box<dyn Registry>,
-        epoch: Epoch,
+        tenure: &Tenure,
         driver: DriverHandle,
         history: History,
         inbox: &Inbox,
@@ -183,10 +197,11 @@ impl Owner {
         let mut owner = Self {
             engine,
             registry,
-            epoch,
+            epoch: tenure.epoch,
+            lease: tenure.lease.clone(),
             driver,
             history,
-            rows: TraceRows::new(epoch),
+            rows: TraceRows::new(tenure.epoch),
             traces: inbox.traces.clone(),
             replies: BTreeMap::new(),
             last_request: 0,
@@ -225,9 +240,15 @@ impl Owner {
         loop {
             let room = self.in_flight.len() < COMMITS_IN_FLIGHT_MAX;
             let sleep = self.sleep();
+            let lease = self.lease.clone();
             tokio::select! {
                 biased;
+                () = lease.lost() => return Ended::LeaseLost,
                 Some(committed) = self.in_flight.next() => {
+                    // A process that was frozen learns here first that its time is over.
+                    if !self.lease.is_held() {
+                        return Ended::LeaseLost;
+                    }
                     if let Err(error) = self.release(committed) {
                         return Ended::Commit(error);
                     }
@@ -245,6 +266,9 @@ impl Owner {
                     }
                 }
                 () = tokio::time::sleep(sleep), if room => {}
+            }
+            if !self.lease.is_held() {
+                return Ended::LeaseLost;
             }
             self.turn(happened.drain(..), inputs.drain(..));
         }
@@ -336,12 +360,18 @@ impl Owner {
 
     /// Lets the commits on their way end, so that what was promised is kept.
     async fn drain(&mut self) -> Option<CommitError> {
-        while let Some(committed) = self.in_flight.next().await {
+        let lease = self.lease.clone();
+        loop {
+            let committed = tokio::select! {
+                biased;
+                () = lease.lost() => return None,
+                committed = self.in_flight.next() => committed,
+            };
+            let committed = committed.filter(|_| lease.is_held())?;
             if let Err(error) = self.release(committed) {
                 return Some(error);
             }
         }
-        None
     }
 }
 
@@ -384,3 +414,7 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -117,7 +117,12 @@ impl Standalone {
         self.call(reqwest::Method::POST, path, body)
     }
 
-    pub(crate) fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         let url = format!("{}{path}", self.http);
         let body = body.cloned();
         block_on(async move {
@@ -234,7 +239,7 @@ impl Drop for Standalone {
     }
 }
 
-fn signal(process: &Child, signal: Signal) {
+pub fn signal(process: &Child, signal: Signal) {
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).expect("it can be signalled");
 }
@@ -251,7 +256,7 @@ pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     panic!("waited {PATIENCE:?} in vain: {what}");
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }

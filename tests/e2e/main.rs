@@ -4,5 +4,9 @@
 mod api;
 mod crash;
 mod demo;
+mod executor;
 mod harness;
 mod tasks;
+mod zookeeper;
+#[path = "../../scheduler/src/registry/zookeeper_tests/server.rs"]
+mod zookeeper_server;

@@ -4,5 +4,6 @@
 //! one thread, and everything in it follows from one seed. Absent: real clocks, threads, sockets and
 //! files; end-to-end tests with real processes stand elsewhere.
 
+pub mod bench;
 mod random;
 pub mod sim;

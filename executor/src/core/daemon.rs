@@ -7,6 +7,7 @@ use shiftwork_schedule::{Schedule, Timestamp};
 
 use super::TaskSpec;
 use super::context::Context;
+use super::event::Usage;
 use super::plan::Plan;
 use super::report::{self, Report};
 use super::work::{Intent, Work};
@@ -84,9 +85,14 @@ impl Daemon {
     }
 
     /// The firing is over. The daemon's terminal report, when it was the last.
-    pub(super) fn on_gone(&mut self, spec: &Arc<TaskSpec>, cx: &mut Context<'_>) -> Option<Report> {
+    pub(super) fn on_gone(
+        &mut self,
+        spec: &Arc<TaskSpec>,
+        usage: Usage,
+        cx: &mut Context<'_>,
+    ) -> Option<Report> {
         let Firing { moment, reported, work } = self.firing.take()?;
-        let finished = work.finish();
+        let finished = work.finish(usage);
         if finished.intent > Some(Intent::Timeout) {
             return Some(Report::terminal(&finished, spec.timeout_ms));
         }

@@ -35,21 +35,46 @@ pub trait Ids {
     fn fresh(&mut self) -> [u8; 16];
 }
 
-/// How the first process of a piece of work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a piece of work ended: its first process, its request, its job in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exited {
-    /// It returned this code.
+    /// The process returned this code.
     Code(i32),
-    /// This signal ended it.
+    /// This signal ended the process.
     Signal(i32),
+    /// The request was answered.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// Whether it is one that the job asks for.
+        good: bool,
+    },
+    /// The job returned without an error.
+    Returned,
+    /// The request or the job failed.
+    Failed {
+        /// What failed and why.
+        reason: String,
+    },
+    /// The request was given up because it was to end.
+    Cancelled,
 }
 
-/// What the shell knows when the first process of a piece of work has ended.
+/// What a piece of work has used; zero where it was not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// The most memory that one of its processes held, bytes.
+    pub memory_peak_bytes: u64,
+    /// Time on a CPU, milliseconds.
+    pub cpu_time_ms: u64,
+}
+
+/// What the shell knows when the first process of a piece of work, or all of it, has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkEnd {
-    /// Exit code or signal.
+    /// How it ended.
     pub exited: Exited,
-    /// The last bytes written to stderr.
+    /// The last bytes written to stderr, or those of an answer's body.
     pub stderr_tail: Bytes,
 }
 
@@ -108,12 +133,14 @@ pub enum Event {
         /// How it ended.
         end: WorkEnd,
     },
-    /// No process of `work` is left.
+    /// Nothing of `work` is left.
     Gone {
         /// The task.
         task: TaskId,
         /// Which start.
         work: WorkId,
+        /// What it has used.
+        usage: Usage,
     },
 }
 
@@ -129,7 +156,7 @@ pub enum Signal {
 /// What the shell is to do, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Start a process; answered by [`Event::Started`] or [`Event::StartFailed`].
+    /// Start a piece of work; answered by [`Event::Started`] or [`Event::StartFailed`].
     Start {
         /// Which start.
         work: WorkId,
@@ -179,6 +206,15 @@ pub enum ExitReason {
     Shutdown,
     /// The agent is gone and nobody waits for this executor any more.
     AgentLost,
+}
+
+// === impl Exited ===
+
+impl Exited {
+    /// Whether this is how work ends that succeeded.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Code(0) | Self::Returned | Self::Answered { good: true, .. })
+    }
 }
 
 // === impl TaskId ===

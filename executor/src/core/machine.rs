@@ -115,8 +115,8 @@ impl Core {
                     Fate::Lives
                 });
             }
-            Event::Gone { task, work } => {
-                self.with_task(now, &task, effects, |task, cx| task.on_gone(work, cx));
+            Event::Gone { task, work, usage } => {
+                self.with_task(now, &task, effects, |task, cx| task.on_gone(work, usage, cx));
             }
         }
         self.on_time(now, effects);

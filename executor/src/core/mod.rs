@@ -18,6 +18,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Effect, Event, ExitReason, Exited, Ids, Now, Signal, TaskId, WorkEnd, WorkId};
+pub use event::{
+    Effect, Event, ExitReason, Exited, Ids, Now, Signal, TaskId, Usage, WorkEnd, WorkId,
+};
 pub use machine::{Core, Limits};
-pub use spec::{SpecError, TaskSpec, TaskSpecKind};
+pub use spec::{SpecError, TaskSpec, TaskSpecKind, TaskSpecWork};

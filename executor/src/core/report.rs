@@ -76,7 +76,10 @@ impl Report {
             None if finished.succeeded() => TaskState::TaskFinished,
             Some(Intent::Timeout) | None => TaskState::TaskFailed,
         };
-        let message = (state != TaskState::TaskFinished).then(|| describe(finished, timeout_ms));
+        let message = match state {
+            TaskState::TaskFinished => describe_success(finished),
+            _ => Some(describe(finished, timeout_ms)),
+        };
         Self { state, message, outcome: Some(outcome(finished, None, timeout_ms)) }
     }
 
@@ -110,11 +113,19 @@ pub(super) fn outcome(
     timeout_ms: Option<u64>,
 ) -> TaskOutcome {
     let ended = finished.ended.as_ref();
-    let (exit_code, signal) = match ended.map(|ended| ended.end.exited) {
-        Some(Exited::Code(code)) => (Some(code), None),
-        Some(Exited::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
-    };
+    let exited = ended.map(|ended| &ended.end.exited);
+    let exit_code = exited.and_then(|exited| match exited {
+        Exited::Code(code) => Some(*code),
+        _ => None,
+    });
+    let signal = exited.and_then(|exited| match exited {
+        Exited::Signal(signal) => Some(*signal),
+        _ => None,
+    });
+    let http_status = exited.and_then(|exited| match exited {
+        Exited::Answered { status, .. } => Some(u32::from(*status)),
+        _ => None,
+    });
     let tail = ended.map_or_else(Bytes::new, |ended| ended.end.stderr_tail.clone());
     let note = match finished.intent {
         Some(Intent::Timeout) => format!("\nshiftwork: {}\n", timed_out(timeout_ms)),
@@ -127,6 +138,9 @@ pub(super) fn outcome(
         duration_ms: ended.map_or(0, |ended| ended.duration_ms),
         stderr_tail: tail_with_note(&tail, &note),
         firing_time_ms: firing.map_or(0, Timestamp::as_millis),
+        memory_peak_bytes: finished.usage.memory_peak_bytes,
+        cpu_time_ms: finished.usage.cpu_time_ms,
+        http_status,
     }
 }
 
@@ -146,23 +160,42 @@ fn tail_with_note(tail: &[u8], note: &str) -> Bytes {
 }
 
 fn describe(finished: &Finished, timeout_ms: Option<u64>) -> String {
-    let ending = finished.ended.as_ref().map_or_else(
-        || "its end was not seen".to_owned(),
-        |ended| match ended.end.exited {
-            Exited::Code(code) => format!("exited with code {code}"),
-            Exited::Signal(signal) => format!("ended by signal {signal}{}", signal_name(signal)),
-        },
-    );
+    let ending = finished
+        .ended
+        .as_ref()
+        .map_or_else(|| "its end was not seen".to_owned(), |ended| describe_end(&ended.end.exited));
     let what = match finished.intent {
         None => ending,
         Some(Intent::Timeout) => format!("{} ({ending})", timed_out(timeout_ms)),
         Some(Intent::Kill | Intent::Shutdown) => format!("killed ({ending})"),
     };
+    let text = tail_text(finished);
+    if text.is_empty() { what } else { format!("{what}: {text}") }
+}
+
+/// What a request was answered is worth reading when all is well, too.
+fn describe_success(finished: &Finished) -> Option<String> {
+    let answered = |exited: &Exited| matches!(exited, Exited::Answered { .. });
+    finished.ended.as_ref().filter(|ended| answered(&ended.end.exited))?;
+    Some(tail_text(finished)).filter(|text| !text.is_empty())
+}
+
+fn describe_end(exited: &Exited) -> String {
+    match exited {
+        Exited::Code(code) => format!("exited with code {code}"),
+        Exited::Signal(signal) => format!("ended by signal {signal}{}", signal_name(*signal)),
+        Exited::Answered { status, .. } => format!("answered with status {status}"),
+        Exited::Returned => "returned".to_owned(),
+        Exited::Failed { reason } => reason.clone(),
+        Exited::Cancelled => "its request was cancelled".to_owned(),
+    }
+}
+
+fn tail_text(finished: &Finished) -> String {
     let tail = finished.ended.as_ref().map_or(&[][..], |ended| ended.end.stderr_tail.as_ref());
     let text = String::from_utf8_lossy(last(tail, MESSAGE_STDERR_LEN_MAX));
-    // Half a character at the cut is no part of what the script said.
-    let text = text.trim_start_matches(char::REPLACEMENT_CHARACTER).trim();
-    if text.is_empty() { what } else { format!("{what}: {text}") }
+    // Half a character at the cut is no part of what the work said.
+    text.trim_start_matches(char::REPLACEMENT_CHARACTER).trim().to_owned()
 }
 
 fn timed_out(timeout_ms: Option<u64>) -> String {
@@ -180,14 +213,20 @@ fn signal_name(signal: i32) -> &'static str {
         2 => " (SIGINT)",
         3 => " (SIGQUIT)",
         4 => " (SIGILL)",
+        5 => " (SIGTRAP)",
         6 => " (SIGABRT)",
         7 => " (SIGBUS)",
         8 => " (SIGFPE)",
         9 => " (SIGKILL)",
+        10 => " (SIGUSR1)",
         11 => " (SIGSEGV)",
+        12 => " (SIGUSR2)",
         13 => " (SIGPIPE)",
         14 => " (SIGALRM)",
         15 => " (SIGTERM)",
+        24 => " (SIGXCPU)",
+        25 => " (SIGXFSZ)",
+        31 => " (SIGSYS)",
         _ => "",
     }
 }

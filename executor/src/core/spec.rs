@@ -4,7 +4,7 @@
 use prost::Message as _;
 use shiftwork_proto::mesos::v1::TaskInfo;
 use shiftwork_proto::shiftwork::v1::task_payload::Work;
-use shiftwork_proto::shiftwork::v1::{self as wire, ExecutionType, TaskPayload};
+use shiftwork_proto::shiftwork::v1::{self as wire, ExecutionType, Http, JobClass, TaskPayload};
 use shiftwork_schedule::{Cron, Interval, Schedule, Timestamp, Zone};
 
 use super::TaskId;
@@ -19,12 +19,23 @@ pub struct TaskSpec {
     pub id: TaskId,
     /// The payload as it came; what stands beside it here was checked.
     pub payload: TaskPayload,
-    /// The shell command line, not blank.
-    pub command_line: String,
+    /// What to run.
+    pub work: TaskSpecWork,
     /// Once, or by a schedule.
     pub kind: TaskSpecKind,
     /// Running longer is killed; milliseconds.
     pub timeout_ms: Option<u64>,
+}
+
+/// What a task runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskSpecWork {
+    /// A command line for the shell, not blank.
+    Script(String),
+    /// A request, its URI and method not blank.
+    Http(Http),
+    /// A job registered in this executor, its name not blank.
+    Class(JobClass),
 }
 
 /// How often the work of a task runs.
@@ -76,11 +87,23 @@ pub enum SpecError {
         got: i32,
     },
     /// No work, or work of a kind this executor does not know.
-    #[error("the task's payload names no work this executor can run; it must be a script")]
+    #[error(
+        "the task's payload names no work this executor can run; it must be a script, an HTTP \
+         request or a registered job"
+    )]
     NoWork,
     /// A script without a command.
     #[error("the job's script command line is blank; set scriptCommandLine")]
     BlankCommand,
+    /// A request without URI or method.
+    #[error("the job's HTTP request has a blank {field}; set it in the job's document")]
+    BlankRequest {
+        /// What is blank.
+        field: &'static str,
+    },
+    /// A job without a name.
+    #[error("the job's class is blank; set jobClass to a name the app's executor registers")]
+    BlankClass,
     /// A name or value that no process can be given.
     #[error(
         "the job's env entry {name:?} cannot be given to a process; a name must not be empty or \
@@ -131,13 +154,7 @@ impl TaskSpec {
             1..=PAYLOAD_VERSION => {}
             got => return Err(SpecError::NewerVersion { got }),
         }
-        let command_line = match &payload.work {
-            Some(Work::Script(script)) => script.command_line.clone(),
-            None => return Err(SpecError::NoWork),
-        };
-        if command_line.trim().is_empty() {
-            return Err(SpecError::BlankCommand);
-        }
+        let work = read_work(&payload)?;
         check_environment(&payload)?;
         let kind = match ExecutionType::try_from(payload.execution_type) {
             Ok(ExecutionType::Transient) => TaskSpecKind::Transient,
@@ -151,7 +168,22 @@ impl TaskSpec {
         };
         let timeout_ms = Some(payload.timeout_ms).filter(|&ms| ms > 0);
         let id = TaskId(info.task_id.value.clone());
-        Ok(Self { id, payload, command_line, kind, timeout_ms })
+        Ok(Self { id, payload, work, kind, timeout_ms })
+    }
+}
+
+fn read_work(payload: &TaskPayload) -> Result<TaskSpecWork, SpecError> {
+    let is_blank = |text: &str| text.trim().is_empty();
+    match payload.work.clone().ok_or(SpecError::NoWork)? {
+        Work::Script(script) if is_blank(&script.command_line) => Err(SpecError::BlankCommand),
+        Work::Script(script) => Ok(TaskSpecWork::Script(script.command_line)),
+        Work::Http(http) if is_blank(&http.uri) => Err(SpecError::BlankRequest { field: "URI" }),
+        Work::Http(http) if is_blank(&http.method) => {
+            Err(SpecError::BlankRequest { field: "method" })
+        }
+        Work::Http(http) => Ok(TaskSpecWork::Http(http)),
+        Work::JobClass(class) if is_blank(&class.name) => Err(SpecError::BlankClass),
+        Work::JobClass(class) => Ok(TaskSpecWork::Class(class)),
     }
 }
 

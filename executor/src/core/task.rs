@@ -7,7 +7,7 @@ use shiftwork_schedule::Timestamp;
 
 use super::context::Context;
 use super::daemon::Daemon;
-use super::event::{Now, WorkEnd, WorkId};
+use super::event::{Now, Usage, WorkEnd, WorkId};
 use super::report::{self, Report};
 use super::work::{Intent, Work};
 use super::{TaskSpec, TaskSpecKind};
@@ -115,16 +115,16 @@ impl Task {
         }
     }
 
-    pub(super) fn on_gone(&mut self, work: WorkId, cx: &mut Context<'_>) -> Fate {
+    pub(super) fn on_gone(&mut self, work: WorkId, usage: Usage, cx: &mut Context<'_>) -> Fate {
         if self.current(work).is_none() {
             return Fate::Lives;
         }
         let terminal = match &mut self.kind {
             Kind::Transient(work) => {
-                let finished = work.take().map(Work::finish);
+                let finished = work.take().map(|work| work.finish(usage));
                 finished.map(|finished| Report::terminal(&finished, self.spec.timeout_ms))
             }
-            Kind::Daemon(daemon) => daemon.on_gone(&self.spec, cx),
+            Kind::Daemon(daemon) => daemon.on_gone(&self.spec, usage, cx),
         };
         match terminal {
             Some(terminal) => {

@@ -87,7 +87,7 @@ impl Scene {
     }
 
     fn gone(&mut self, task: &str, work: u64) -> Vec<String> {
-        self.on(Event::Gone { task: id(task), work: WorkId(work) })
+        self.on(Event::Gone { task: id(task), work: WorkId(work), usage: Usage::default() })
     }
 
     fn kill(&mut self, task: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! timeout, the kill ladder, the clearing away of what it leaves behind. Absent: what the end of it
 //! means for the task.
 
-use super::event::{Exited, Now, Signal, WorkEnd, WorkId};
+use super::event::{Now, Signal, Usage, WorkEnd, WorkId};
 
 /// Why a piece of work is being ended; a later, greater intent takes the place of a lesser one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +49,8 @@ pub(super) struct Finished {
     pub(super) intent: Option<Intent>,
     /// How it ended; `None` when its end was never seen.
     pub(super) ended: Option<Ended>,
+    /// What it has used.
+    pub(super) usage: Usage,
 }
 
 // === impl Work ===
@@ -127,12 +129,13 @@ impl Work {
     }
 
     /// Nothing of it is left.
-    pub(super) fn finish(self) -> Finished {
-        match self.phase {
-            Phase::Starting | Phase::Running { .. } => Finished { intent: None, ended: None },
-            Phase::Stopping { intent, ended, .. } => Finished { intent: Some(intent), ended },
-            Phase::Clearing { ended } => Finished { intent: None, ended: Some(ended) },
-        }
+    pub(super) fn finish(self, usage: Usage) -> Finished {
+        let (intent, ended) = match self.phase {
+            Phase::Starting | Phase::Running { .. } => (None, None),
+            Phase::Stopping { intent, ended, .. } => (Some(intent), ended),
+            Phase::Clearing { ended } => (None, Some(ended)),
+        };
+        Finished { intent, ended, usage }
     }
 
     /// Why it is being ended, if it is.
@@ -158,7 +161,7 @@ impl Work {
 impl Finished {
     /// Whether it ended by itself and well.
     pub(super) fn succeeded(&self) -> bool {
-        let well = |ended: &Ended| ended.end.exited == Exited::Code(0);
+        let well = |ended: &Ended| ended.end.exited.is_good();
         self.intent.is_none() && self.ended.as_ref().is_some_and(well)
     }
 }

@@ -1,6 +1,7 @@
 //! A scripted agent: takes calls over HTTP, answers as told, sends the events it is given. Absent:
 //! any behaviour of its own.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,11 +61,16 @@ impl Default for Setting {
 impl Agent {
     /// Starts an executor under a new agent.
     pub(crate) async fn new(setting: Setting) -> Self {
+        Self::of_program(env!("CARGO_BIN_EXE_shiftwork-executor").as_ref(), setting).await
+    }
+
+    /// Starts `program` as executor under a new agent.
+    pub(crate) async fn of_program(program: &Path, setting: Setting) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let sandbox = tempfile::tempdir().expect("a sandbox");
         let log = std::fs::File::create(sandbox.path().join("executor.log")).expect("a log");
-        let executor = Command::new(env!("CARGO_BIN_EXE_shiftwork-executor"))
+        let executor = Command::new(program)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("a PATH"))
             .env("MESOS_AGENT_ENDPOINT", format!("127.0.0.1:{port}"))

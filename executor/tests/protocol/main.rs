@@ -4,6 +4,8 @@
 mod agent;
 #[path = "../common/mod.rs"]
 mod common;
+mod http;
+mod word_app;
 
 use agent::{Agent, Setting};
 use common::{daemon_payload, is_alive, payload, pids, task_info};

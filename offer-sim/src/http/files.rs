@@ -93,6 +93,7 @@ async fn on_disk(
 ) -> Response {
     let Some(layout) = shared.layout else { return not_found() };
     let task = tokio::task::spawn_blocking(move || {
+        let path = real_path(&layout.sandboxes(), path);
         let path = inside(&layout.sandboxes(), &path)?;
         work(path)
     });
@@ -100,6 +101,36 @@ async fn on_disk(
         Ok(Some(response)) => response,
         Ok(None) => not_found(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// An agent also shows the sandbox of an executor, the one that runs or ran last, as
+/// `/frameworks/{framework}/executors/{executor}/runs/latest`, so that nobody has to know its work
+/// directory. The path on disk for such a one; any other as it is.
+fn real_path(sandboxes: &Path, path: PathBuf) -> PathBuf {
+    let Ok(virtual_path) = path.strip_prefix("/frameworks") else { return path };
+    let mut rest = virtual_path.components();
+    let mut next = || rest.next().map(|part| Path::new(part.as_os_str()).to_owned());
+    let (Some(framework), Some(executors), Some(executor), Some(runs), Some(latest)) =
+        (next(), next(), next(), next(), next())
+    else {
+        return path;
+    };
+    let is_virtual =
+        [&executors, &runs, &latest].into_iter().eq(["executors", "runs", "latest"].map(Path::new));
+    let rest = rest.as_path();
+    let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let runs_of = |agent: PathBuf| {
+        agent.join("frameworks").join(&framework).join("executors").join(&executor).join("runs")
+    };
+    let begun = |run: &Path| run.metadata().and_then(|metadata| metadata.modified()).ok();
+    let newest = entries(sandboxes)
+        .flat_map(|agent| entries(&runs_of(agent.path())).collect::<Vec<_>>())
+        .map(|run| run.path())
+        .max_by_key(|run| begun(run));
+    match newest {
+        Some(run) if is_virtual => run.join(rest),
+        _ => path,
     }
 }
 
@@ -192,6 +223,29 @@ mod tests {
         assert_eq!(text(b"\xa4c", true), "?c");
         // Nothing but a cut character must not stop the reader for ever.
         assert_eq!(text(b"\xc3", true), "?");
+    }
+
+    #[test]
+    fn the_latest_run_of_an_executor_has_a_path_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let runs = root.path().join("S0/frameworks/f/executors/a@-@S0/runs");
+        for (run, age_s) in [("old", 60), ("new", 0)] {
+            let run = runs.join(run);
+            std::fs::create_dir_all(&run).unwrap();
+            let begun = std::time::SystemTime::now() - std::time::Duration::from_secs(age_s);
+            File::open(&run).unwrap().set_modified(begun).unwrap();
+        }
+        let real = |path: &str| real_path(root.path(), path.into());
+        let file = "/frameworks/f/executors/a@-@S0/runs/latest/tasks/t/stdout";
+        assert_eq!(real(file), runs.join("new/tasks/t/stdout"));
+        for other in [
+            "/frameworks/f/executors/a@-@S0/runs/old/x",
+            "/frameworks/g/executors/a@-@S0/runs/latest/x",
+            "/frameworks/f",
+            "/etc/passwd",
+        ] {
+            assert_eq!(real(other), Path::new(other));
+        }
     }
 
     #[test]

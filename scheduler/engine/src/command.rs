@@ -1,9 +1,11 @@
 //! Changes that users ask for, whatever the door: REST, gRPC and the command line are the same enum.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use shiftwork_schedule::Timestamp;
 
 use crate::document::FieldError;
-use crate::ids::{AppName, JobName, RunId, TaskId};
+use crate::ids::{AppName, CalendarName, JobName, RunId, TaskId};
 
 /// A change asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,23 @@ pub enum Command {
         enabled: bool,
         /// Why, for people.
         reason: Option<String>,
+    },
+    /// Registers a calendar that must not exist.
+    CreateCalendar {
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Replaces the document of a calendar, for all jobs that name it.
+    UpdateCalendar {
+        /// Which; must be the name in the document.
+        calendar: CalendarName,
+        /// Its JSON document.
+        document: Vec<u8>,
+    },
+    /// Removes a calendar that no job names.
+    DeleteCalendar {
+        /// Which.
+        calendar: CalendarName,
     },
     /// Registers a job that must not exist.
     CreateJob {
@@ -69,6 +88,14 @@ pub enum Command {
         /// What differs from the document for this run.
         overrides: Overrides,
     },
+    /// Makes a run that has ended once more: the next generation of the same logical time, with the
+    /// document the job has now and the parameters the run had.
+    Rerun {
+        /// What the history says of the run.
+        ended: EndedRun,
+        /// Only its shards that did not succeed.
+        failed_only: bool,
+    },
     /// Ends a run, pending or running.
     CancelRun {
         /// Which.
@@ -83,6 +110,25 @@ pub enum Command {
     Reconcile,
 }
 
+/// A run that has ended, as the history remembers it: the engine does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRun {
+    /// Its id.
+    pub run: RunId,
+    /// The moment the schedule named.
+    pub logical_time: Timestamp,
+    /// Its generation, from 1.
+    pub generation: u32,
+    /// The highest generation of that logical time that the history knows.
+    pub last_generation: u32,
+    /// What its trigger changed.
+    pub overrides: Overrides,
+    /// The shard count of its job then; 0 if it never came to have shards.
+    pub sharding_total_count: u32,
+    /// Its shards that did not succeed.
+    pub failed_items: BTreeSet<u32>,
+}
+
 /// What a trigger changes for its one run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -93,6 +139,12 @@ pub struct Overrides {
     /// Added to the environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Only these shards run; empty: all.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub items: BTreeSet<u32>,
+    /// In place of the parameters of these shards.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sharding_item_parameters: BTreeMap<u32, String>,
 }
 
 impl Overrides {

@@ -109,6 +109,8 @@ pub struct Launch {
     pub job: Arc<Job>,
     /// The job parameter of this run.
     pub job_parameter: String,
+    /// The shard's parameter in this run.
+    pub sharding_parameter: String,
     /// The environment of this run.
     pub env: BTreeMap<String, String>,
 }

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use shiftwork_schedule::Timestamp;
 
-use crate::document::{App, Job};
+use crate::document::{App, CalendarDocument};
 use crate::effect::{Effects, Trace};
 use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::ids::{AppName, FrameworkId, JobName, RunId, TaskId};
+use crate::holds::Holds;
+use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId, TaskId};
 use crate::random::Random;
 use crate::record::{DisabledRecord, Key, Write};
+use crate::registered::Registered;
 use crate::run::Run;
 use crate::schedules::Schedules;
 use crate::settings::Settings;
@@ -31,14 +33,12 @@ pub(crate) struct AppEntry {
 /// A job, its flag and its queue.
 #[derive(Debug)]
 pub(crate) struct JobEntry {
-    pub(crate) document: Result<Arc<Job>, Broken>,
-    pub(crate) disabled: Option<DisabledRecord>,
+    pub(crate) document: Result<Registered, Broken>,
+    pub(crate) disabled: Option<Box<DisabledRecord>>,
     /// Firings up to here are not this document's business.
     pub(crate) effective_from: Timestamp,
     /// Pending runs in the order in which they start.
     pub(crate) pending: BTreeSet<(Timestamp, RunId)>,
-    /// Its place among the ready runs, if its first pending run may start.
-    pub(crate) ready: Option<ReadyKey>,
 }
 
 /// A stored document that cannot be read: it disables what it describes and stops nothing else.
@@ -59,20 +59,33 @@ pub struct Engine {
     pub(crate) random: Random,
     pub(crate) apps: BTreeMap<AppName, AppEntry>,
     pub(crate) jobs: BTreeMap<JobName, JobEntry>,
+    pub(crate) calendars: BTreeMap<CalendarName, Result<Arc<CalendarDocument>, Broken>>,
+    /// The jobs whose documents name an app, and those that name a calendar.
+    pub(crate) jobs_by_app: BTreeMap<AppName, BTreeSet<JobName>>,
+    pub(crate) jobs_by_calendar: BTreeMap<CalendarName, BTreeSet<JobName>>,
     /// Pending and active runs.
     pub(crate) runs: BTreeMap<RunId, Run>,
-    /// The active run of each job that has one; the job itself may be gone.
-    pub(crate) active: BTreeMap<JobName, RunId>,
+    /// The same by age.
+    pub(crate) by_age: BTreeSet<(Timestamp, RunId)>,
+    /// The active runs of each job that has some; the job itself may be gone.
+    pub(crate) active: BTreeMap<JobName, BTreeSet<RunId>>,
     /// Live tasks.
     pub(crate) tasks: BTreeMap<TaskId, (RunId, u32)>,
-    /// Runs that may start, one per job at most.
+    /// Jobs with pending runs.
+    pub(crate) queued: BTreeSet<JobName>,
+    /// The places among the ready runs of those pending runs of a job that may start.
+    pub(crate) ready_of: BTreeMap<JobName, Vec<ReadyKey>>,
+    /// Runs that may start, of each job as many as its concurrency rule leaves room for.
     pub(crate) ready: BTreeSet<ReadyKey>,
     /// Shards of active runs that may be launched again now.
     pub(crate) due: BTreeSet<(ReadyKey, u32)>,
     pub(crate) timers: Timers,
     pub(crate) schedules: Schedules,
     pub(crate) fleet: Fleet,
+    pub(crate) holds: Holds,
     pub(crate) watermark: Timestamp,
+    /// The logical time of the latest daemon run: no two of this leader are the same.
+    pub(crate) last_daemon_at: Timestamp,
     pub(crate) framework: Option<FrameworkId>,
     pub(crate) connected: bool,
     /// Tasks the master has not answered for since the subscription.
@@ -83,6 +96,9 @@ pub struct Engine {
     pub(crate) place_needed: bool,
     /// Ids of triggered runs that ended lately: the same key must not make them again.
     pub(crate) ended_triggers: VecDeque<RunId>,
+    /// Firings that got a run, and those that got none, since this leader began.
+    pub(crate) fired: u64,
+    pub(crate) missed: u64,
     /// Records that could not be read.
     pub(crate) problems: Vec<String>,
     /// Runs to be stored at the end of this step.
@@ -97,15 +113,23 @@ impl Engine {
             random: Random::new(seed),
             apps: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            calendars: BTreeMap::new(),
+            jobs_by_app: BTreeMap::new(),
+            jobs_by_calendar: BTreeMap::new(),
             runs: BTreeMap::new(),
+            by_age: BTreeSet::new(),
             active: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            ready_of: BTreeMap::new(),
             ready: BTreeSet::new(),
             due: BTreeSet::new(),
             timers: Timers::default(),
             schedules: Schedules::default(),
             fleet: Fleet::default(),
+            holds: Holds::default(),
             watermark: Timestamp::MIN,
+            last_daemon_at: Timestamp::MIN,
             framework: None,
             connected: false,
             unanswered: BTreeSet::new(),
@@ -113,6 +137,8 @@ impl Engine {
             suppressed: false,
             place_needed: false,
             ended_triggers: VecDeque::new(),
+            fired: 0,
+            missed: 0,
             problems: Vec::new(),
             dirty: BTreeSet::new(),
         }
@@ -171,6 +197,7 @@ impl Engine {
         while let Some(deadline) = self.timers.pop_due(self.now) {
             match deadline {
                 Deadline::Schedule(id) => self.on_schedule_due(id, fx),
+                Deadline::Held(run) => self.on_held_due(&run),
                 Deadline::Waiting(run, item) => self.on_shard_due(&run, item),
                 Deadline::Launch(task) => self.on_launch_timeout(&task, fx),
                 Deadline::Kill(task) => self.on_kill_overdue(&task, fx),
@@ -192,9 +219,7 @@ impl Engine {
             let Some(run) = self.runs.get(&id) else {
                 continue;
             };
-            let job = run.job.name.clone();
-            let key = if run.is_pending() { Key::Ready(job, id) } else { Key::Running(job) };
-            put_json(fx, key, &run.record());
+            put_json(fx, run.key(), &run.record());
             fx.trace(Trace::Run(Box::new(run.view())));
         }
     }
@@ -213,7 +238,7 @@ impl Engine {
             let why = record.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("{what} {name} disabled by {} at {}{why}", record.by, record.at)
         };
-        if let Some(record) = self.jobs.get(job).and_then(|entry| entry.disabled.as_ref()) {
+        if let Some(record) = self.jobs.get(job).and_then(|entry| entry.disabled.as_deref()) {
             return Some(say("job", job.as_str(), record));
         }
         let record = self.apps.get(app)?.disabled.as_ref()?;

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use shiftwork_schedule::{BoundedSchedule, Timestamp};
+use shiftwork_schedule::{Timestamp, Timetable};
 
 use crate::command::Overrides;
 use crate::document::{Concurrency, Execution, Job, MisfirePolicy};
 use crate::effect::{Effects, Trace};
-use crate::engine::{Engine, put_json};
+use crate::engine::{Engine, JobEntry, put_json};
 use crate::ids::{JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, WatermarkRecord};
-use crate::run::{Run, Wait};
+use crate::registered::Registered;
+use crate::run::Run;
 use crate::schedules::ScheduleId;
 use crate::timers::Deadline;
+use crate::wait::Wait;
 
 /// A firing dealt with later than this after its time was missed: the policy `skip` leaves it
 /// out. It covers a busy moment or a short pause, not a change of leader.
@@ -22,27 +24,50 @@ const LATE_MS: i64 = 5_000;
 /// Firings looked at one by one when a gap is dealt with; of more, only the number is not exact.
 const GAP_FIRINGS_MAX: usize = 100_000;
 
+/// A run to be made.
+pub(crate) struct NewRun {
+    pub(crate) id: RunId,
+    pub(crate) logical_time: Timestamp,
+    /// Its generation.
+    pub(crate) attempt: u32,
+    pub(crate) origin: Origin,
+    pub(crate) overrides: Overrides,
+}
+
+impl NewRun {
+    /// The first generation, as the document says.
+    fn of(id: RunId, logical_time: Timestamp, origin: Origin) -> Self {
+        Self { id, logical_time, attempt: 1, origin, overrides: Overrides::default() }
+    }
+}
+
 impl Engine {
     /// Starts the timer of a job's schedule.
-    pub(crate) fn join_schedule(&mut self, job: &Job, from: Timestamp) {
-        let Some(schedule) = &job.schedule else {
+    pub(crate) fn join_schedule(&mut self, name: &JobName, from: Timestamp) {
+        let Some(job) = self.registered_job(name) else {
+            return;
+        };
+        let Some(schedule) = job.schedule.clone() else {
             return;
         };
         if job.execution == Execution::Daemon {
             return;
         }
-        let id = self.schedules.join(schedule, job.name.clone(), from);
+        let (id, schedule) = self.schedules.join(schedule, name.clone(), from);
         if let Some(next) = schedule.next_after(from) {
             self.timers.set_no_later(Deadline::Schedule(id), next);
+        }
+        if let Some(JobEntry { document: Ok(job), .. }) = self.jobs.get_mut(name) {
+            job.schedule = Some(schedule);
         }
     }
 
     /// Stops the timer of a job's schedule.
-    pub(crate) fn leave_schedule(&mut self, job: &Job) {
+    pub(crate) fn leave_schedule(&mut self, name: &JobName, job: &Registered) {
         let Some(schedule) = &job.schedule else {
             return;
         };
-        if let Some(id) = self.schedules.leave(schedule, &job.name) {
+        if let Some(id) = self.schedules.leave(schedule, name) {
             self.timers.cancel(&Deadline::Schedule(id));
         }
     }
@@ -59,9 +84,18 @@ impl Engine {
             let Some(entry) = self.jobs.get(&name) else {
                 continue;
             };
-            let Ok(job) = &entry.document else { continue };
-            let (job, from) = (Arc::clone(job), from.max(entry.effective_from));
-            self.fire(&job, &schedule, from, fx);
+            let from = from.max(entry.effective_from);
+            let Some(job) = self.parsed_job(&name) else {
+                continue;
+            };
+            match self.timetable_of(&job.calendars, &schedule) {
+                Ok(timetable) => self.fire(&job, &timetable, from, fx),
+                Err(problem) => {
+                    let timetable =
+                        Timetable { schedule: Arc::clone(&schedule), calendars: Vec::new() };
+                    self.miss(&job, &timetable, from, self.now, &problem, fx);
+                }
+            }
         }
         if let Some(next) = schedule.next_after(now) {
             self.timers.set(Deadline::Schedule(id), next);
@@ -78,16 +112,10 @@ impl Engine {
     }
 
     /// Deals with the firings of one job in `(from, now]`.
-    fn fire(
-        &mut self,
-        job: &Arc<Job>,
-        schedule: &BoundedSchedule,
-        from: Timestamp,
-        fx: &mut Effects,
-    ) {
+    fn fire(&mut self, job: &Arc<Job>, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
         let now = self.now;
         if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
-            self.miss_all(job, schedule, from, &reason, fx);
+            self.miss(job, timetable, from, now, &reason, fx);
             return;
         }
         let window_from = match job.misfire.window_ms {
@@ -95,12 +123,12 @@ impl Engine {
             None => from,
         };
         if window_from > from {
-            self.miss(job, schedule, from, window_from, "older than the misfire window", fx);
+            self.miss(job, timetable, from, window_from, "older than the misfire window", fx);
         }
         match job.misfire.policy {
-            MisfirePolicy::All => self.fire_all(job, schedule, window_from, fx),
+            MisfirePolicy::All => self.fire_all(job, timetable, window_from, fx),
             MisfirePolicy::Coalesce | MisfirePolicy::Skip => {
-                self.fire_latest(job, schedule, window_from, fx);
+                self.fire_latest(job, timetable, window_from, fx);
             }
         }
     }
@@ -109,13 +137,13 @@ impl Engine {
     fn fire_all(
         &mut self,
         job: &Arc<Job>,
-        schedule: &BoundedSchedule,
+        timetable: &Timetable,
         from: Timestamp,
         fx: &mut Effects,
     ) {
         let pending = self.jobs.get(&job.name).map_or(0, |entry| entry.pending.len());
         let room = (job.misfire.max_pending as usize).saturating_sub(pending);
-        let (firings, more) = schedule.firings_between(from, self.now, room);
+        let (firings, more) = timetable.firings_between(from, self.now, room);
         let last = firings.last().copied().unwrap_or(from);
         for at in firings {
             self.fire_one(job, at, fx);
@@ -123,7 +151,7 @@ impl Engine {
         if more || room == 0 {
             let reason =
                 format!("maxPending: {} runs are pending already", job.misfire.max_pending);
-            self.miss(job, schedule, last, self.now, &reason, fx);
+            self.miss(job, timetable, last, self.now, &reason, fx);
         }
     }
 
@@ -131,21 +159,30 @@ impl Engine {
     fn fire_latest(
         &mut self,
         job: &Arc<Job>,
-        schedule: &BoundedSchedule,
+        timetable: &Timetable,
         from: Timestamp,
         fx: &mut Effects,
     ) {
-        let Some(latest) = schedule.last_at_or_before(self.now, from) else {
+        let Some(latest) = timetable.last_at_or_before(self.now, from) else {
             return;
         };
         let just_before = latest.plus_millis(-1);
         if just_before > from {
-            self.miss(job, schedule, from, just_before, "missed; a later firing stands for it", fx);
+            self.miss(
+                job,
+                timetable,
+                from,
+                just_before,
+                "missed; a later firing stands for it",
+                fx,
+            );
         }
-        let pending = self.jobs.get(&job.name).and_then(|entry| entry.pending.first().cloned());
+        let pending = self.pending_for_firings(&job.name);
         let late_ms = self.now.since(latest);
-        let reason = match (job.misfire.policy, pending, self.active.get(&job.name)) {
-            (_, Some((_, run)), _) => format!("run {run} is pending and stands for it"),
+        let active = self.active_runs(&job.name).next().map(|run| run.id.clone());
+        let active = active.filter(|_| self.active_count(&job.name) >= job.active_max() as usize);
+        let reason = match (job.misfire.policy, pending, active) {
+            (_, Some(run), _) => format!("run {run} is pending and stands for it"),
             (MisfirePolicy::Skip, None, Some(run)) => format!("run {run} has not ended"),
             (MisfirePolicy::Skip, None, None) if late_ms > LATE_MS => {
                 format!("noticed {late_ms} ms late")
@@ -155,14 +192,21 @@ impl Engine {
                 return;
             }
         };
-        self.miss(job, schedule, just_before, latest, &reason, fx);
+        self.miss(job, timetable, just_before, latest, &reason, fx);
+    }
+
+    /// The first pending run that stands for firings to come.
+    fn pending_for_firings(&self, job: &JobName) -> Option<RunId> {
+        let pending = self.jobs.get(job)?.pending.iter();
+        let mut runs = pending.filter_map(|(_, id)| self.runs.get(id));
+        runs.find(|run| run.stands_for_firings()).map(|run| run.id.clone())
     }
 
     /// Makes the run of one firing, as the concurrency rule allows.
     fn fire_one(&mut self, job: &Arc<Job>, at: Timestamp, fx: &mut Effects) {
-        if let Some(active) = self.active.get(&job.name).cloned() {
+        for active in self.active_ids(&job.name) {
             match job.concurrency {
-                Concurrency::Forbid => {}
+                Concurrency::Forbid | Concurrency::Allow { .. } => break,
                 Concurrency::Skip => {
                     let reason = format!("run {active} has not ended");
                     self.trace_missed(job, at, at, 1, reason, fx);
@@ -171,43 +215,27 @@ impl Engine {
                 Concurrency::Replace => self.cancel_active(&active, KillIntent::Replace, fx),
             }
         }
-        self.enqueue(
-            job,
-            RunId::scheduled(&job.name, at),
-            at,
-            Origin::Schedule,
-            Overrides::default(),
-            fx,
-        );
-    }
-
-    fn miss_all(
-        &mut self,
-        job: &Arc<Job>,
-        schedule: &BoundedSchedule,
-        from: Timestamp,
-        reason: &str,
-        fx: &mut Effects,
-    ) {
-        self.miss(job, schedule, from, self.now, reason, fx);
+        self.fired = self.fired.saturating_add(1);
+        let id = RunId::scheduled(&job.name, at);
+        self.enqueue(job, NewRun::of(id, at, Origin::Schedule), fx);
     }
 
     /// Notes the firings in `(from, until]` that get no run.
     fn miss(
         &mut self,
         job: &Arc<Job>,
-        schedule: &BoundedSchedule,
+        timetable: &Timetable,
         from: Timestamp,
         until: Timestamp,
         reason: &str,
         fx: &mut Effects,
     ) {
-        let (firings, more) = schedule.firings_between(from, until, GAP_FIRINGS_MAX);
+        let (firings, more) = timetable.firings_between(from, until, GAP_FIRINGS_MAX);
         let Some(first) = firings.first().copied() else {
             return;
         };
         let last = if more {
-            schedule.last_at_or_before(until, from).unwrap_or(first)
+            timetable.last_at_or_before(until, from).unwrap_or(first)
         } else {
             firings.last().copied().unwrap_or(first)
         };
@@ -215,7 +243,7 @@ impl Engine {
     }
 
     fn trace_missed(
-        &self,
+        &mut self,
         job: &Job,
         first: Timestamp,
         last: Timestamp,
@@ -224,19 +252,13 @@ impl Engine {
         fx: &mut Effects,
     ) {
         let (job, app, at) = (job.name.clone(), job.app.clone(), self.now);
+        self.missed = self.missed.saturating_add(count);
         fx.trace(Trace::Missed { job, app, first, last, count, reason, at });
     }
 
     /// Puts a run into its job's queue. A run that is there already is left as it is.
-    pub(crate) fn enqueue(
-        &mut self,
-        job: &Arc<Job>,
-        id: RunId,
-        logical_time: Timestamp,
-        origin: Origin,
-        overrides: Overrides,
-        fx: &mut Effects,
-    ) {
+    pub(crate) fn enqueue(&mut self, job: &Arc<Job>, new: NewRun, fx: &mut Effects) {
+        let NewRun { id, logical_time, attempt, origin, overrides } = new;
         if self.runs.contains_key(&id) {
             return;
         }
@@ -245,23 +267,24 @@ impl Engine {
             job: Arc::clone(job),
             app: None,
             logical_time,
-            attempt: 1,
+            attempt,
             origin,
             created_at: self.now,
             launched_at: None,
             started_at: None,
             overrides,
+            parallel: false,
             shards: Vec::new(),
             wait: Wait::NotConsidered,
             idle: Vec::new(),
         };
-        self.runs.insert(id.clone(), run);
+        let (held_until, expires_at) = (run.held_until(), run.expires_at());
+        self.add_run(run);
         if let Some(entry) = self.jobs.get_mut(&job.name) {
             entry.pending.insert((logical_time, id.clone()));
+            self.queued.insert(job.name.clone());
         }
-        if let Some(limit) = job.queue_timeout_ms {
-            self.timers.set(Deadline::QueueTimeout(id.clone()), self.now.saturating_add(limit));
-        }
+        self.set_queue_timers(&id, held_until, expires_at);
         self.dirty.insert(id);
         self.write_ready_count(&job.name, fx);
         self.refresh_ready(&job.name);
@@ -273,7 +296,6 @@ impl Engine {
             return;
         };
         let Ok(job) = &entry.document else { return };
-        let job = Arc::clone(job);
         if job.execution != Execution::Daemon
             || !entry.pending.is_empty()
             || self.active.contains_key(name)
@@ -281,13 +303,17 @@ impl Engine {
         {
             return;
         }
-        let mut at = self.now;
-        let mut id = RunId::scheduled(name, at);
         // Two documents in the same millisecond: the next one is the next run.
+        let mut at = self.now.max(self.last_daemon_at.saturating_add(1));
+        let mut id = RunId::scheduled(name, at);
         while self.runs.contains_key(&id) {
-            at = at.plus_millis(1);
+            at = at.saturating_add(1);
             id = RunId::scheduled(name, at);
         }
-        self.enqueue(&job, id, at, Origin::Daemon, Overrides::default(), fx);
+        self.last_daemon_at = at;
+        let Some(job) = self.parsed_job(name) else {
+            return;
+        };
+        self.enqueue(&job, NewRun::of(id, at, Origin::Daemon), fx);
     }
 }

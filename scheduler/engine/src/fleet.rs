@@ -1,5 +1,6 @@
 //! What is known of agents: the offers held of each, and our executors on it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,21 +9,20 @@ use shiftwork_schedule::Timestamp;
 use crate::document::App;
 use crate::event::Offer;
 use crate::ids::{AgentId, AppName, ExecutorId, OfferId, TaskId};
-use crate::resources::Resources;
+use crate::placement::{Placer, Site};
+use crate::resources::{Demand, Resources};
 
 /// All offers of one agent together: they are used in one call or not at all.
 #[derive(Debug, Clone)]
-pub(crate) struct Lease {
+pub struct Lease {
     /// The agent's host name.
     pub hostname: String,
     /// The agent's attributes, as text.
     pub attributes: Vec<(String, String)>,
     /// The offers.
-    pub offers: Vec<HeldOffer>,
+    pub(crate) offers: Vec<HeldOffer>,
     /// What is left of their resources while placing.
     pub free: Resources,
-    /// Apps whose executor has been paid for out of it.
-    pub paid: BTreeSet<AppName>,
 }
 
 /// An offer we hold.
@@ -45,8 +45,10 @@ pub(crate) struct Executor {
     pub resources: Option<Resources>,
     /// Tasks launched in it and not ended.
     pub tasks: BTreeSet<TaskId>,
+    /// Tasks of executors before it that have not been told to have ended.
+    pub former: BTreeSet<TaskId>,
     /// Whether it is there.
-    pub presence: Presence,
+    pub(crate) presence: Presence,
     /// Nothing more is launched in it, and it ends when it is idle: its document has changed, or is
     /// not known for certain.
     pub retired: bool,
@@ -54,7 +56,7 @@ pub(crate) struct Executor {
 
 /// Whether an executor is there. Offers tell: they name all that live on their agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// It was launched and has not shown itself: the launch may have got lost.
     Launched,
     /// The master or a task has shown that it lives.
@@ -63,28 +65,73 @@ pub enum Presence {
     Absent,
 }
 
+/// An agent that made an offer.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// What constraints look at.
+    pub site: Site,
+    /// The most it ever offered together: what it holds when nothing of ours runs there.
+    pub most: Demand,
+    /// What ran there when this leader began, until the first offer.
+    restored: Demand,
+}
+
+/// Most agents remembered beyond their offers: more than any Mesos cluster has. What is forgotten
+/// comes back with the next offer.
+const SEEN_AGENTS_MAX: usize = 100_000;
+
 /// Agents, leases and executors.
-#[derive(Debug, Default)]
-pub(crate) struct Fleet {
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
     pub(crate) leases: BTreeMap<AgentId, Lease>,
     pub(crate) executors: BTreeMap<AgentId, BTreeMap<AppName, Executor>>,
     agents_by_offer: BTreeMap<OfferId, AgentId>,
+    /// Agents that ever made an offer and are not known to be gone.
+    seen: BTreeMap<AgentId, Seen>,
 }
 
 impl Fleet {
     /// Takes an offer into the leases.
-    pub(crate) fn hold(&mut self, offer: Offer, now: Timestamp) {
+    pub fn hold(&mut self, offer: Offer, now: Timestamp) {
         self.see_executors(&offer.agent, &offer.executors);
         self.agents_by_offer.insert(offer.id.clone(), offer.agent.clone());
+        let site = Site {
+            agent: offer.agent.clone(),
+            hostname: offer.hostname.clone(),
+            attributes: offer.attributes.clone(),
+        };
         let lease = self.leases.entry(offer.agent).or_insert_with(|| Lease {
             hostname: offer.hostname,
             attributes: offer.attributes,
             offers: Vec::new(),
             free: Resources::default(),
-            paid: BTreeSet::new(),
         });
         lease.free.merge(offer.resources.clone());
         lease.offers.push(HeldOffer { id: offer.id, resources: offer.resources, since: now });
+        self.see(site);
+    }
+
+    /// Notes what an agent is and the most it ever offered together.
+    fn see(&mut self, site: Site) {
+        let Some(lease) = self.leases.get(&site.agent) else {
+            return;
+        };
+        let offered = Demand::of_resources(&lease.free);
+        if self.seen.len() >= SEEN_AGENTS_MAX && !self.seen.contains_key(&site.agent) {
+            self.seen.pop_first();
+        }
+        match self.seen.entry(site.agent.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Seen { site, most: offered, restored: Demand::default() });
+            }
+            Entry::Occupied(mut entry) => {
+                let seen = entry.get_mut();
+                // What ran there when the leader changed is part of the agent, too.
+                let restored = std::mem::take(&mut seen.restored);
+                seen.most = seen.most.larger(&offered.plus(&restored));
+                seen.site = site;
+            }
+        }
     }
 
     /// An offer names all executors of ours that its agent runs: others have ended.
@@ -142,6 +189,7 @@ impl Fleet {
     /// An agent is gone, and so are its offers and executors, unless it comes back.
     pub(crate) fn forget_agent(&mut self, agent: &AgentId) {
         self.spend(agent);
+        self.seen.remove(agent);
         let apps: Vec<AppName> =
             self.executors.get(agent).into_iter().flat_map(BTreeMap::keys).cloned().collect();
         for app in apps {
@@ -153,10 +201,45 @@ impl Fleet {
     pub(crate) fn executor_gone(&mut self, agent: &AgentId, app: &AppName) {
         if let Some(executor) = self.executor_mut(agent, app) {
             executor.presence = Presence::Absent;
-            if executor.tasks.is_empty() {
+            if !executor.is_wanted() {
                 self.remove_executor(agent, app);
             }
         }
+    }
+
+    /// Lends all leases to a placer; [`Fleet::take_back`] ends that.
+    pub fn lend(&mut self) -> Placer {
+        Placer::new(std::mem::take(&mut self.leases), &self.executors)
+    }
+
+    /// Takes back what was lent, without what was drawn from it.
+    pub fn take_back(&mut self, placer: Placer) {
+        self.leases = placer.into_leases();
+    }
+
+    /// Agents that ever made an offer and are not known to be gone.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = &Seen> {
+        self.seen.values()
+    }
+
+    /// The most an agent ever offered together.
+    pub(crate) fn most(&self, agent: &AgentId) -> Demand {
+        self.seen.get(agent).map(|seen| seen.most).unwrap_or_default()
+    }
+
+    /// What an agent is, if it ever made an offer to this leader.
+    pub(crate) fn site(&self, agent: &AgentId) -> Option<&Site> {
+        self.seen.get(agent).map(|seen| &seen.site)
+    }
+
+    /// Something ran on an agent when this leader began: its offers will not show that.
+    pub(crate) fn restore_usage(&mut self, agent: &AgentId, demand: &Demand) {
+        let seen = self.seen.entry(agent.clone()).or_insert_with(|| Seen {
+            site: Site { agent: agent.clone(), hostname: String::new(), attributes: Vec::new() },
+            most: Demand::default(),
+            restored: Demand::default(),
+        });
+        seen.restored = seen.restored.plus(demand);
     }
 
     /// Number of offers held.
@@ -177,7 +260,8 @@ impl Fleet {
     pub(crate) fn add_executor(&mut self, agent: &AgentId, mut executor: Executor) {
         let executors = self.executors.entry(agent.clone()).or_default();
         if let Some(before) = executors.remove(&executor.app.name) {
-            executor.tasks.extend(before.tasks);
+            executor.former.extend(before.tasks);
+            executor.former.extend(before.former);
         }
         executors.insert(executor.app.name.clone(), executor);
     }
@@ -197,8 +281,10 @@ impl Fleet {
         let Some(executor) = self.executor_mut(agent, app) else {
             return;
         };
+        executor.former.remove(task);
         executor.tasks.remove(task);
-        if executor.tasks.is_empty() && executor.presence != Presence::Seen {
+        let idle = executor.tasks.is_empty() && executor.former.is_empty();
+        if idle && executor.presence != Presence::Seen {
             self.remove_executor(agent, app);
         }
     }
@@ -207,6 +293,6 @@ impl Fleet {
 impl Executor {
     /// False for one that neither lives nor is waited for.
     fn is_wanted(&self) -> bool {
-        self.presence != Presence::Absent || !self.tasks.is_empty()
+        self.presence != Presence::Absent || !self.tasks.is_empty() || !self.former.is_empty()
     }
 }

@@ -142,6 +142,10 @@ name_id!(
     /// A job: a schedule, a shard count and what to run.
     JobName
 );
+name_id!(
+    /// A calendar: days on which jobs do not fire.
+    CalendarName
+);
 opaque_id!(
     /// A Mesos agent.
     AgentId
@@ -247,6 +251,15 @@ impl RunId {
         if generation <= 1 { self.clone() } else { Self(format!("{self}.{generation}").into()) }
     }
 
+    /// The first generation of a run that is known to be this generation of it. The suffix alone
+    /// does not say so: a caller's key may end the same way.
+    #[must_use]
+    pub fn first_generation(&self, generation: u32) -> Self {
+        let suffix = format!(".{generation}");
+        let first = self.0.strip_suffix(&suffix).filter(|_| generation > 1);
+        first.map_or_else(|| self.clone(), |first| Self(first.into()))
+    }
+
     /// Parses a run id read from outside.
     ///
     /// # Errors
@@ -318,6 +331,8 @@ mod tests {
         assert_eq!(id.job(), job);
         assert_eq!(RunId::parse(id.as_str()).as_ref(), Ok(&id));
         assert_eq!(id.generation(2).as_str(), "foo@20261120T020000Z.2");
+        assert_eq!(id.generation(12).first_generation(12), id);
+        assert_eq!(id.first_generation(1), id);
         assert!(RunId::triggered(&job, "a/b").is_err());
     }
 }

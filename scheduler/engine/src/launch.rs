@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::document::{App, Placement};
+use crate::document::{App, Job, Placement};
 use crate::effect::{Action, Effects, ExecutorLaunch, Launch, Trace};
 use crate::engine::{Engine, put_text};
 use crate::event::Offer;
 use crate::fleet::{Executor, Presence};
-use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
-use crate::placement::{Candidate, Slot, Unplaced, place};
-use crate::record::{Key, Phase, Shard};
+use crate::ids::{AgentId, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
+use crate::placement::{Candidate, Placer, Site, Slot, Unplaced};
+use crate::record::{Phase, Shard};
 use crate::resources::{Demand, Kind, Milli, Piece, Resources};
-use crate::run::{Run, Wait};
+use crate::run::Run;
 use crate::timers::Deadline;
+use crate::wait::Wait;
 
 /// Offers declined while nothing waits are not wanted for this long; demand revives them.
 const IDLE_REFUSE_MS: u64 = 60 * 60 * 1000;
@@ -24,32 +25,12 @@ const UNFIT_REFUSE_MS: u64 = 1000;
 /// pieces can come together.
 const UNFIT_HOLD_FACTOR: u64 = 6;
 
-/// What is launched in this cycle, by agent.
-type Launches = BTreeMap<AgentId, Vec<Launch>>;
-
-/// Shapes that did not fit in this cycle: resources only shrink while it lasts, so that the same
-/// or more of the same need not be tried again.
-#[derive(Default)]
-struct Misfits {
-    smallest: BTreeMap<(AppName, Demand, Placement), (usize, Unplaced)>,
-}
-
-impl Misfits {
-    fn known(&self, shape: &(AppName, Demand, Placement), count: usize) -> Option<Unplaced> {
-        let (failed, unplaced) = self.smallest.get(shape)?;
-        (*failed <= count).then_some(*unplaced)
-    }
-
-    fn note(&mut self, shape: (AppName, Demand, Placement), count: usize, unplaced: Unplaced) {
-        self.smallest
-            .entry(shape)
-            .and_modify(|old| {
-                if count < old.0 {
-                    *old = (count, unplaced);
-                }
-            })
-            .or_insert((count, unplaced));
-    }
+/// A launch cycle under way: the leases, and what is launched on each agent.
+struct Cycle {
+    placer: Placer,
+    launches: BTreeMap<AgentId, Vec<Launch>>,
+    /// The best ranked run that was refused, until a later one is placed.
+    refused: Option<RunId>,
 }
 
 impl Engine {
@@ -64,39 +45,19 @@ impl Engine {
         self.place_needed = true;
     }
 
-    /// An offer names an executor of ours. One that nobody remembers, since it had no task when the
-    /// leader changed, or that should have ended, is told to end: what it was started with may differ
-    /// from what would be launched in it.
-    fn see_executor(&mut self, agent: &AgentId, executor: &ExecutorId, fx: &mut Effects) {
-        let Some(app) = executor.app() else { return };
-        if self.fleet.executor(agent, &app).is_some() {
-            return self.retire_outdated(agent, &app, fx);
-        }
-        if let Ok(app) = self.app_document(&app) {
-            let stranger = Executor {
-                app,
-                resources: None,
-                tasks: BTreeSet::new(),
-                presence: Presence::Seen,
-                retired: true,
-            };
-            self.fleet.add_executor(agent, stranger);
-        }
-        let (executor, agent) = (executor.clone(), agent.clone());
-        fx.action(Action::ShutdownExecutor { executor, agent });
-    }
-
     /// Places what may start, failover and retry shards first.
     pub(crate) fn launch_cycle(&mut self, fx: &mut Effects) {
-        let mut launches = Launches::new();
-        let mut misfits = Misfits::default();
+        self.end_overdue_hold();
+        let placer = self.fleet.lend();
+        let mut cycle = Cycle { placer, launches: BTreeMap::new(), refused: None };
         for ((_, _, run), item) in self.due.clone() {
-            self.launch_shard(&run, item, &mut launches, &mut misfits, fx);
+            self.launch_shard(&run, item, &mut cycle, fx);
         }
         for (_, _, run) in self.ready.clone() {
-            self.launch_run(&run, &mut launches, &mut misfits, fx);
+            self.launch_run(&run, &mut cycle, fx);
         }
-        for (agent, launches) in launches {
+        self.fleet.take_back(cycle.placer);
+        for (agent, launches) in cycle.launches {
             let offers = self.fleet.spend(&agent);
             fx.action(Action::Accept { agent, offers, launches });
         }
@@ -111,54 +72,44 @@ impl Engine {
     }
 
     /// Launches all shards of a pending run, or notes why not.
-    fn launch_run(
-        &mut self,
-        id: &RunId,
-        launches: &mut Launches,
-        misfits: &mut Misfits,
-        fx: &mut Effects,
-    ) {
-        let Some(job) = self.runs.get(id).map(|run| Arc::clone(&run.job)) else {
+    fn launch_run(&mut self, id: &RunId, cycle: &mut Cycle, fx: &mut Effects) {
+        let Some((job, items)) = self.runs.get(id).map(|run| (Arc::clone(&run.job), run.items()))
+        else {
             return;
         };
-        let count = job.sharding_total_count as usize;
-        let (app, slots) = match self.find_slots(&job, count, None, misfits) {
+        let (app, slots) = match self.find_slots(id, &job, items.len(), None, cycle) {
             Ok(found) => found,
             Err(wait) => return self.note_wait(id, wait),
         };
+        if let Some(refused) = cycle.refused.take() {
+            self.holds.note_overtaken(refused);
+        }
         let now = self.now;
-        self.active.insert(job.name.clone(), id.clone());
+        self.activate(id);
         self.dequeue(id, fx);
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
         run.launched_at = Some(now);
-        run.shards = (0..job.sharding_total_count).map(Shard::new).collect();
-        for (item, slot) in (0..).zip(slots) {
-            self.launch(id, item, &app, slot, launches, fx);
+        run.shards = items.iter().copied().map(Shard::new).collect();
+        for (item, slot) in items.into_iter().zip(slots) {
+            self.launch(id, item, &app, slot, cycle, fx);
         }
     }
 
     /// Launches one waiting shard of an active run, or notes why not.
-    fn launch_shard(
-        &mut self,
-        id: &RunId,
-        item: u32,
-        launches: &mut Launches,
-        misfits: &mut Misfits,
-        fx: &mut Effects,
-    ) {
+    fn launch_shard(&mut self, id: &RunId, item: u32, cycle: &mut Cycle, fx: &mut Effects) {
         let Some(run) = self.runs.get(id) else { return };
         let job = Arc::clone(&run.job);
         let avoid = match run.shard(item).map(|shard| &shard.phase) {
             Some(Phase::Waiting { avoid, .. }) => avoid.clone(),
             _ => return,
         };
-        match self.find_slots(&job, 1, avoid.as_ref(), misfits) {
+        match self.find_slots(id, &job, 1, avoid.as_ref(), cycle) {
             Ok((app, slots)) => {
                 self.unqueue_shard(id, item, fx);
                 for slot in slots {
-                    self.launch(id, item, &app, slot, launches, fx);
+                    self.launch(id, item, &app, slot, cycle, fx);
                 }
             }
             Err(wait) => self.note_wait(id, wait),
@@ -171,18 +122,19 @@ impl Engine {
         }
     }
 
+    /// Places shards of a run and takes their resources. A whole run that does not fit may get
+    /// leases kept back for it.
     fn find_slots(
         &mut self,
-        job: &crate::document::Job,
+        id: &RunId,
+        job: &Job,
         count: usize,
         avoid: Option<&AgentId>,
-        misfits: &mut Misfits,
+        cycle: &mut Cycle,
     ) -> Result<(Arc<App>, Vec<Slot>), Wait> {
         let app = self.app_document(&job.app).map_err(Wait::NoApp)?;
-        let shape = (job.app.clone(), job.demand, job.placement);
-        if let Some(unplaced) = misfits.known(&shape, count) {
-            return Err(Wait::Unplaced(unplaced));
-        }
+        let sites = self.sibling_sites(id, job);
+        let siblings: Vec<&Site> = sites.iter().collect();
         let candidate = Candidate {
             app: &job.app,
             executor: &app.demand,
@@ -190,14 +142,32 @@ impl Engine {
             count,
             placement: job.placement,
             avoid,
+            constraints: &job.constraints,
+            siblings: &siblings,
         };
-        match place(&candidate, &mut self.fleet) {
-            Ok(slots) => Ok((app, slots)),
+        let placed = cycle.placer.place_within(&candidate, || self.fleet.capacity(&candidate));
+        let slots = match placed {
+            Ok(placed) => cycle.placer.draw(&candidate, placed),
             Err(unplaced) => {
-                misfits.note(shape, count, unplaced);
-                Err(Wait::Unplaced(unplaced))
+                if self.runs.get(id).is_some_and(Run::is_pending) {
+                    cycle.refused.get_or_insert_with(|| id.clone());
+                    self.hold_back(id, &candidate, &unplaced, &mut cycle.placer);
+                }
+                return Err(Wait::Unplaced(unplaced));
             }
+        };
+        let slots = slots.ok_or_else(|| Wait::Unplaced(Arc::new(Unplaced::NoOffers)))?;
+        Ok((app, slots))
+    }
+
+    /// Where the live shards of a run are, if that matters to where the next one goes.
+    fn sibling_sites(&self, id: &RunId, job: &Job) -> Vec<Site> {
+        if job.constraints.is_empty() && job.placement == Placement::BinPack {
+            return Vec::new();
         }
+        let shards = self.runs.get(id).map_or(&[][..], |run| &run.shards);
+        let agents = shards.iter().filter_map(|shard| shard.phase.agent());
+        agents.filter_map(|agent| self.fleet.site(agent)).cloned().collect()
     }
 
     /// Records the launch of one shard where it was placed.
@@ -207,7 +177,7 @@ impl Engine {
         item: u32,
         app: &Arc<App>,
         slot: Slot,
-        launches: &mut Launches,
+        cycle: &mut Cycle,
         fx: &mut Effects,
     ) {
         let now = self.now;
@@ -238,17 +208,20 @@ impl Engine {
             item,
             attempt,
             job_parameter: job_parameter(run),
+            sharding_parameter: run.sharding_parameter(item).to_owned(),
             env: job.env.iter().chain(&run.overrides.env).map(pair).collect(),
             job: Arc::clone(&job),
         };
-        let launch = self.charge_executor(launch, &slot.agent, slot.executor);
+        let launch = self.charge_executor(launch, &slot.agent, slot.executor, &cycle.placer);
         if let Some(run) = self.runs.get_mut(id) {
             run.launched_with(item, &launch.executor.app);
         }
         self.tasks.insert(task.clone(), (id.clone(), item));
         let limit = now.saturating_add(self.settings.launch_timeout_ms);
         self.timers.set(Deadline::Launch(task.clone()), limit);
-        put_text(fx, Key::RunningShard(job.name.clone(), item), task.as_str());
+        if let Some(run) = self.runs.get(id) {
+            put_text(fx, run.shard_key(item), task.as_str());
+        }
         self.dirty.insert(id.clone());
         fx.trace(Trace::Task {
             run: id.clone(),
@@ -259,7 +232,7 @@ impl Engine {
             state: "TASK_STAGING",
             message: Some(format!("launched on {}, attempt {attempt}", slot.agent)),
         });
-        launches.entry(slot.agent).or_default().push(launch);
+        cycle.launches.entry(slot.agent).or_default().push(launch);
     }
 
     /// Fills in the executor: the one that lives on the agent, as it was started, or a new one
@@ -269,6 +242,7 @@ impl Engine {
         mut launch: Launch,
         agent: &AgentId,
         charged: Option<Resources>,
+        placer: &Placer,
     ) -> Launch {
         let app = launch.executor.app.clone();
         // One that was launched and not seen may have to be paid for again, as it was described.
@@ -281,27 +255,30 @@ impl Engine {
                 app: Arc::clone(&app),
                 resources: Some(resources),
                 tasks: BTreeSet::new(),
+                former: BTreeSet::new(),
                 presence: Presence::Launched,
                 retired: false,
             };
             self.fleet.add_executor(agent, executor);
         }
-        if let Some(lease) = self.fleet.leases.get_mut(agent) {
-            lease.paid.insert(app.name.clone());
-        }
-        let template = self.fleet.leases.get(agent).map(offered).unwrap_or_default();
         let Some(executor) = self.fleet.executor_mut(agent, &app.name) else {
             return launch;
         };
         executor.tasks.insert(launch.task.clone());
         launch.executor.app = Arc::clone(&executor.app);
-        launch.executor.resources =
-            executor.resources.get_or_insert_with(|| like(&executor.app.demand, &template)).clone();
+        let demand = &executor.app.demand;
+        launch.executor.resources = executor
+            .resources
+            .get_or_insert_with(|| {
+                like(demand, &placer.lease(agent).map(offered).unwrap_or_default())
+            })
+            .clone();
         launch
     }
 
     /// Gives back what nobody needs, asks for offers when somebody does.
     pub(crate) fn keep_offers_clean(&mut self, fx: &mut Effects) {
+        self.end_overdue_hold();
         if !self.connected {
             return;
         }
@@ -330,18 +307,20 @@ impl Engine {
         let oldest = self
             .fleet
             .leases
-            .values()
-            .flat_map(|lease| lease.offers.iter().map(|offer| offer.since))
+            .iter()
+            .filter(|(agent, _)| !self.holds.keeps(agent))
+            .flat_map(|(_, lease)| lease.offers.iter().map(|offer| offer.since))
             .min();
         if let Some(oldest) = oldest {
             self.timers.set(Deadline::OfferHold, oldest.saturating_add(hold));
         }
     }
 
-    /// Offers held for long. All of an agent go together: a part of a lease helps nobody.
+    /// Offers held for long and kept for nobody. All of an agent go together: a part of a lease helps nobody.
     fn expired_offers(&self, hold_ms: u64) -> Vec<OfferId> {
         let mut expired = BTreeSet::new();
-        for lease in self.fleet.leases.values() {
+        let leases = self.fleet.leases.iter().filter(|(agent, _)| !self.holds.keeps(agent));
+        for (_, lease) in leases {
             let old =
                 |since: shiftwork_schedule::Timestamp| since.saturating_add(hold_ms) <= self.now;
             if lease.offers.iter().any(|offer| old(offer.since)) {

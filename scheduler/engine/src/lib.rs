@@ -5,6 +5,7 @@
 //! crate depends on is the proof. Shells carry the effects out: writes first, and only when they
 //! are durable the actions and replies that rest on them.
 
+mod catalogue;
 pub mod command;
 mod commands;
 mod connection;
@@ -12,26 +13,33 @@ pub mod document;
 pub mod effect;
 mod engine;
 pub mod event;
+mod executors;
+mod failure;
 mod firing;
 mod fleet;
+mod holds;
 pub mod ids;
 mod kill;
 mod launch;
-mod placement;
+mod live;
+pub mod placement;
 mod query;
 mod queues;
 mod random;
 pub mod record;
+mod registered;
 pub mod resources;
 mod restore;
 mod run;
 mod schedules;
 mod settings;
+mod shard_view;
 mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
 pub mod view;
+mod wait;
 
 pub use effect::{Action, Effect, Effects, Trace};
 pub use engine::Engine;

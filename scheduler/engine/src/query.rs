@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use shiftwork_schedule::Timestamp;
 
+use crate::document::Execution;
 use crate::engine::{AppEntry, Engine, JobEntry};
-use crate::ids::{AppName, ExecutorId, JobName, RunId};
+use crate::ids::{AppName, CalendarName, ExecutorId, JobName, RunId};
 use crate::record::Phase;
 use crate::timers::Deadline;
 use crate::view::{
-    AgentView, AppView, FailoverView, JobView, ReadyView, RunState, RunView, RunningView,
-    ShardView, StatusView,
+    AgentView, AppView, CalendarView, FailoverView, JobView, ReadyView, RunState, RunView,
+    RunningView, ShardView, StatusView,
 };
 
 /// Which live runs are asked for.
@@ -29,14 +30,17 @@ pub struct RunFilter {
 impl Engine {
     /// The scheduler as a whole.
     pub fn status(&self) -> StatusView {
+        let active_runs = self.active.values().map(BTreeSet::len).sum();
         StatusView {
             connected: self.connected,
             framework_id: self.framework.clone(),
             watermark: self.watermark,
             apps: self.apps.len(),
             jobs: self.jobs.len(),
-            pending_runs: self.runs.len() - self.active.len(),
-            active_runs: self.active.len(),
+            pending_runs: self.runs.len() - active_runs,
+            active_runs,
+            fired: self.fired,
+            missed: self.missed,
             tasks: self.tasks.len(),
             offers: self.fleet.offer_count(),
             problems: self.problems.clone(),
@@ -60,13 +64,11 @@ impl Engine {
     }
 
     fn app_view(&self, name: &AppName, entry: &AppEntry) -> AppView {
-        let jobs =
-            self.jobs.values().filter(|job| matches!(&job.document, Ok(job) if job.app == *name));
         AppView {
             name: name.to_string(),
             enabled: entry.disabled.is_none(),
             disabled: entry.disabled.clone(),
-            jobs: jobs.count(),
+            jobs: self.jobs_by_app.get(name).map_or(0, BTreeSet::len),
             problem: entry.document.as_ref().err().map(|broken| broken.problem.clone()),
             document: match &entry.document {
                 Ok(app) => Arc::clone(&app.source),
@@ -84,33 +86,63 @@ impl Engine {
     pub fn jobs(&self, app: Option<&AppName>, after: Option<&str>, limit: usize) -> Vec<JobView> {
         let from = after.and_then(|after| JobName::parse(after).ok());
         let start = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        self.jobs
-            .range((start, Bound::Unbounded))
-            .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
-            .filter(|(_, entry)| {
-                app.is_none_or(|app| matches!(&entry.document, Ok(job) if job.app == *app))
-            })
-            .take(limit)
-            .map(|(name, entry)| self.job_view(name, entry))
-            .collect()
+        let passed = |name: &&JobName| after.is_none_or(|after| name.as_str() > after);
+        let views = |names: &mut dyn Iterator<Item = &JobName>| {
+            names.filter(passed).take(limit).filter_map(|name| self.job(name)).collect()
+        };
+        match app.map(|app| self.jobs_by_app.get(app)) {
+            None => views(&mut self.jobs.range((start, Bound::Unbounded)).map(|(name, _)| name)),
+            Some(Some(jobs)) => views(&mut jobs.range((start, Bound::Unbounded))),
+            Some(None) => Vec::new(),
+        }
+    }
+
+    /// One calendar.
+    pub fn calendar(&self, name: &CalendarName) -> Option<CalendarView> {
+        let entry = self.calendars.get(name)?;
+        Some(CalendarView {
+            name: name.to_string(),
+            jobs: self.users_of(name).count(),
+            problem: entry.as_ref().err().map(|broken| broken.problem.clone()),
+            document: match entry {
+                Ok(calendar) => Arc::clone(&calendar.source),
+                Err(broken) => Arc::clone(&broken.source),
+            },
+        })
+    }
+
+    /// Calendars by name, those after `after`.
+    pub fn calendars(&self, after: Option<&str>, limit: usize) -> Vec<CalendarView> {
+        let passed = |name: &&CalendarName| after.is_none_or(|after| name.as_str() > after);
+        let names = self.calendars.keys().filter(passed).take(limit);
+        names.filter_map(|name| self.calendar(name)).collect()
     }
 
     fn job_view(&self, name: &JobName, entry: &JobEntry) -> JobView {
         let job = entry.document.as_ref().ok();
         let enabled = job.is_none_or(|job| self.disabled_reason(name, &job.app).is_none());
-        let next_firing = job
-            .filter(|job| enabled && job.execution == crate::document::Execution::Transient)
-            .and_then(|job| job.schedule.as_ref())
-            .and_then(|schedule| schedule.next_after(self.now.max(entry.effective_from)));
+        // A document may be fine and name a calendar that is not: then the job cannot fire either.
+        let (timetable, problem) = match self.timetable(name) {
+            Some(Ok(timetable)) => (timetable, None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
+        };
+        let next_firing = timetable
+            .filter(|_| enabled && job.is_some_and(|job| job.execution == Execution::Transient))
+            .and_then(|timetable| timetable.next_after(self.now.max(entry.effective_from)));
         JobView {
             name: name.to_string(),
             app: job.map(|job| job.app.clone()),
             enabled: entry.disabled.is_none(),
-            disabled: entry.disabled.clone(),
+            disabled: entry.disabled.as_deref().cloned(),
             pending: entry.pending.len(),
-            running: self.active.get(name).cloned(),
+            running: self.active.get(name).and_then(|runs| runs.first().cloned()),
+            running_count: self.active_count(name),
             next_firing,
-            problem: entry.document.as_ref().err().map(|broken| broken.problem.clone()),
+            problem: match &entry.document {
+                Ok(_) => problem,
+                Err(broken) => Some(broken.problem.clone()),
+            },
             document: match &entry.document {
                 Ok(job) => Arc::clone(&job.source),
                 Err(broken) => Arc::clone(&broken.source),
@@ -136,53 +168,75 @@ impl Engine {
         Some(view)
     }
 
-    /// Live runs, newest first.
-    pub fn live_runs(&self, filter: &RunFilter) -> Vec<RunView> {
-        let of_job: Vec<&RunId> = match &filter.job {
-            Some(job) => self
-                .jobs
-                .get(job)
-                .into_iter()
-                .flat_map(|entry| entry.pending.iter().map(|(_, id)| id))
-                .chain(self.active.get(job))
-                .collect(),
-            None => self.runs.keys().collect(),
+    /// Live runs, newest first: at most `limit` of those older than `after`, which is a run's
+    /// moment of making and its id.
+    pub fn live_runs(
+        &self,
+        filter: &RunFilter,
+        after: Option<&(Timestamp, RunId)>,
+        limit: usize,
+    ) -> Vec<RunView> {
+        let upper = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let Some(job) = &filter.job else {
+            let page = self.by_age.range((Bound::Unbounded, upper)).rev();
+            return self.page_of_runs(page, filter, limit);
         };
-        let mut views: Vec<RunView> = of_job
-            .into_iter()
-            .filter(|id| {
-                let app = self.runs.get(*id).map(|run| &run.job.app);
-                filter.app.is_none() || filter.app.as_ref() == app
-            })
-            .filter_map(|id| self.run(id))
-            .filter(|view| filter.state.is_none_or(|state| view.state == state))
+        // The runs of one job are few, or bounded by its maxPending.
+        let pending = self.jobs.get(job).into_iter().flat_map(|entry| &entry.pending);
+        let active = self.active.get(job).into_iter().flatten();
+        let keys: BTreeSet<(Timestamp, RunId)> = pending
+            .map(|(_, id)| id)
+            .chain(active)
+            .filter_map(|id| self.runs.get(id))
+            .map(|run| (run.created_at, run.id.clone()))
             .collect();
-        views.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        views
+        self.page_of_runs(keys.range((Bound::Unbounded, upper)).rev(), filter, limit)
+    }
+
+    fn page_of_runs<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a (Timestamp, RunId)>,
+        filter: &RunFilter,
+        limit: usize,
+    ) -> Vec<RunView> {
+        keys.filter_map(|(_, id)| self.runs.get(id))
+            .filter(|run| filter.app.as_ref().is_none_or(|app| run.job.app == *app))
+            .filter(|run| filter.state.is_none_or(|state| run.state() == state))
+            .take(limit)
+            .filter_map(|run| self.run(&run.id))
+            .collect()
+    }
+
+    /// The pending run of a job that comes next.
+    pub fn next_pending(&self, job: &JobName) -> Option<RunView> {
+        let ready = self.ready_of.get(job).and_then(|ready| ready.first());
+        let pending = self.jobs.get(job)?.pending.first();
+        self.run(ready.map(|(_, _, id)| id).or_else(|| pending.map(|(_, id)| id))?)
     }
 
     /// Jobs with pending runs, by name.
     pub fn ready(&self, after: Option<&str>, limit: usize) -> Vec<ReadyView> {
-        self.jobs
-            .iter()
-            .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
-            .filter_map(|(name, entry)| {
-                let (_, next) = entry.pending.first()?;
-                let run = self.runs.get(next)?;
+        let from = after.and_then(|after| JobName::parse(after).ok());
+        let start = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.queued
+            .range((start, Bound::Unbounded))
+            .filter(|name| after.is_none_or(|after| name.as_str() > after))
+            .take(limit)
+            .filter_map(|name| {
+                let next = self.next_pending(name)?;
                 Some(ReadyView {
                     job: name.clone(),
-                    times: entry.pending.len(),
-                    next: next.clone(),
-                    reason: Some(self.wait_of(run).to_string()),
+                    times: self.jobs.get(name)?.pending.len(),
+                    next: next.id,
+                    reason: next.reason,
                 })
             })
-            .take(limit)
             .collect()
     }
 
     /// Shards that wait to be launched again, by `run/item`.
     pub fn failover(&self, after: Option<&str>, limit: usize) -> Vec<FailoverView> {
-        let runs = self.active.values().filter_map(|id| self.runs.get(id));
+        let runs = self.active.values().flatten().filter_map(|id| self.runs.get(id));
         let mut rows: Vec<(String, FailoverView)> = runs
             .flat_map(|run| run.shards.iter().map(move |shard| (run, shard)))
             .filter_map(|(run, shard)| {

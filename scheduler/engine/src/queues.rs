@@ -3,45 +3,70 @@
 use shiftwork_schedule::Timestamp;
 
 use crate::effect::{Effects, Trace};
-use crate::engine::{Engine, delete, put_text};
+use crate::engine::{Engine, ReadyKey, delete, put_text};
 use crate::ids::{AgentId, JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, Phase, ShardOutcome};
-use crate::run::{Run, Wait};
+use crate::run::Run;
 use crate::timers::Deadline;
 use crate::view::RunState;
+use crate::wait::Wait;
 
-/// Triggered runs that ended lately and whose keys are remembered.
+/// Runs made on request that ended lately and whose ids are remembered.
 const ENDED_TRIGGERS_MAX: usize = 10_000;
 
 impl Engine {
-    /// The job's first pending run may start or not: puts it among the ready runs or takes it out.
+    /// Puts the pending runs of a job that may start among the ready runs and takes the others out.
     pub(crate) fn refresh_ready(&mut self, job: &JobName) {
         let Some(entry) = self.jobs.get(job) else {
             return;
         };
-        let head = entry.pending.first().and_then(|(_, id)| self.runs.get(id));
-        let may_start = match head {
-            Some(run) => {
-                !self.active.contains_key(job)
-                    && self.disabled_reason(job, &run.job.app).is_none()
-                    && entry.document.is_ok()
+        let room = match &entry.document {
+            Ok(document) => (document.active_max as usize).saturating_sub(self.active_count(job)),
+            Err(_) => 0,
+        };
+        let ready: Vec<ReadyKey> = entry
+            .pending
+            .iter()
+            .filter_map(|(_, id)| self.runs.get(id))
+            .filter(|run| run.held_until() <= self.now)
+            .take(room)
+            .filter(|run| self.disabled_reason(job, &run.job.app).is_none())
+            .map(Self::ready_key)
+            .collect();
+        let old = if ready.is_empty() {
+            self.ready_of.remove(job)
+        } else {
+            self.ready_of.insert(job.clone(), ready.clone())
+        };
+        let old = old.unwrap_or_default();
+        for key in old.iter().filter(|key| !ready.contains(key)) {
+            self.ready.remove(key);
+        }
+        for key in ready {
+            if !old.contains(&key) {
+                self.ready.insert(key);
+                self.place_needed = true;
             }
-            None => false,
-        };
-        let key = head.filter(|_| may_start).map(Self::ready_key);
-        let Some(entry) = self.jobs.get_mut(job) else {
-            return;
-        };
-        if entry.ready == key {
-            return;
         }
-        if let Some(old) = std::mem::replace(&mut entry.ready, key.clone()) {
-            self.ready.remove(&old);
+    }
+
+    /// Sets what a pending run waits for: the end of its being held back, and its expiry.
+    pub(crate) fn set_queue_timers(
+        &mut self,
+        id: &RunId,
+        held_until: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) {
+        if held_until > self.now {
+            self.timers.set(Deadline::Held(id.clone()), held_until);
         }
-        if let Some(key) = key {
-            self.ready.insert(key);
-            self.place_needed = true;
+        if let Some(at) = expires_at {
+            self.timers.set(Deadline::QueueTimeout(id.clone()), at);
         }
+    }
+
+    pub(crate) fn on_held_due(&mut self, run: &RunId) {
+        self.refresh_ready(&run.job());
     }
 
     /// Writes the number of a job's pending runs.
@@ -59,8 +84,12 @@ impl Engine {
         let (job, logical_time) = (found.job.name.clone(), found.logical_time);
         if let Some(entry) = self.jobs.get_mut(&job) {
             entry.pending.remove(&(logical_time, run.clone()));
+            if entry.pending.is_empty() {
+                self.queued.remove(&job);
+            }
         }
         self.timers.cancel(&Deadline::QueueTimeout(run.clone()));
+        self.timers.cancel(&Deadline::Held(run.clone()));
         delete(fx, Key::Ready(job.clone(), run.clone()));
         self.write_ready_count(&job, fx);
         self.refresh_ready(&job);
@@ -76,7 +105,7 @@ impl Engine {
     ) {
         self.dequeue(run, fx);
         self.dirty.remove(run);
-        if let Some(ended) = self.runs.remove(run) {
+        if let Some(ended) = self.take_run(run) {
             self.trace_end(ended, state, Some(reason), fx);
         }
     }
@@ -102,13 +131,13 @@ impl Engine {
         let Some(found) = self.runs.get_mut(run) else {
             return;
         };
-        let job = found.job.name.clone();
+        let key = found.failover_key(item);
         let Some(shard) = found.shard_mut(item) else {
             return;
         };
         shard.phase = Phase::Waiting { due, avoid };
         if let Some(task) = &shard.task_id {
-            put_text(fx, Key::Failover(job, item), task.as_str());
+            put_text(fx, key, task.as_str());
         }
         self.dirty.insert(run.clone());
         self.queue_shard(run, item, due);
@@ -140,7 +169,7 @@ impl Engine {
         };
         self.due.remove(&(Self::ready_key(found), item));
         self.timers.cancel(&Deadline::Waiting(run.clone(), item));
-        delete(fx, Key::Failover(found.job.name.clone(), item));
+        delete(fx, found.failover_key(item));
     }
 
     /// A shard has ended for good; if it was the last, so has its run.
@@ -166,14 +195,14 @@ impl Engine {
     }
 
     fn end_active(&mut self, run: &RunId, state: RunState, fx: &mut Effects) {
-        let Some(ended) = self.runs.remove(run) else {
+        let Some(ended) = self.take_run(run) else {
             return;
         };
         let job = ended.job.name.clone();
         self.dirty.remove(run);
-        self.active.remove(&job);
+        self.deactivate(&job, run);
         self.timers.cancel(&Deadline::RunTimeout(run.clone()));
-        delete(fx, Key::Running(job.clone()));
+        delete(fx, ended.key());
         let reason = end_reason(&ended, state);
         self.trace_end(ended, state, reason, fx);
         self.ensure_daemon(&job, fx);
@@ -181,7 +210,7 @@ impl Engine {
     }
 
     fn trace_end(&mut self, run: Run, state: RunState, reason: Option<String>, fx: &mut Effects) {
-        if run.origin == Origin::Trigger {
+        if matches!(run.origin, Origin::Trigger | Origin::Rerun) {
             self.ended_triggers.push_back(run.id.clone());
             if self.ended_triggers.len() > ENDED_TRIGGERS_MAX {
                 self.ended_triggers.pop_front();
@@ -228,14 +257,34 @@ impl Engine {
         if let Some(reason) = self.disabled_reason(job, &run.job.app) {
             return Wait::Disabled(reason);
         }
-        if let Some(active) = self.active.get(job).filter(|active| **active != run.id) {
-            return Wait::ActiveRun(active.clone());
-        }
-        let head = self.jobs.get(job).and_then(|entry| entry.pending.first());
-        if let Some((_, head)) = head.filter(|(_, head)| run.is_pending() && *head != run.id) {
-            return Wait::Behind(head.clone());
+        if run.is_pending() {
+            if run.held_until() > self.now {
+                return Wait::Jitter(run.held_until());
+            }
+            if let Some(wait) = self.wait_for_others(run) {
+                return wait;
+            }
         }
         if self.connected { run.wait.clone() } else { Wait::Disconnected }
+    }
+
+    /// The runs of the same job that a pending run must wait for.
+    fn wait_for_others(&self, run: &Run) -> Option<Wait> {
+        let job = &run.job.name;
+        let (active, max) = (self.active_count(job), self.active_max(job));
+        if active >= max {
+            let first = self.active_runs(job).next()?;
+            return Some(match max {
+                1 => Wait::ActiveRun(first.id.clone()),
+                _ => Wait::Full { active, max },
+            });
+        }
+        let all = self.ready_of.get(job)?;
+        if all.iter().any(|(_, _, ready)| *ready == run.id) {
+            return None;
+        }
+        let (_, _, before) = all.first()?;
+        Some(Wait::Behind(before.clone()))
     }
 }
 

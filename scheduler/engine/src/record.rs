@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use shiftwork_schedule::Timestamp;
 
 use crate::command::Overrides;
-use crate::ids::{AppName, FrameworkId, JobName, RunId, TaskId};
+use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId, TaskId};
 
 /// Names a record. The registry turns it into a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,16 +18,25 @@ pub enum Key {
     App(AppName),
     /// A job's document, JSON.
     Job(JobName),
+    /// A calendar's document, JSON.
+    Calendar(CalendarName),
     /// The number of pending runs of a job, decimal.
     ReadyCount(JobName),
     /// A pending run, [`RunRecord`].
     Ready(JobName, RunId),
     /// The full id of the task that a shard lost, text.
     Failover(JobName, u32),
-    /// The running run of a job, [`RunRecord`].
+    /// The running run of a job, [`RunRecord`]; where runs may overlap, the one that was launched
+    /// while there was no other.
     Running(JobName),
-    /// The full id of the task a shard runs as, text.
+    /// The full id of the task a shard of that run runs as, text.
     RunningShard(JobName, u32),
+    /// The full id of the task that a shard of a parallel run lost, text.
+    ParallelFailover(RunId, u32),
+    /// A run of a job that was launched beside another one, [`RunRecord`].
+    ParallelRunning(RunId),
+    /// The full id of the task a shard of a parallel run runs as, text.
+    ParallelShard(RunId, u32),
     /// Who disabled an app and why, [`DisabledRecord`].
     DisabledApp(AppName),
     /// Who disabled a job and why, [`DisabledRecord`].
@@ -75,7 +84,8 @@ pub struct RunRecord {
     /// What a trigger changed.
     #[serde(skip_serializing_if = "Overrides::is_empty", default)]
     pub overrides: Overrides,
-    /// Its shards; empty while it is pending.
+    /// Its shards in ascending order, those that run: all unless `overrides` names some. Empty
+    /// while it is pending.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shards: Vec<Shard>,
     /// The job document it was made with.
@@ -93,6 +103,8 @@ pub enum Origin {
     Schedule,
     /// Somebody's request.
     Trigger,
+    /// Somebody's request to make a run that had ended once more.
+    Rerun,
     /// A DAEMON job wants to run at all times.
     Daemon,
 }
@@ -108,6 +120,9 @@ pub struct Shard {
     /// How often its work failed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub failures: u32,
+    /// How often it asked to be run again later, which is no failure.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub laters: u32,
     /// How often in a row it was lost with what it ran on.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub losses: u32,

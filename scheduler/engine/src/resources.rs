@@ -78,6 +78,41 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// All that is in some resources.
+    pub fn of_resources(resources: &Resources) -> Self {
+        let [cpus, mem, disk, gpus] = Kind::ALL.map(|kind| resources.total(kind));
+        Self { cpus, mem, disk, gpus, ports: resources.port_count() }
+    }
+
+    /// Kind by kind, the sum of two.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.zip(other, i64::saturating_add)
+    }
+
+    /// Kind by kind, the larger of two.
+    #[must_use]
+    pub fn larger(&self, other: &Self) -> Self {
+        self.zip(other, i64::max)
+    }
+
+    /// Kind by kind, what is left when another is taken away; never less than nothing.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        self.zip(other, |own, other| own.saturating_sub(other).max(0))
+    }
+
+    fn zip(&self, other: &Self, join: impl Fn(i64, i64) -> i64) -> Self {
+        let of = |own: Milli, other: Milli| Milli(join(own.0, other.0));
+        Self {
+            cpus: of(self.cpus, other.cpus),
+            mem: of(self.mem, other.mem),
+            disk: of(self.disk, other.disk),
+            gpus: of(self.gpus, other.gpus),
+            ports: u32::try_from(join(self.ports.into(), other.ports.into())).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The amount of one kind.
     pub fn of(&self, kind: Kind) -> Milli {
         match kind {
@@ -166,9 +201,14 @@ impl Resources {
         }
         let mut taken = Self::default();
         for kind in Kind::ALL {
-            self.take_scalar(kind, demand.of(kind), &mut taken.pieces);
+            let amount = demand.of(kind);
+            if amount > Milli::ZERO {
+                self.take_scalar(kind, amount, &mut taken.pieces);
+            }
         }
-        self.take_ports(demand.ports, &mut taken.ports);
+        if demand.ports > 0 {
+            self.take_ports(demand.ports, &mut taken.ports);
+        }
         Some(taken)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use shiftwork_schedule::Timestamp;
 
-use crate::document::{App, Job, Strictness};
+use crate::document::{App, CalendarDocument, Job, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
 use crate::fleet::{Executor, Presence};
@@ -33,13 +33,18 @@ impl Engine {
         let mut shards = Vec::new();
         for (key, value) in records {
             match key {
-                Key::Ready(..) | Key::Running(_) => runs.push((key, value)),
-                Key::Failover(..) | Key::RunningShard(..) => shards.push(key),
+                Key::Ready(..) | Key::Running(_) | Key::ParallelRunning(_) => {
+                    runs.push((key, value));
+                }
+                Key::Failover(..)
+                | Key::RunningShard(..)
+                | Key::ParallelFailover(..)
+                | Key::ParallelShard(..) => shards.push(key),
                 key => engine.restore_one(key, &value),
             }
         }
         // Pending runs first: what still has its place in the ready queue was not launched.
-        runs.sort_by_key(|(key, _)| matches!(key, Key::Running(_)));
+        runs.sort_by_key(|(key, _)| !matches!(key, Key::Ready(..)));
         for (key, value) in runs {
             engine.restore_run(key, &value, fx);
         }
@@ -68,8 +73,19 @@ impl Engine {
                 let parsed = Job::parse(value, Strictness::Stored, &zone)
                     .map_err(|errors| first_error("document", &errors))
                     .and_then(|job| same_name(job.name == name, job));
-                let document = self.document(&Key::Job(name.clone()), value, parsed);
-                self.job_entry(name).document = document;
+                let document = self
+                    .document(&Key::Job(name.clone()), value, parsed)
+                    .map(|job| self.registered(&job));
+                self.job_entry(name.clone()).document = document;
+                self.index_job(&name);
+            }
+            Key::Calendar(name) => {
+                let zone = self.settings.default_zone.clone();
+                let parsed = CalendarDocument::parse(value, Strictness::Stored, &zone)
+                    .map_err(|errors| first_error("document", &errors))
+                    .and_then(|calendar| same_name(calendar.name == name, calendar));
+                let document = self.document(&Key::Calendar(name.clone()), value, parsed);
+                self.calendars.insert(name, document);
             }
             Key::DisabledApp(name) => {
                 let record = self.disabled_record(name.as_str(), value);
@@ -77,7 +93,7 @@ impl Engine {
             }
             Key::DisabledJob(name) => {
                 let record = self.disabled_record(name.as_str(), value);
-                self.job_entry(name).disabled = Some(record);
+                self.job_entry(name).disabled = Some(Box::new(record));
             }
             Key::Watermark => match serde_json::from_slice::<WatermarkRecord>(value) {
                 Ok(record) => self.watermark = record.watermark,
@@ -101,7 +117,10 @@ impl Engine {
             | Key::RunningShard(..)
             | Key::Ready(..)
             | Key::Running(_)
-            | Key::Failover(..) => {}
+            | Key::Failover(..)
+            | Key::ParallelRunning(_)
+            | Key::ParallelShard(..)
+            | Key::ParallelFailover(..) => {}
         }
     }
 
@@ -139,7 +158,6 @@ impl Engine {
             disabled: None,
             effective_from: now,
             pending: BTreeSet::new(),
-            ready: None,
         })
     }
 
@@ -153,11 +171,16 @@ impl Engine {
                 self.restore_pending(&job, run, fx);
             }
             // Half of a launch that was not committed to its end.
-            Key::Running(job) if self.runs.contains_key(&run.id) => {
-                delete(fx, Key::Running(job));
+            key @ (Key::Running(_) | Key::ParallelRunning(_))
+                if self.runs.contains_key(&run.id) =>
+            {
+                delete(fx, key);
             }
             Key::Running(job) if !run.is_pending() && job == run.job.name => {
-                self.restore_active(&job, run);
+                self.restore_active(run, false);
+            }
+            Key::ParallelRunning(id) if !run.is_pending() && id == run.id => {
+                self.restore_active(run, true);
             }
             key => self.problem(&key, "the run does not belong there"),
         }
@@ -170,16 +193,15 @@ impl Engine {
             return;
         };
         entry.pending.insert((run.logical_time, run.id.clone()));
-        if let Some(limit) = run.job.queue_timeout_ms {
-            let at = run.created_at.saturating_add(limit);
-            self.timers.set(Deadline::QueueTimeout(run.id.clone()), at);
-        }
-        self.runs.insert(run.id.clone(), run);
+        self.queued.insert(job.clone());
+        self.set_queue_timers(&run.id, run.held_until(), run.expires_at());
+        self.add_run(run);
     }
 
-    fn restore_active(&mut self, job: &JobName, run: Run) {
+    fn restore_active(&mut self, mut run: Run, parallel: bool) {
+        run.parallel = parallel;
         let id = run.id.clone();
-        self.active.insert(job.clone(), id.clone());
+        self.active.entry(run.job.name.clone()).or_default().insert(id.clone());
         if let (Some(started), Some(timeout)) = (run.started_at, run.job.timeout_ms)
             && !run.is_daemon()
         {
@@ -187,18 +209,20 @@ impl Engine {
             self.timers.set(Deadline::RunTimeout(id.clone()), at);
         }
         let shards = run.shards.clone();
-        let app = run.app.clone();
-        self.runs.insert(id.clone(), run);
+        let (app, demand) = (run.app.clone(), run.job.demand);
+        self.add_run(run);
         for shard in shards {
             if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
                 self.tasks.insert(task.clone(), (id.clone(), shard.item));
                 self.restore_executor(agent, app, task, shard.other_app);
+                self.fleet.restore_usage(agent, &demand);
                 self.restore_deadline(task, &shard.phase);
             }
         }
     }
 
-    /// `uncertain`: it was started with another document; nothing more is launched in it then.
+    /// `uncertain`: it was started with another document. Where that is so, or where runs disagree,
+    /// nothing more is launched in it.
     fn restore_executor(
         &mut self,
         agent: &crate::ids::AgentId,
@@ -206,18 +230,20 @@ impl Engine {
         task: &crate::ids::TaskId,
         uncertain: bool,
     ) {
-        let known = self.fleet.executor(agent, &app.name);
-        if known.is_none_or(|executor| executor.retired && !uncertain) {
+        if self.fleet.executor(agent, &app.name).is_none() {
             let executor = Executor {
                 app: Arc::clone(app),
                 resources: None,
                 tasks: BTreeSet::new(),
+                former: BTreeSet::new(),
                 presence: Presence::Seen,
                 retired: uncertain,
             };
             self.fleet.add_executor(agent, executor);
+            self.fleet.restore_usage(agent, &app.demand);
         }
         if let Some(executor) = self.fleet.executor_mut(agent, &app.name) {
+            executor.retired |= uncertain || executor.app.source.get() != app.source.get();
             executor.tasks.insert(task.clone());
         }
     }
@@ -242,14 +268,20 @@ impl Engine {
     /// Entries of shards that are not in the state the entry stands for.
     fn drop_stale_shards(&mut self, entries: Vec<Key>, fx: &mut Effects) {
         for key in entries {
-            let (job, item) = match &key {
-                Key::Failover(job, item) | Key::RunningShard(job, item) => (job, *item),
+            let (run, item) = match &key {
+                Key::Failover(job, item) | Key::RunningShard(job, item) => {
+                    (self.active_runs(job).find(|run| !run.parallel), *item)
+                }
+                Key::ParallelFailover(run, item) | Key::ParallelShard(run, item) => {
+                    (self.runs.get(run).filter(|run| run.parallel), *item)
+                }
                 _ => continue,
             };
-            let run = self.active.get(job).and_then(|run| self.runs.get(run));
             let shard = run.and_then(|run| run.shard(item));
             let stands = shard.is_some_and(|shard| match key {
-                Key::Failover(..) => matches!(shard.phase, Phase::Waiting { .. }),
+                Key::Failover(..) | Key::ParallelFailover(..) => {
+                    matches!(shard.phase, Phase::Waiting { .. })
+                }
                 _ => shard.live_task().is_some(),
             });
             if !stands {
@@ -269,14 +301,11 @@ impl Engine {
                 continue;
             };
             entry.effective_from = watermark;
-            if let Ok(job) = &entry.document {
-                let job = Arc::clone(job);
-                self.join_schedule(&job, watermark);
-            }
+            self.join_schedule(&name, watermark);
             self.ensure_daemon(&name, fx);
             self.refresh_ready(&name);
         }
-        let runs: Vec<RunId> = self.active.values().cloned().collect();
+        let runs: Vec<RunId> = self.active.values().flatten().cloned().collect();
         for id in runs {
             self.resume_active(&id, fx);
         }

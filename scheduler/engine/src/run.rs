@@ -7,42 +7,9 @@ use shiftwork_schedule::{Timestamp, Zone};
 use crate::command::Overrides;
 use crate::document::{App, Execution, Job, Strictness};
 use crate::ids::{AgentId, RunId, TaskId};
-use crate::placement::Unplaced;
-use crate::record::{Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
+use crate::record::{Key, Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
 use crate::view::{RunState, RunView, ShardState, ShardView};
-
-/// Why a run or shard waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Not looked at yet.
-    NotConsidered,
-    /// Another run of the job is active.
-    ActiveRun(RunId),
-    /// Another run of the job is due before it.
-    Behind(RunId),
-    /// The job or its app is disabled.
-    Disabled(String),
-    /// No subscription at the master.
-    Disconnected,
-    /// It does not fit.
-    Unplaced(Unplaced),
-    /// The app's document is missing or cannot be read.
-    NoApp(String),
-}
-
-impl std::fmt::Display for Wait {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotConsidered => f.write_str("waiting for the next launch cycle"),
-            Self::ActiveRun(run) => write!(f, "waiting for run {run} to end"),
-            Self::Behind(run) => write!(f, "waiting behind run {run}"),
-            Self::Disabled(by) => f.write_str(by),
-            Self::Disconnected => f.write_str("not subscribed at the Mesos master"),
-            Self::Unplaced(unplaced) => unplaced.fmt(f),
-            Self::NoApp(problem) => f.write_str(problem),
-        }
-    }
-}
+use crate::wait::Wait;
 
 /// A run that is pending or active.
 #[derive(Debug)]
@@ -58,6 +25,9 @@ pub(crate) struct Run {
     pub(crate) launched_at: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) overrides: Overrides,
+    /// It was launched beside another run of its job and is stored beside it. Told by where its
+    /// record stands.
+    pub(crate) parallel: bool,
     /// Empty while it is pending.
     pub(crate) shards: Vec<Shard>,
     pub(crate) wait: Wait,
@@ -75,6 +45,49 @@ impl Run {
         self.job.execution == Execution::Daemon
     }
 
+    /// Where it is stored.
+    pub(crate) fn key(&self) -> Key {
+        match (self.is_pending(), self.parallel) {
+            (true, _) => Key::Ready(self.job.name.clone(), self.id.clone()),
+            (false, false) => Key::Running(self.job.name.clone()),
+            (false, true) => Key::ParallelRunning(self.id.clone()),
+        }
+    }
+
+    /// Where the task of one of its shards is stored.
+    pub(crate) fn shard_key(&self, item: u32) -> Key {
+        if self.parallel {
+            Key::ParallelShard(self.id.clone(), item)
+        } else {
+            Key::RunningShard(self.job.name.clone(), item)
+        }
+    }
+
+    /// Where it is stored that one of its shards is to be launched again.
+    pub(crate) fn failover_key(&self, item: u32) -> Key {
+        if self.parallel {
+            Key::ParallelFailover(self.id.clone(), item)
+        } else {
+            Key::Failover(self.job.name.clone(), item)
+        }
+    }
+
+    /// It may not start before this: its logical time and the job's jitter. Nobody who asks for a
+    /// run is made to wait for that. It follows from what is stored, so that a new leader holds
+    /// the run until the same moment.
+    pub(crate) fn held_until(&self) -> Timestamp {
+        match self.origin {
+            Origin::Schedule => self.logical_time.saturating_add(self.job.jitter_delay_ms()),
+            Origin::Trigger | Origin::Rerun | Origin::Daemon => Timestamp::MIN,
+        }
+    }
+
+    /// When it has waited too long, not counting the time it was held back.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        let limit = self.job.queue_timeout_ms?;
+        Some(self.created_at.max(self.held_until()).saturating_add(limit))
+    }
+
     /// The order among ready runs: lower is first. Priority counts as time spent waiting, so
     /// that whatever waits is overtaken by less and less.
     pub(crate) fn rank(&self) -> i64 {
@@ -85,11 +98,38 @@ impl Run {
     }
 
     pub(crate) fn shard(&self, item: u32) -> Option<&Shard> {
-        self.shards.get(item as usize)
+        self.shards.get(self.place_of(item)?)
     }
 
     pub(crate) fn shard_mut(&mut self, item: u32) -> Option<&mut Shard> {
-        self.shards.get_mut(item as usize)
+        let place = self.place_of(item)?;
+        self.shards.get_mut(place)
+    }
+
+    fn place_of(&self, item: u32) -> Option<usize> {
+        self.shards.binary_search_by_key(&item, |shard| shard.item).ok()
+    }
+
+    /// The shards that run: all of the job unless the run was asked for with some only.
+    pub(crate) fn items(&self) -> Vec<u32> {
+        let all = 0..self.job.sharding_total_count;
+        match &self.overrides.items {
+            chosen if chosen.is_empty() => all.collect(),
+            chosen => chosen.iter().copied().filter(|item| all.contains(item)).collect(),
+        }
+    }
+
+    /// The parameter of a shard in this run.
+    pub(crate) fn sharding_parameter(&self, item: u32) -> &str {
+        let changed = self.overrides.sharding_item_parameters.get(&item);
+        changed.map_or_else(|| self.job.sharding_parameter(item), String::as_str)
+    }
+
+    /// True if it does what its job's schedule asks for, whoever made it: a firing that finds such
+    /// a run pending needs none of its own. A rerun is for its own logical time, and a run of some
+    /// shards is not the whole work.
+    pub(crate) fn stands_for_firings(&self) -> bool {
+        self.attempt == 1 && self.overrides.items.is_empty()
     }
 
     /// A shard is launched with this app document. A new leader describes its executor again by what
@@ -124,7 +164,7 @@ impl Run {
         Some(state)
     }
 
-    fn state(&self) -> RunState {
+    pub(crate) fn state(&self) -> RunState {
         if self.is_pending() {
             RunState::Pending
         } else if self.started_at.is_some() {
@@ -149,6 +189,8 @@ impl Run {
             state: self.state(),
             reason,
             attempt: self.attempt,
+            sharding_total_count: self.job.sharding_total_count,
+            overrides: self.overrides.clone(),
             shards: self.shard_views(),
             created_at: self.created_at,
             started_at: self.started_at,
@@ -164,7 +206,7 @@ impl Run {
 
     fn shard_views(&self) -> Vec<ShardView> {
         if self.shards.is_empty() {
-            return (0..self.job.sharding_total_count).map(ShardView::pending).collect();
+            return self.items().into_iter().map(ShardView::pending).collect();
         }
         self.shards.iter().map(ShardView::of).collect()
     }
@@ -212,11 +254,7 @@ impl Run {
         if record.id.job() != job.name {
             return Err(format!("run {} is not of job {}", record.id, job.name));
         }
-        let items_in_order = record.shards.iter().zip(0..).all(|(shard, item)| shard.item == item);
-        if !items_in_order || record.launched_at.is_some() == record.shards.is_empty() {
-            return Err("its shards are not complete".to_owned());
-        }
-        Ok(Self {
+        let run = Self {
             id: record.id,
             job: Arc::new(job),
             app: app.map(Arc::new),
@@ -227,10 +265,18 @@ impl Run {
             launched_at: record.launched_at,
             started_at: record.started_at,
             overrides: record.overrides,
+            parallel: false,
             shards: record.shards,
             wait: Wait::NotConsidered,
             idle: Vec::new(),
-        })
+        };
+        let shards = run.shards.iter().map(|shard| shard.item);
+        let complete = if run.is_pending() {
+            run.shards.is_empty()
+        } else {
+            !run.shards.is_empty() && shards.eq(run.items())
+        };
+        if complete { Ok(run) } else { Err("its shards are not complete".to_owned()) }
     }
 }
 
@@ -249,6 +295,7 @@ impl Shard {
             item,
             attempt: 0,
             failures: 0,
+            laters: 0,
             losses: 0,
             task_id: None,
             other_app: false,
@@ -278,7 +325,7 @@ impl Phase {
         }
     }
 
-    fn state(&self) -> ShardState {
+    pub(crate) fn state(&self) -> ShardState {
         match self {
             Self::Launching { .. } => ShardState::Launching,
             Self::Running { .. } => ShardState::Running,
@@ -303,43 +350,5 @@ impl Phase {
             | Self::Killing { since, .. } => Some(*since),
             Self::Waiting { .. } | Self::Ended { .. } => None,
         }
-    }
-}
-
-// === impl ShardView ===
-
-impl ShardView {
-    fn pending(item: u32) -> Self {
-        Self {
-            item,
-            state: ShardState::Pending,
-            task_id: None,
-            agent: None,
-            attempt: 0,
-            exit_code: None,
-            message: None,
-        }
-    }
-
-    fn of(shard: &Shard) -> Self {
-        // The agent of an ended task is still of interest; it stands in the task's id.
-        let agent = shard.phase.agent().cloned().or_else(|| {
-            let task = shard.task_id.as_ref()?;
-            task.as_str().split(crate::ids::ID_DELIMITER).nth(3).map(AgentId::new)
-        });
-        Self {
-            item: shard.item,
-            state: shard.phase.state(),
-            task_id: shard.task_id.clone(),
-            agent,
-            attempt: shard.attempt,
-            exit_code: shard.exit_code,
-            message: shard.message.clone(),
-        }
-    }
-
-    /// The state of the shard's live task, for the running queue.
-    pub(crate) fn state_of(phase: &Phase) -> ShardState {
-        phase.state()
     }
 }

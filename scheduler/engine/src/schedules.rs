@@ -30,25 +30,25 @@ pub(crate) struct Schedules {
 
 impl Schedules {
     /// Adds a job to the entry of its schedule. `from`: firings up to here are not its business.
+    /// Gives its id, and the schedule that all its jobs share.
     pub(crate) fn join(
         &mut self,
-        schedule: &BoundedSchedule,
+        schedule: Arc<BoundedSchedule>,
         job: JobName,
         from: Timestamp,
-    ) -> ScheduleId {
-        if let Some(id) = self.ids.get(schedule)
+    ) -> (ScheduleId, Arc<BoundedSchedule>) {
+        if let Some(id) = self.ids.get(&schedule)
             && let Some(entry) = self.entries.get_mut(id)
         {
             entry.jobs.insert(job);
-            return *id;
+            return (*id, Arc::clone(&entry.schedule));
         }
         self.last_id += 1;
         let id = ScheduleId(self.last_id);
-        let schedule = Arc::new(schedule.clone());
         self.ids.insert(Arc::clone(&schedule), id);
-        let entry = Entry { schedule, jobs: BTreeSet::from([job]), done_until: from };
-        self.entries.insert(id, entry);
-        id
+        let jobs = BTreeSet::from([job]);
+        self.entries.insert(id, Entry { schedule: Arc::clone(&schedule), jobs, done_until: from });
+        (id, schedule)
     }
 
     /// Takes a job out; gives the entry's id if that was its last job.

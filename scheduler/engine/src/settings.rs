@@ -19,6 +19,8 @@ pub struct Settings {
     pub reconcile_interval_ms: u64,
     /// A KILL is repeated this long after the task should have ended.
     pub kill_retry_ms: u64,
+    /// A run that has waited this long for agents gets leases kept back for it.
+    pub reserve_after_ms: u64,
     /// Zone of jobs that name none.
     pub default_zone: Zone,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
             reconcile_grace_ms: 5 * 60_000,
             reconcile_interval_ms: 10 * 60_000,
             kill_retry_ms: 10_000,
+            reserve_after_ms: 30_000,
             default_zone: Zone::utc(),
         }
     }

@@ -1,14 +1,10 @@
 //! What a status update means, by the state's row in the table of the behaviour paper.
 
-use std::sync::Arc;
-
-use crate::document::{Backoff, Execution};
 use crate::effect::{Action, Effects, Trace};
 use crate::engine::{Engine, delete};
-use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
-use crate::fleet::Presence;
-use crate::ids::{AgentId, ExecutorId, RunId, TaskId};
-use crate::record::{Key, KillIntent, Phase, ShardOutcome};
+use crate::event::{StatusReason, StatusUpdate, TaskState};
+use crate::ids::{RunId, TaskId};
+use crate::record::{KillIntent, Phase, ShardOutcome};
 use crate::timers::Deadline;
 
 /// A daemon shard that ran this long has recovered: its next loss waits as briefly as the first.
@@ -34,10 +30,13 @@ impl Engine {
             return;
         };
         self.trace_status(&run, item, update, fx);
+        if update.reason == StatusReason::ExecutorLost {
+            self.executor_lost(&run, item, &update.task);
+        }
         match update.state {
             TaskState::Staging => self.on_alive(&run, item, &update.task),
             TaskState::Starting | TaskState::Killing => {
-                self.confirm_executor(&run, item);
+                self.confirm_executor(&run, item, &update.task);
                 self.on_alive(&run, item, &update.task);
             }
             TaskState::Running => self.on_running(&run, item, update),
@@ -70,21 +69,6 @@ impl Engine {
         });
     }
 
-    fn confirm_executor(&mut self, run: &RunId, item: u32) {
-        let Some(run) = self.runs.get(run) else {
-            return;
-        };
-        let Some(agent) = run.shard(item).and_then(|shard| shard.phase.agent()) else {
-            return;
-        };
-        // One that has ended meanwhile only offers bring back: this update may be an old one.
-        if let Some(executor) = self.fleet.executor_mut(agent, &run.job.app)
-            && executor.presence == Presence::Launched
-        {
-            executor.presence = Presence::Seen;
-        }
-    }
-
     /// The task lives. If its agent could not be reached, it can now.
     fn on_alive(&mut self, id: &RunId, item: u32, task: &TaskId) {
         let now = self.now;
@@ -107,7 +91,7 @@ impl Engine {
     }
 
     fn on_running(&mut self, id: &RunId, item: u32, update: &StatusUpdate) {
-        self.confirm_executor(id, item);
+        self.confirm_executor(id, item, &update.task);
         let now = self.now;
         let Some(run) = self.runs.get_mut(id) else {
             return;
@@ -147,7 +131,7 @@ impl Engine {
     }
 
     fn on_finished(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
-        self.confirm_executor(id, item);
+        self.confirm_executor(id, item, &update.task);
         let intent = self.end_task(id, item, update, fx);
         let Some(run) = self.runs.get(id) else { return };
         if run.is_daemon() && intent.is_none() {
@@ -169,7 +153,7 @@ impl Engine {
 
     fn on_work_failed(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
         if update.state == TaskState::Failed {
-            self.confirm_executor(id, item);
+            self.confirm_executor(id, item, &update.task);
         }
         match self.end_task(id, item, update, fx) {
             None => self.work_failed(id, item, update.outcome.as_ref(), fx),
@@ -286,8 +270,8 @@ impl Engine {
         let run = self.runs.get_mut(id)?;
         run.idle.retain(|idle| *idle != item);
         let message_len_max = MESSAGE_LEN_MAX.min(MESSAGES_LEN_MAX / run.shards.len().max(1));
-        let (job, app) = (run.job.name.clone(), run.job.app.clone());
-        delete(fx, Key::RunningShard(job, item));
+        let app = run.job.app.clone();
+        delete(fx, run.shard_key(item));
         let shard = run.shard_mut(item)?;
         let agent = shard.phase.agent().cloned();
         let intent = match &shard.phase {
@@ -307,95 +291,6 @@ impl Engine {
         }
         intent
     }
-
-    /// An executor without tasks whose app has another document now, or none, makes room. Said again
-    /// as long as offers name it: the call may have got lost.
-    pub(crate) fn retire_outdated(
-        &mut self,
-        agent: &AgentId,
-        app: &crate::ids::AppName,
-        fx: &mut Effects,
-    ) {
-        let current = self.app_document(app).ok();
-        let Some(executor) = self.fleet.executor_mut(agent, app) else {
-            return;
-        };
-        let same = current.is_some_and(|now| now.source.get() == executor.app.source.get());
-        let idle = executor.tasks.is_empty() && executor.presence == Presence::Seen;
-        if idle && (!same || executor.retired) {
-            executor.retired = true;
-            let executor = ExecutorId::of(app, agent);
-            fx.action(Action::ShutdownExecutor { executor, agent: agent.clone() });
-        }
-    }
-
-    /// The work of a shard failed: tried again as its policy says, or failed for good.
-    fn work_failed(&mut self, id: &RunId, item: u32, outcome: Option<&Outcome>, fx: &mut Effects) {
-        let random = self.random.unit();
-        let now = self.now;
-        let Some(run) = self.runs.get_mut(id) else {
-            return;
-        };
-        if run.is_daemon() {
-            return self.lose(id, item, fx);
-        }
-        let job = Arc::clone(&run.job);
-        let Some(shard) = run.shard_mut(item) else {
-            return;
-        };
-        shard.failures += 1;
-        let failures = shard.failures;
-        let timed_out = match (job.timeout_ms, outcome) {
-            (Some(limit), Some(outcome)) => outcome.duration_ms >= limit,
-            _ => false,
-        };
-        let code = outcome.and_then(|outcome| outcome.exit_code);
-        let retried = job.retry.exit_codes.is_empty()
-            || code.is_some_and(|code| job.retry.exit_codes.contains(&code));
-        if timed_out {
-            self.shard_ended(id, item, ShardOutcome::TimedOut, fx);
-        } else if failures < job.retry.max_attempts && retried {
-            let due = now.saturating_add(job.retry.backoff.delay_ms(failures, random));
-            self.shard_waits(id, item, due, None, fx);
-        } else {
-            self.shard_ended(id, item, ShardOutcome::Failed, fx);
-        }
-    }
-
-    /// A shard was lost with what it ran on: launched again if the job asks for it.
-    fn lose(&mut self, id: &RunId, item: u32, fx: &mut Effects) {
-        let random = self.random.unit();
-        let now = self.now;
-        let Some(run) = self.runs.get_mut(id) else {
-            return;
-        };
-        let again = run.job.failover || run.job.execution == Execution::Daemon;
-        let Some(shard) = run.shard_mut(item) else {
-            return;
-        };
-        if !again {
-            return self.shard_ended(id, item, ShardOutcome::Failed, fx);
-        }
-        shard.losses = shard.losses.saturating_add(1);
-        let due = now.saturating_add(Backoff::default().delay_ms(shard.losses, random));
-        let avoid = shard.task_id.as_ref().and_then(agent_of);
-        self.shard_waits(id, item, due, avoid, fx);
-    }
-
-    /// A task we were killing has ended: what that means was decided when it was killed.
-    fn after_kill(&mut self, id: &RunId, item: u32, intent: Option<KillIntent>, fx: &mut Effects) {
-        let Some(intent) = intent else { return };
-        if intent == KillIntent::Relaunch {
-            let avoid = self
-                .runs
-                .get(id)
-                .and_then(|run| run.shard(item)?.task_id.as_ref().and_then(agent_of));
-            self.shard_waits(id, item, self.now, avoid, fx);
-        } else {
-            self.set_message(id, item, intent.words());
-            self.shard_ended(id, item, intent.outcome(), fx);
-        }
-    }
 }
 
 /// A task that no record knows: an old attempt that came back, or not ours to run.
@@ -408,11 +303,6 @@ fn on_unknown_task(update: &StatusUpdate, fx: &mut Effects) {
         let (task, agent) = (update.task.clone(), agent.clone());
         fx.action(Action::Kill { task, agent, grace_ms: GRACE_MS });
     }
-}
-
-/// The agent stands in the task's id.
-fn agent_of(task: &TaskId) -> Option<AgentId> {
-    task.as_str().split(crate::ids::ID_DELIMITER).nth(3).map(AgentId::new)
 }
 
 /// What is kept of the end of a task: its message and the end of its stderr.

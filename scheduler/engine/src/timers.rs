@@ -12,6 +12,8 @@ use crate::schedules::ScheduleId;
 pub(crate) enum Deadline {
     /// Jobs of a schedule fire.
     Schedule(ScheduleId),
+    /// A run has been held back by its job's jitter for long enough.
+    Held(RunId),
     /// A shard may be launched again.
     Waiting(RunId, u32),
     /// A task should have reported RUNNING.

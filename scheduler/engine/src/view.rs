@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use shiftwork_schedule::Timestamp;
 use std::sync::Arc;
 
+use crate::command::Overrides;
 use crate::ids::{AgentId, AppName, JobName, RunId, TaskId};
 use crate::record::{DisabledRecord, Origin};
 
@@ -84,7 +85,13 @@ pub struct RunView {
     pub reason: Option<String>,
     /// From 1; more for a repeated run of the same logical time.
     pub attempt: u32,
-    /// Its shards.
+    /// The shard count of its job.
+    #[serde(default)]
+    pub sharding_total_count: u32,
+    /// What its trigger changed.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
+    /// Its shards that run.
     pub shards: Vec<ShardView>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -146,11 +153,27 @@ pub struct JobView {
     pub disabled: Option<DisabledRecord>,
     /// Number of pending runs.
     pub pending: usize,
-    /// The run that is being launched or running.
+    /// The run that is being launched or running; the first by id if there are several.
     pub running: Option<RunId>,
+    /// Number of its runs that are being launched or running.
+    pub running_count: usize,
     /// The next firing, for a TRANSIENT job that is enabled and has one.
     pub next_firing: Option<Timestamp>,
     /// What is wrong with the stored document, if anything: such a job does not run.
+    pub problem: Option<String>,
+    /// Its document.
+    pub document: Arc<RawValue>,
+}
+
+/// A calendar.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CalendarView {
+    /// Its name.
+    pub name: String,
+    /// Number of jobs that name it.
+    pub jobs: usize,
+    /// What is wrong with the stored document, if anything: jobs that name it do not fire.
     pub problem: Option<String>,
     /// Its document.
     pub document: Arc<RawValue>,
@@ -242,6 +265,11 @@ pub struct StatusView {
     pub pending_runs: usize,
     /// Runs being launched or running.
     pub active_runs: usize,
+    /// Firings that got a run since this leader began.
+    pub fired: u64,
+    /// Firings that got none, by misfire or concurrency policy or because of a flag, since this
+    /// leader began. The history says which and why.
+    pub missed: u64,
     /// Tasks launched and not ended.
     pub tasks: usize,
     /// Offers held.

@@ -8,9 +8,11 @@
 //! * [`Cron`]: a Quartz 2.3.2 expression; the dialect and the rule for DST are told there.
 //! * [`Interval`]: a fixed rate on its own phase grid.
 //! * [`Schedule`] and [`BoundedSchedule`]: any of them, and any of them within a window.
+//! * [`Calendar`] and [`Timetable`]: days on which nothing fires, and a schedule less those days.
 //! * [`preview`]: the coming firings with their local times and what DST did to them.
 //! * [`parse_duration`] and [`format_duration`]: `1h30m` to milliseconds and back.
 
+mod calendar;
 mod civil;
 mod cron;
 mod duration;
@@ -18,12 +20,15 @@ mod interval;
 mod preview;
 mod schedule;
 mod timestamp;
+mod timetable;
 mod zone;
 
+pub use calendar::{Calendar, DateError, LocalDate, parse_weekday};
 pub use cron::{Cron, CronError, CronField, CronProblem, EXPRESSION_LEN_MAX, YEAR_MAX, YEAR_MIN};
 pub use duration::{DURATION_MAX_MS, DurationError, format_duration, parse_duration};
 pub use interval::Interval;
 pub use preview::{PREVIEW_COUNT_MAX, Preview, preview};
 pub use schedule::{BoundedSchedule, Schedule};
 pub use timestamp::{Timestamp, TimestampError};
+pub use timetable::Timetable;
 pub use zone::{Zone, ZoneError, tzdb_version};

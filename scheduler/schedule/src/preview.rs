@@ -5,8 +5,9 @@ use std::fmt;
 
 use crate::civil::{DAY_S, Date};
 use crate::cron::Cron;
-use crate::schedule::{BoundedSchedule, Schedule};
+use crate::schedule::Schedule;
 use crate::timestamp::Timestamp;
+use crate::timetable::Timetable;
 use crate::zone::{Stretch, Zone};
 
 /// Most firings of one preview, whatever was asked for: a page of them, not a dump.
@@ -24,8 +25,9 @@ pub struct Preview {
 }
 
 /// The first `n` firings strictly after `from`, at most [`PREVIEW_COUNT_MAX`].
-pub fn preview(schedule: &BoundedSchedule, from: Timestamp, n: usize) -> Vec<Preview> {
-    let (firings, _) = schedule.firings_between(from, Timestamp::MAX, n.min(PREVIEW_COUNT_MAX));
+pub fn preview(timetable: &Timetable, from: Timestamp, n: usize) -> Vec<Preview> {
+    let (firings, _) = timetable.firings_between(from, Timestamp::MAX, n.min(PREVIEW_COUNT_MAX));
+    let schedule = &timetable.schedule;
     let zone = schedule.schedule.zone();
     firings
         .into_iter()
@@ -102,14 +104,19 @@ impl fmt::Display for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::BoundedSchedule;
 
     fn show(expression: &str, zone: &str, from: &str, n: usize) -> Vec<(String, Option<String>)> {
         let cron = Cron::parse(expression).expect(expression);
         let zone = Zone::parse(zone).expect(zone);
-        preview(&Schedule::Cron { cron, zone }.into(), from.parse().expect(from), n)
-            .into_iter()
-            .map(|row| (row.local, row.note))
-            .collect()
+        preview(
+            &BoundedSchedule::from(Schedule::Cron { cron, zone }).into(),
+            from.parse().expect(from),
+            n,
+        )
+        .into_iter()
+        .map(|row| (row.local, row.note))
+        .collect()
     }
 
     #[test]
@@ -190,7 +197,8 @@ mod tests {
     #[test]
     fn other_schedules_are_shown_in_utc() {
         let at: Timestamp = "2026-11-20T02:00:00Z".parse().expect("an instant");
-        let rows = preview(&Schedule::At(at).into(), Timestamp::from_millis(0), 5);
+        let rows =
+            preview(&BoundedSchedule::from(Schedule::At(at)).into(), Timestamp::from_millis(0), 5);
         let local = "2026-11-20T02:00:00+00:00[UTC]".to_owned();
         assert_eq!(rows, [Preview { at, local, note: None }]);
     }

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use shiftwork_engine::document::FieldError;
-use shiftwork_engine::ids::{AppName, JobName, RunId, TaskId};
+use shiftwork_engine::ids::{AppName, CalendarName, JobName, RunId, TaskId};
 
 use super::BODY_LEN_MAX;
 use super::problem::Problem;
@@ -39,6 +39,14 @@ impl InPath for AppName {
 
 impl InPath for JobName {
     const PARAMETER: &'static str = "job";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+}
+
+impl InPath for CalendarName {
+    const PARAMETER: &'static str = "calendar";
 
     fn read(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| error.to_string())

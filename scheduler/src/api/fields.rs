@@ -1,11 +1,11 @@
 //! Reads small request objects (overrides, reasons) field by field, so that each error names its
 //! field. Absent: app and job documents; the engine reads those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use shiftwork_engine::command::Overrides;
-use shiftwork_engine::document::FieldError;
+use shiftwork_engine::document::{FieldError, parse_item_parameters};
 
 use super::problem::Problem;
 
@@ -54,6 +54,54 @@ impl Fields {
         strings
     }
 
+    /// A list of shard numbers, each once.
+    fn items(&mut self, name: &str) -> BTreeSet<u32> {
+        let value = match self.given.remove(name) {
+            None | Some(Value::Null) => return BTreeSet::new(),
+            Some(value) => value,
+        };
+        let list = serde_json::from_value::<Vec<u32>>(value).unwrap_or_default();
+        let items: BTreeSet<u32> = list.iter().copied().collect();
+        if items.is_empty() || items.len() != list.len() {
+            self.errors.push(error(
+                name,
+                "must be a list of shard numbers, at least one and none twice: leave it out for all",
+            ));
+        }
+        items
+    }
+
+    /// Parameters by shard, in a document's form `0=a,1=b` or as an object.
+    fn item_parameters(&mut self, name: &str) -> BTreeMap<u32, String> {
+        if !matches!(self.given.get(name), Some(Value::String(_))) {
+            let mut parameters = BTreeMap::new();
+            for (item, parameter) in self.strings(name) {
+                if let Ok(item) = item.parse() {
+                    parameters.insert(item, parameter);
+                } else {
+                    let field = format!("{name}.{item}");
+                    self.errors.push(error(&field, "is not the number of a shard"));
+                }
+            }
+            return parameters;
+        }
+        let text = self.string(name).unwrap_or_default();
+        let (parameters, problems) = parse_item_parameters(&text);
+        self.errors.extend(problems.into_iter().map(|problem| error(name, problem)));
+        parameters
+    }
+
+    fn boolean(&mut self, name: &str) -> bool {
+        match self.given.remove(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(value)) => value,
+            Some(_) => {
+                self.errors.push(error(name, "must be true or false"));
+                false
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.given.keys();
         self.errors
@@ -70,7 +118,7 @@ fn wrong(errors: Vec<FieldError>) -> Problem {
     Problem::invalid("the body of the request is wrong", errors)
 }
 
-/// The body of a trigger: `{"jobParameter", "env"}`.
+/// The body of a trigger: `{"jobParameter", "env", "items", "shardingItemParameters"}`.
 ///
 /// # Errors
 /// 422 with every field that is wrong.
@@ -78,6 +126,8 @@ pub(super) fn overrides(value: Value) -> Result<Overrides, Problem> {
     let mut fields = Fields::of(value)?;
     let job_parameter = fields.string("jobParameter");
     let env = fields.strings("env");
+    let items = fields.items("items");
+    let sharding_item_parameters = fields.item_parameters("shardingItemParameters");
     for (name, value) in &env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             fields.errors.push(error(
@@ -87,7 +137,18 @@ pub(super) fn overrides(value: Value) -> Result<Overrides, Problem> {
         }
     }
     fields.finish()?;
-    Ok(Overrides { job_parameter, env })
+    Ok(Overrides { job_parameter, env, items, sharding_item_parameters })
+}
+
+/// The body of a rerun: `{"failedOnly"}`.
+///
+/// # Errors
+/// 422 with every field that is wrong.
+pub(super) fn failed_only(value: Value) -> Result<bool, Problem> {
+    let mut fields = Fields::of(value)?;
+    let failed_only = fields.boolean("failedOnly");
+    fields.finish()?;
+    Ok(failed_only)
 }
 
 /// The body of an enabling or disabling: `{"reason"}`.
@@ -124,6 +185,15 @@ mod tests {
         let read = overrides(json!({"jobParameter": "x", "env": {"A": "1"}})).unwrap();
         assert_eq!(read.job_parameter.as_deref(), Some("x"));
         assert_eq!(read.env["A"], "1");
+        let read = overrides(json!({"items": [3, 1], "shardingItemParameters": "1=a, 3=b"}));
+        let read = read.unwrap();
+        assert_eq!(read.items.iter().copied().collect::<Vec<_>>(), [1, 3]);
+        let parameters = read.sharding_item_parameters;
+        assert_eq!((parameters[&1].as_str(), parameters[&3].as_str()), ("a", "b"));
+        let object = overrides(json!({"shardingItemParameters": {"1": "a", "3": "b"}})).unwrap();
+        assert_eq!(object.sharding_item_parameters, parameters);
+        assert_eq!(failed_only(json!({"failedOnly": true})), Ok(true));
+        assert_eq!(failed_only(json!({})), Ok(false));
         assert!(overrides(json!({})).unwrap().is_empty());
     }
 
@@ -135,6 +205,20 @@ mod tests {
             ["jobParameter", "env.A", "env.B=C", "env.D", "cron"]
         );
         assert_eq!(fields_of(&overrides(json!([])).unwrap_err()), ["body"]);
+        for items in [json!([]), json!([1, 1]), json!([-1]), json!("1"), json!([0.5])] {
+            let body = json!({"items": items});
+            assert_eq!(fields_of(&overrides(body).unwrap_err()), ["items"]);
+        }
+        for (parameters, field) in [
+            (json!("1"), "shardingItemParameters"),
+            (json!({"x": "a"}), "shardingItemParameters.x"),
+            (json!({"1": 2}), "shardingItemParameters.1"),
+            (json!(5), "shardingItemParameters"),
+        ] {
+            let body = json!({"shardingItemParameters": parameters});
+            assert_eq!(fields_of(&overrides(body).unwrap_err()), [field]);
+        }
+        assert_eq!(fields_of(&failed_only(json!({"failedOnly": 1})).unwrap_err()), ["failedOnly"]);
     }
 
     #[test]

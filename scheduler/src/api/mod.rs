@@ -10,6 +10,7 @@ mod problem;
 mod rest;
 mod run_lookup;
 mod run_page;
+mod standby;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -27,9 +28,11 @@ use shiftwork_schedule::Zone;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::agent_files::AgentFiles;
 use crate::trace::History;
 use crate::turn::Handle;
 pub use problem::Problem;
+pub use standby::with_standby;
 
 /// Largest request body, bytes: the largest document several times over, so that the engine can
 /// say what is wrong with a document that is only somewhat too large.
@@ -46,6 +49,8 @@ pub struct ApiState {
     pub handle: Handle,
     /// Runs that have ended.
     pub history: History,
+    /// The output files of tasks.
+    pub agent_files: AgentFiles,
     /// Zone of schedules that name none.
     pub default_zone: Zone,
 }

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use shiftwork_engine::command::{EndedRun, Refusal};
 use shiftwork_engine::ids::{AppName, JobName, RunId};
-use shiftwork_engine::view::{RunState, RunView};
+use shiftwork_engine::view::{RunState, RunView, ShardState};
 use shiftwork_engine::{Engine, RunFilter};
 use shiftwork_schedule::Timestamp;
 
@@ -35,6 +36,8 @@ const STATES: [RunState; 9] = [
 pub(super) struct Wanted {
     filter: RunFilter,
     after: Option<RunKey>,
+    /// The same in the engine's terms.
+    behind: Option<(Timestamp, RunId)>,
     at: PageAt,
 }
 
@@ -47,10 +50,13 @@ impl Wanted {
         let params =
             params.only(&[JobName::PARAMETER, AppName::PARAMETER, "state", LIMIT, CURSOR])?;
         let mut at = PageAt::read(RUNS, &params)?;
+        let wrong = || Problem::parameter(CURSOR, "is not a cursor of this list: leave it out");
         let after = match at.after.take() {
-            Some(text) => Some(RunKey::parse(&text).ok_or_else(|| {
-                Problem::parameter(CURSOR, "is not a cursor of this list: leave it out")
-            })?),
+            Some(text) => Some(RunKey::parse(&text).ok_or_else(wrong)?),
+            None => None,
+        };
+        let behind = match &after {
+            Some(key) => Some((key.created_at, RunId::parse(&key.id).map_err(|_| wrong())?)),
             None => None,
         };
         let filter = RunFilter {
@@ -58,18 +64,14 @@ impl Wanted {
             app: params.read(AppName::PARAMETER, AppName::read)?,
             state: params.read("state", read_state)?,
         };
-        Ok(Self { filter, after, at })
+        Ok(Self { filter, after, behind, at })
     }
 
     /// The engine's rows of this page.
     fn live(&self, engine: &Engine) -> Rows<Row> {
-        let rows = engine.live_runs(&self.filter).into_iter();
-        let mut rows: Vec<(RunKey, Row)> = rows
-            .map(|run| (key(&run), Row::Live(Box::new(run))))
-            .filter(|(key, _)| self.after.as_ref().is_none_or(|after| key > after))
-            .collect();
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Rows::cut(rows, &self.at)
+        let after = self.behind.as_ref();
+        let runs = engine.live_runs(&self.filter, after, self.at.fetch()).into_iter();
+        Rows::cut(runs.map(|run| (key(&run), Row::Live(Box::new(run)))).collect(), &self.at)
     }
 
     /// The history's rows of this page.
@@ -215,6 +217,55 @@ pub(super) async fn find(state: &ApiState, id: &RunId) -> Result<Row, Problem> {
         }
         tokio::time::sleep(HISTORY_POLL).await;
     }
+}
+
+/// Generations of one logical time that are looked for: a run made once more a thousand times is a
+/// client that loops.
+const GENERATIONS_MAX: u32 = 1_000;
+
+/// A run that has ended, with what is needed to make it once more.
+///
+/// # Errors
+/// 404 if it is nowhere, 409 if it has not ended, 503 without a leader or a history.
+pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun, Problem> {
+    let run = match find(state, id).await? {
+        Row::Live(run) => *run,
+        Row::Stored { run, .. } => serde_json::from_str::<RunView>(run.get()).map_err(|error| {
+            tracing::warn!(run = %id, %error, "the history holds a run that cannot be read");
+            conflict(format!("the history of run {id} is damaged: trigger its job"))
+        })?,
+    };
+    if !run.state.is_final() {
+        let detail = format!("run {id} has not ended: wait for it or cancel it");
+        return Err(conflict(detail));
+    }
+    let first = id.first_generation(run.attempt);
+    let mut last_generation = run.attempt;
+    loop {
+        let next = first.generation(last_generation.saturating_add(1));
+        if state.history.run(next.as_str()).await.map_err(no_history)?.is_none() {
+            break;
+        }
+        last_generation += 1;
+        if last_generation >= GENERATIONS_MAX {
+            let detail = format!("run {first} has {last_generation} generations: trigger its job");
+            return Err(conflict(detail));
+        }
+    }
+    let failed = run.shards.iter().filter(|shard| shard.state != ShardState::Succeeded);
+    Ok(EndedRun {
+        run: run.id,
+        logical_time: run.logical_time,
+        generation: run.attempt,
+        last_generation,
+        overrides: run.overrides,
+        sharding_total_count: run.sharding_total_count,
+        failed_items: failed.map(|shard| shard.item).collect(),
+    })
+}
+
+fn conflict(detail: String) -> Problem {
+    Refusal::Conflict { detail, errors: Vec::new() }.into()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::ApiState;
+use crate::agent_files::{AgentBook, AgentFiles};
 use crate::mesos::{self, DriverConfig};
 use crate::registry::{LeaderInfo, MemoryRegistry, Registry};
 use crate::trace::{History, SpoolLimits, WriterOptions};
@@ -109,12 +110,13 @@ impl World {
         let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
         let driver = mesos::spawn(driver, None, events, &tracker, shutdown.clone()).unwrap();
         let owner =
-            Owner::new(engine, restored, registry, tenure.epoch, driver, history.clone(), &inbox);
+            Owner::new(engine, restored, registry, &tenure, driver, history.clone(), &inbox);
         let stop = shutdown.clone();
         tracker.spawn(async move {
             owner.run(&mut inbox, &mut happened, &stop).await;
         });
-        let state = ApiState { handle, history, default_zone: Zone::utc() };
+        let agent_files = AgentFiles::new(AgentBook::default()).unwrap();
+        let state = ApiState { handle, history, agent_files, default_zone: Zone::utc() };
         Self { door: Door(super::router(state)), shutdown, tracker, directory }
     }
 

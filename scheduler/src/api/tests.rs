@@ -201,6 +201,34 @@ async fn the_list_of_runs_joins_engine_and_history() {
 }
 
 #[tokio::test]
+async fn a_run_that_ended_is_made_once_more() {
+    let world = shop().await;
+    assert_eq!(world.ask("POST", "/api/v1/jobs", &job("foo")).await.status, 201);
+    let body = r#"{"items":[0],"env":{"A":"1"}}"#;
+    let key = [("Idempotency-Key", "k")];
+    let answer = world.ask_with("POST", "/api/v1/jobs/foo/trigger", body, &key).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let path = "/api/v1/runs/foo@k/rerun";
+    refused(&world.ask("POST", path, "").await, 409, None);
+    world.ask("POST", "/api/v1/runs/foo@k/cancel", "").await;
+    refused(&world.ask("POST", path, r#"{"failed":true}"#).await, 422, Some("failed"));
+    let made = world.ask("POST", path, r#"{"failedOnly":true}"#).await;
+    assert_eq!((made.status, made.json()["id"].clone()), (201, json!("foo@k.2")), "{}", made.text);
+    let again = world.ask("POST", path, "").await;
+    assert_eq!((again.status, again.json()["id"].clone()), (200, json!("foo@k.2")));
+    let run = world.ask("GET", "/api/v1/runs/foo@k.2", "").await.json();
+    assert_eq!((run["attempt"].clone(), run["origin"].clone()), (json!(2), json!("RERUN")));
+    // Its one shard is all the job has.
+    assert_eq!(run["overrides"], json!({"env": {"A": "1"}}));
+    world.ask("POST", "/api/v1/runs/foo@k.2/cancel", "").await;
+    world.ask("GET", "/api/v1/runs/foo@k.2", "").await;
+    let third = world.ask("POST", path, "").await;
+    assert_eq!((third.status, third.json()["id"].clone()), (201, json!("foo@k.3")));
+    refused(&world.ask("POST", "/api/v1/runs/foo@none/rerun", "").await, 404, None);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn firings_are_previewed_for_jobs_and_for_expressions() {
     let world = shop().await;
     let mut nightly: Value = serde_json::from_str(&job("nightly")).unwrap();
@@ -222,6 +250,41 @@ async fn firings_are_previewed_for_jobs_and_for_expressions() {
     let preview = world.ask("GET", &path, "").await;
     assert_eq!(preview.json(), next, "{}", preview.text);
     refused(&world.ask("GET", "/api/v1/jobs/none/next", "").await, 404, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn calendars_are_kept_and_shared() {
+    let world = shop().await;
+    let path = "/api/v1/calendars";
+    let document = |dates: &str| format!(r#"{{"calendarName":"off","dates":[{dates}]}}"#);
+    assert_eq!(world.ask("POST", path, &document("")).await.status, 201);
+    refused(&world.ask("POST", path, &document("")).await, 409, Some("calendarName"));
+    refused(&world.ask("POST", path, &document("1")).await, 422, Some("dates[0]"));
+    let mut nightly: Value = serde_json::from_str(&job("nightly")).unwrap();
+    nightly["cron"] = json!("0 0 2 * * ?");
+    nightly["calendars"] = json!(["off", "none"]);
+    let answer = world.ask("POST", "/api/v1/jobs", &nightly.to_string()).await;
+    refused(&answer, 422, Some("calendars"));
+    nightly["calendars"] = json!(["off"]);
+    assert_eq!(world.ask("POST", "/api/v1/jobs", &nightly.to_string()).await.status, 201);
+    let next = "/api/v1/jobs/nightly/next?n=2&from=2026-11-20T00:00:00Z";
+    let days = |answer: &Answer| {
+        let items = answer.json()["items"].as_array().unwrap().clone();
+        items.iter().map(|it| it["utc"].as_str().unwrap()[8..10].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(days(&world.ask("GET", next, "").await), ["20", "21"]);
+    let one = format!("{path}/off");
+    let changed = world.ask("PUT", &one, &document(r#""2026-11-20""#)).await;
+    assert_eq!((changed.status, changed.json()["jobs"].clone()), (200, json!(1)));
+    assert_eq!(days(&world.ask("GET", next, "").await), ["21", "22"]);
+    let kept = world.ask("DELETE", &one, "").await;
+    refused(&kept, 409, None);
+    assert!(kept.text.contains("in use by nightly"), "{}", kept.text);
+    assert_eq!(world.ask("DELETE", "/api/v1/jobs/nightly", "").await.status, 204);
+    assert_eq!(world.ask("DELETE", &one, "").await.status, 204);
+    refused(&world.ask("GET", &one, "").await, 404, None);
+    assert_eq!(world.ask("GET", path, "").await.json()["items"], json!([]));
     world.stop().await;
 }
 

@@ -2,10 +2,10 @@
 //! the engine keeps the reason of every run that waits.
 
 use serde::Serialize;
+use shiftwork_engine::Engine;
 use shiftwork_engine::ids::{JobName, RunId};
 use shiftwork_engine::record::DisabledRecord;
 use shiftwork_engine::view::{AppView, JobView, RunState, RunView};
-use shiftwork_engine::{Engine, RunFilter};
 use shiftwork_schedule::Timestamp;
 
 /// The facts, and what follows from them.
@@ -66,19 +66,11 @@ impl Facts {
         Some(Self {
             app: job.app.as_ref().and_then(|app| engine.app(app)),
             running: job.running.as_ref().and_then(run),
-            pending: next_pending(engine, name),
+            pending: engine.next_pending(name).as_ref().map(Waiting::from),
             connected: engine.status().connected,
             job,
         })
     }
-}
-
-/// Pending runs of one job start in the order of their logical times.
-fn next_pending(engine: &Engine, job: &JobName) -> Option<Waiting> {
-    let filter = RunFilter { job: Some(job.clone()), app: None, state: Some(RunState::Pending) };
-    let runs = engine.live_runs(&filter);
-    let next = runs.iter().min_by_key(|run| (run.logical_time, run.id.clone()));
-    next.map(Waiting::from)
 }
 
 /// Draws the conclusion.
@@ -172,6 +164,7 @@ mod tests {
                 disabled: None,
                 pending: 0,
                 running: None,
+                running_count: 0,
                 next_firing: Some(Timestamp::from_millis(0)),
                 problem: None,
                 document: document(),

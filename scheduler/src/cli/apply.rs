@@ -13,12 +13,12 @@ use super::show;
 /// What to apply.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A document, an array of documents, or {"apps":[…],"jobs":[…]}
+    /// A document, an array of documents, or {"apps":[…],"calendars":[…],"jobs":[…]}
     #[command(flatten)]
     file: FileArg,
 }
 
-/// Applies the documents, apps first, and stops at the first that is refused.
+/// Applies the documents, jobs last, and stops at the first that is refused.
 pub(super) async fn run(client: &Client, out: Output, args: ApplyArgs) -> Result<(), CliError> {
     let text = args.file.read()?;
     let documents = file::documents(&text).map_err(|problem| args.file.wrong(problem))?;

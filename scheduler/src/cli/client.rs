@@ -16,6 +16,10 @@ const BASE: &str = "api/v1";
 /// A scheduler within reach accepts a connection well within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A scheduler that stands by sends its clients to the leader. More than one change of leader while
+/// a request is on its way is a loop.
+const REDIRECTS_MAX: usize = 3;
+
 /// Longer than a commit takes while the registry elects a leader of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -111,7 +115,7 @@ impl Client {
         let http = reqwest::Client::builder()
             // A scheduler is reached directly; a proxy for the web does not know the way.
             .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .build()

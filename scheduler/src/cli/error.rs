@@ -75,6 +75,9 @@ pub(super) enum CliError {
     /// An argument that is wrong in itself.
     #[error("{0}")]
     Usage(String),
+    /// The registry cannot be read, or does not hold what is asked for.
+    #[error("{0}")]
+    Registry(String),
     /// Nobody reads the output any more.
     #[error("the output was closed")]
     ClosedOutput,

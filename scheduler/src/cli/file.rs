@@ -44,8 +44,10 @@ impl FileArg {
 /// What a document describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// Comes first: jobs need their apps.
+    /// Comes before jobs: they need their apps.
     App,
+    /// Comes before jobs: they need their calendars.
+    Calendar,
     /// See [`Kind::App`].
     Job,
 }
@@ -55,6 +57,7 @@ impl Kind {
     pub(super) fn collection(self) -> &'static str {
         match self {
             Self::App => "apps",
+            Self::Calendar => "calendars",
             Self::Job => "jobs",
         }
     }
@@ -63,6 +66,7 @@ impl Kind {
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::App => "app",
+            Self::Calendar => "calendar",
             Self::Job => "job",
         }
     }
@@ -70,6 +74,7 @@ impl Kind {
     fn name_field(self) -> &'static str {
         match self {
             Self::App => "appName",
+            Self::Calendar => "calendarName",
             Self::Job => "jobName",
         }
     }
@@ -100,10 +105,13 @@ struct Bundle {
     #[serde(default)]
     apps: Vec<Box<RawValue>>,
     #[serde(default)]
+    calendars: Vec<Box<RawValue>>,
+    #[serde(default)]
     jobs: Vec<Box<RawValue>>,
 }
 
-/// Takes one document, an array of them, or `{"apps": […], "jobs": […]}`; apps come first.
+/// Takes one document, an array of them, or `{"apps": […], "calendars": […], "jobs": […]}`; jobs
+/// come last.
 pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let mut documents = Vec::new();
@@ -116,9 +124,10 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
             let read = document(kind, item.get());
             documents.push(read.map_err(|problem| format!("[{index}]: {problem}"))?);
         }
-    } else if value.get("apps").is_some() || value.get("jobs").is_some() {
+    } else if ["apps", "calendars", "jobs"].iter().any(|kind| value.get(kind).is_some()) {
         let bundle: Bundle = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        for (kind, items) in [(Kind::App, bundle.apps), (Kind::Job, bundle.jobs)] {
+        let calendars = (Kind::Calendar, bundle.calendars);
+        for (kind, items) in [(Kind::App, bundle.apps), calendars, (Kind::Job, bundle.jobs)] {
             for (index, item) in items.iter().enumerate() {
                 let place = |problem| format!("{}[{index}]: {problem}", kind.collection());
                 documents.push(document(kind, item.get()).map_err(place)?);
@@ -131,7 +140,8 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
     Ok(documents)
 }
 
-const NEITHER: &str = "is neither an app (appName) nor a job (jobName and appName)";
+const NEITHER: &str =
+    "is neither an app (appName) nor a calendar (calendarName) nor a job (jobName and appName)";
 
 fn not_json(error: &serde_json::Error) -> String {
     format!("is not valid JSON: {error}")
@@ -140,6 +150,8 @@ fn not_json(error: &serde_json::Error) -> String {
 fn kind_of(value: &Value) -> Option<Kind> {
     if value.get("jobName").is_some() {
         Some(Kind::Job)
+    } else if value.get("calendarName").is_some() {
+        Some(Kind::Calendar)
     } else {
         value.get("appName").map(|_| Kind::App)
     }
@@ -160,6 +172,10 @@ mod tests {
         let expected = vec![(Kind::App, "a".to_owned()), (Kind::Job, "j".to_owned())];
         assert_eq!(names(&format!("[{job},{app}]")), expected);
         assert_eq!(names(&format!(r#"{{"jobs":[{job}],"apps":[{app}]}}"#)), expected);
+        let calendar = r#"{"calendarName":"c"}"#;
+        let calendars = vec![(Kind::Calendar, "c".to_owned()), (Kind::Job, "j".to_owned())];
+        assert_eq!(names(&format!("[{job},{calendar}]")), calendars);
+        assert_eq!(names(&format!(r#"{{"jobs":[{job}],"calendars":[{calendar}]}}"#)), calendars);
         assert_eq!(names(app), expected[..1]);
         assert_eq!(documents(job).unwrap()[0].text, job, "kept as written");
         assert_eq!(names("[]"), []);

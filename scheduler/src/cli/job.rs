@@ -81,6 +81,12 @@ pub struct TriggerArgs {
     /// Added to the environment, for this run; may be repeated
     #[arg(long, value_name = "K=V", value_parser = read_variable)]
     env: Vec<(String, String)>,
+    /// Only these shards, as 1,3
+    #[arg(long, value_name = "ITEMS", value_delimiter = ',')]
+    items: Vec<u32>,
+    /// In place of a shard's parameter, for this run; may be repeated
+    #[arg(long, value_name = "ITEM=P", value_parser = read_item_parameter)]
+    item_param: Vec<(u32, String)>,
     /// Idempotency key: the same key makes one run
     #[arg(long)]
     key: Option<String>,
@@ -96,6 +102,12 @@ fn read_variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn read_item_parameter(text: &str) -> Result<(u32, String), String> {
+    let pair = text.split_once('=');
+    pair.and_then(|(item, parameter)| Some((item.parse().ok()?, parameter.to_owned())))
+        .ok_or_else(|| "must be of the form ITEM=PARAMETER, with the number of a shard".to_owned())
+}
+
 impl TriggerArgs {
     fn payload(&self) -> Payload {
         let mut overrides = serde_json::Map::new();
@@ -105,6 +117,13 @@ impl TriggerArgs {
         if !self.env.is_empty() {
             let env = self.env.iter().map(|(name, value)| (name.clone(), json!(value)));
             overrides.insert("env".to_owned(), Value::Object(env.collect()));
+        }
+        if !self.items.is_empty() {
+            overrides.insert("items".to_owned(), json!(self.items));
+        }
+        if !self.item_param.is_empty() {
+            let pairs = self.item_param.iter().map(|(item, text)| (item.to_string(), json!(text)));
+            overrides.insert("shardingItemParameters".to_owned(), Value::Object(pairs.collect()));
         }
         let body = (!overrides.is_empty()).then(|| Value::Object(overrides).to_string());
         Payload { body, idempotency_key: self.key.clone() }
@@ -126,6 +145,15 @@ const COLUMNS: [Column; 8] = [
 fn schedule(row: &Row<'_>) -> String {
     let document = row.value.get("document");
     let field = |name: &str| document?.get(name)?.as_str().filter(|text| !text.is_empty());
+    let calendars = document.and_then(|it| it.get("calendars")?.as_array());
+    let names = calendars.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    let names: Vec<&str> = names.collect();
+    let except =
+        if names.is_empty() { String::new() } else { format!(" except {}", names.join(", ")) };
+    format!("{}{except}", rhythm(&field))
+}
+
+fn rhythm<'a>(field: &impl Fn(&str) -> Option<&'a str>) -> String {
     if let Some(cron) = field("cron") {
         match field("timeZone") {
             Some(zone) => format!("{cron} ({zone})"),
@@ -179,16 +207,37 @@ pub(super) async fn run(
 }
 
 async fn trigger(client: &Client, out: Output, args: &TriggerArgs) -> Result<ExitCode, CliError> {
+    let path = ApiPath::of(&["jobs", args.name.as_str(), "trigger"]);
+    make_run(
+        client,
+        out,
+        &path,
+        args.payload(),
+        ["triggered", "had been triggered before"],
+        args.wait,
+    )
+    .await
+}
+
+/// Asks for a run and, if so wished, waits for its end. `verbs`: what is said of a new run, and of
+/// one that was there.
+pub(super) async fn make_run(
+    client: &Client,
+    out: Output,
+    path: &ApiPath,
+    payload: Payload,
+    verbs: [&str; 2],
+    wait: bool,
+) -> Result<ExitCode, CliError> {
     #[derive(Deserialize)]
-    struct Triggered {
+    struct Made {
         id: String,
     }
-    let path = ApiPath::of(&["jobs", args.name.as_str(), "trigger"]);
-    let answer = client.change(Method::POST, &path, args.payload()).await?;
-    let Triggered { id } = client.parse(&answer.text)?;
-    let verb = if answer.created { "triggered" } else { "had been triggered before" };
-    let sentence = format!("run {id} {verb}");
-    if !args.wait {
+    let answer = client.change(Method::POST, path, payload).await?;
+    let Made { id } = client.parse(&answer.text)?;
+    let [new, old] = verbs;
+    let sentence = format!("run {id} {}", if answer.created { new } else { old });
+    if !wait {
         show::done(out, &answer.text, &sentence)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -241,6 +290,8 @@ mod tests {
             json!({"name": "nightly", "app": "shop", "pending": 0, "running": null,
                 "nextFiring": "1970-01-01T02:00:00Z", "document":
                 {"cron": "0 0 2 * * ?", "timeZone": "Europe/Berlin", "shardingTotalCount": 3}}),
+            json!({"name": "daily", "app": "shop", "pending": 0, "running": null, "document":
+                {"every": "1h", "calendars": ["off"], "shardingTotalCount": 1}}),
             json!({"name": "poll", "app": "shop", "pending": 2, "running": "poll@x",
                 "nextFiring": null, "document": {"every": "90s", "shardingTotalCount": 1}}),
             json!({"name": "broken", "app": null, "pending": 0, "running": null,
@@ -250,6 +301,7 @@ mod tests {
             table::render(&COLUMNS, &rows, Timestamp::from_millis(0)),
             "NAME     APP   SCHEDULE                     SHARDS  PENDING  RUNNING  NEXT      NOTE\n\
              nightly  shop  0 0 2 * * ? (Europe/Berlin)  3       0        -        in 2h00m  -\n\
+             daily    shop  every 1h except off          1       0        -        -         -\n\
              poll     shop  every 90s                    1       2        poll@x   -         -\n\
              broken   -     on trigger                   -       0        -        -         cron is empty"
         );
@@ -261,6 +313,8 @@ mod tests {
             name: JobName::parse("foo").unwrap(),
             param: param.map(str::to_owned),
             env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            items: Vec::new(),
+            item_param: Vec::new(),
             key: None,
             wait: false,
         };
@@ -269,6 +323,14 @@ mod tests {
             args(&[("A", "1"), ("B", "x=y")], Some("p")).payload().body.as_deref(),
             Some(r#"{"env":{"A":"1","B":"x=y"},"jobParameter":"p"}"#)
         );
+        let mut some = args(&[], None);
+        (some.items, some.item_param) = (vec![1, 3], vec![(1, "x".to_owned())]);
+        assert_eq!(
+            some.payload().body.as_deref(),
+            Some(r#"{"items":[1,3],"shardingItemParameters":{"1":"x"}}"#)
+        );
+        assert_eq!(read_item_parameter("1=x=y"), Ok((1, "x=y".to_owned())));
+        assert!(read_item_parameter("x=1").is_err() && read_item_parameter("1").is_err());
         assert_eq!(read_variable("B=x=y"), Ok(("B".to_owned(), "x=y".to_owned())));
         assert!(read_variable("=x").is_err() && read_variable("A").is_err());
     }

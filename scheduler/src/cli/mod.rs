@@ -4,13 +4,16 @@
 mod agent;
 mod app;
 mod apply;
+mod calendar;
 mod client;
 mod error;
 mod file;
 mod job;
+mod logs;
 mod next;
 mod output;
 mod queue;
+mod registry;
 mod run;
 mod show;
 mod status;
@@ -25,6 +28,7 @@ use clap::{Args, Subcommand};
 use client::Client;
 use error::CliError;
 pub use output::Output;
+pub use registry::RegistryArgs;
 
 /// Where a scheduler listens when nothing else is said.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:8899";
@@ -47,6 +51,9 @@ pub enum ClientCommand {
     /// Deployable packages and their executors
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Days on which jobs do not fire
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// What runs when
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -61,6 +68,9 @@ pub enum ClientCommand {
     /// What waits and what runs
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// The nodes of the registry, read without a scheduler
+    #[command(subcommand)]
+    Registry(registry::RegistryCommand),
     /// Mesos agents as the offers held show them
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -90,17 +100,19 @@ async fn dispatch(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode,
         next::offline(expression, next, args.output)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let client = Client::new(&args.server)?;
     let out = args.output;
+    let client = Client::new(&args.server)?;
     match command {
         ClientCommand::App(command) => app::run(&client, out, command).await?,
+        ClientCommand::Calendar(command) => calendar::run(&client, out, command).await?,
         ClientCommand::Job(command) => return job::run(&client, out, command).await,
         ClientCommand::Apply(command) => apply::run(&client, out, command).await?,
-        ClientCommand::Run(command) => run::run(&client, out, command).await?,
+        ClientCommand::Run(command) => return run::run(&client, out, command).await,
         ClientCommand::Task(command) => task::run(&client, out, command).await?,
         ClientCommand::Queue(command) => queue::run(&client, out, command).await?,
         ClientCommand::Agent(command) => agent::run(&client, out, command).await?,
         ClientCommand::Status => status::run(&client, out).await?,
+        ClientCommand::Registry(command) => registry::run(out, command).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

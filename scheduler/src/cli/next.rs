@@ -85,7 +85,7 @@ fn firings(expression: &str, args: &NextArgs, now: Timestamp) -> Result<Vec<Firi
         start_after: None,
         end_before: None,
     };
-    let firings = shiftwork_schedule::preview(&schedule, args.from.unwrap_or(now), args.n);
+    let firings = shiftwork_schedule::preview(&schedule.into(), args.from.unwrap_or(now), args.n);
     let firings = firings.into_iter();
     Ok(firings.map(|it| Firing { utc: it.at, local: it.local, note: it.note }).collect())
 }

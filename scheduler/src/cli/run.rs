@@ -1,15 +1,18 @@
-//! `shiftwork run`: list, show and cancel runs.
+//! `shiftwork run`: list, show, cancel and rerun runs.
+
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shiftwork_engine::ids::{JobName, RunId};
 
 use super::client::{ApiPath, Client, Payload};
 use super::error::CliError;
+use super::logs::{self, LogsArgs};
 use super::output::Output;
-use super::show;
 use super::table::{self, Column, Row};
+use super::{job, show};
 
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
@@ -38,6 +41,20 @@ pub enum RunCommand {
         #[arg(value_parser = RunId::parse)]
         id: RunId,
     },
+    /// Make a run that has ended once more
+    Rerun {
+        /// The run
+        #[arg(value_parser = RunId::parse)]
+        id: RunId,
+        /// Only the shards that did not succeed
+        #[arg(long)]
+        failed_only: bool,
+        /// Wait for the new run to end; the exit code is 0 only if it succeeded
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Show what the shards of a run write
+    Logs(LogsArgs),
     /// Show what happened to a run
     Events {
         /// The run
@@ -82,29 +99,42 @@ pub(super) fn shards(row: &Row<'_>) -> String {
 }
 
 /// Carries out a command.
-pub(super) async fn run(client: &Client, out: Output, command: RunCommand) -> Result<(), CliError> {
+/// Only a rerun that waits has an exit code of its own.
+pub(super) async fn run(
+    client: &Client,
+    out: Output,
+    command: RunCommand,
+) -> Result<ExitCode, CliError> {
     match command {
+        RunCommand::Rerun { id, failed_only, wait } => {
+            let path = ApiPath::of(&["runs", id.as_str(), "rerun"]);
+            let payload = Payload::json(json!({ "failedOnly": failed_only }).to_string());
+            let verbs = ["made", "is under way already"];
+            return job::make_run(client, out, &path, payload, verbs, wait).await;
+        }
         RunCommand::List { job, state, limit } => {
             let state = state.map(|state| state.to_ascii_uppercase().replace('-', "_"));
             let path = ApiPath::of(&["runs"])
                 .with("job", job.as_ref().map(JobName::as_str))
                 .with("state", state.as_deref());
-            show::list(client, out, &path, Some(limit), &COLUMNS).await
+            show::list(client, out, &path, Some(limit), &COLUMNS).await?;
         }
         RunCommand::Get { id } => {
             let answer = client.get(&ApiPath::of(&["runs", id.as_str()])).await?;
-            show_run(client, out, answer.get())
+            show_run(client, out, answer.get())?;
         }
         RunCommand::Cancel { id } => {
             let path = ApiPath::of(&["runs", id.as_str(), "cancel"]);
             let answer = client.change(Method::POST, &path, Payload::default()).await?;
-            show::done(out, &answer.text, &format!("run {id} is being cancelled"))
+            show::done(out, &answer.text, &format!("run {id} is being cancelled"))?;
         }
+        RunCommand::Logs(args) => logs::run(client, args).await?,
         RunCommand::Events { id } => {
             let path = ApiPath::of(&["runs", id.as_str(), "events"]);
-            show::list(client, out, &path, None, &EVENT_COLUMNS).await
+            show::list(client, out, &path, None, &EVENT_COLUMNS).await?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Shows one run.

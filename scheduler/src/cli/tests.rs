@@ -29,6 +29,9 @@ fn the_definition_is_sound() {
 fn every_command_is_understood() {
     for line in [
         "app list",
+        "registry ls",
+        "registry ls config/job --data-dir d",
+        "registry get config/job/foo --registry zk://a:2181,b:2181/c --namespace n",
         "app get shop",
         "app create -f app.json",
         "app update -f -",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::agent_files::AgentBook;
+
 /// Calls that may wait in the queue: at a hundred bytes each a few megabytes, and more than a master
 /// answers in a minute. Beyond it the connection is taken for broken.
 pub const CALLS_QUEUED_MAX_DEFAULT: usize = 100_000;
@@ -24,6 +26,8 @@ pub struct DriverConfig {
     pub calls_queued_max: usize,
     /// How long the driver waits for what.
     pub timing: Timing,
+    /// Where the driver notes the addresses of agents, for whoever reads their files.
+    pub agents: AgentBook,
 }
 
 /// How long the driver waits for what.
@@ -81,6 +85,7 @@ impl DriverConfig {
             webui_url: None,
             calls_queued_max: CALLS_QUEUED_MAX_DEFAULT,
             timing: Timing::default(),
+            agents: AgentBook::default(),
         }
     }
 }

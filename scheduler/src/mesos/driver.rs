@@ -195,7 +195,8 @@ impl Driver {
                     self.open_session(stream, framework.clone(), ended.clone());
                     Event::Subscribed { framework }
                 }
-                Ok(Incoming::Offers { usable, unusable }) => {
+                Ok(Incoming::Offers { usable, unusable, agents }) => {
+                    self.config.agents.learn(agents);
                     self.refuse(unusable);
                     Event::Offers(usable)
                 }

@@ -304,6 +304,7 @@ pub(super) fn launch(
         item: 1,
         attempt: 2,
         job_parameter: job.job_parameter.clone(),
+        sharding_parameter: "south, this time".to_owned(),
         env: [("K".to_owned(), "v".to_owned())].into(),
         job,
     }

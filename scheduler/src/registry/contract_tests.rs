@@ -7,10 +7,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::zookeeper_tests::ZooKeeper;
 use super::*;
 
 /// A tree that can be opened again and again, one process after the other.
 pub(super) trait Fixture {
+    /// How often the contract is compared with the model.
+    const CASES: u32 = 64;
+
     fn new() -> Self;
     /// Starts a process on the tree; the one before must be gone.
     async fn open(&mut self) -> Box<dyn Registry>;
@@ -77,7 +81,7 @@ macro_rules! contract {
     };
 }
 
-contract!(memory: Memory, embedded: Embedded);
+contract!(memory: Memory, embedded: Embedded, zookeeper: ZooKeeper);
 
 // === helpers ===
 
@@ -126,7 +130,7 @@ async fn reopened(fixture: &mut impl Fixture) -> Vec<(String, String)> {
 async fn create_replace_delete<F: Fixture>() {
     let mut fixture = F::new();
     let mut registry = fixture.open().await;
-    let Tenure { epoch, nodes } = registry.take_over(leader("a")).await.unwrap();
+    let Tenure { epoch, nodes, .. } = registry.take_over(leader("a")).await.unwrap();
     assert_eq!(epoch, Epoch(1));
     let names: Vec<_> = nodes.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(names, ["ha", LEADER_PATH]);
@@ -408,9 +412,9 @@ fn model_apply(model: &Model, batch: &[Vec<(String, Option<u8>)>]) -> Option<Mod
 }
 
 fn behaves_as_a_map<F: Fixture>() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 64,
+        cases: F::CASES,
         failure_persistence: None,
         ..ProptestConfig::default()
     });

@@ -13,7 +13,7 @@ use super::journal::Journal;
 pub use super::journal::read_offline;
 use super::tree::Write;
 use super::{
-    CommitError, Epoch, LeaderInfo, OpenError, Refusal, Registry, TakeOverError, Tenure,
+    CommitError, Epoch, LeaderInfo, Lease, OpenError, Refusal, Registry, TakeOverError, Tenure,
     Transaction, Tree,
 };
 
@@ -224,7 +224,7 @@ impl Worker {
         self.tree.check_fence(tenure, epoch)?;
         let writes = self.tree.apply(batch)?;
         self.tenure = tenure;
-        Ok(writes)
+        Ok(writes.into_iter().flatten().collect())
     }
 
     /// Makes a group durable and answers it.
@@ -277,7 +277,7 @@ impl Worker {
         }
         self.journal = Some(journal);
         self.tenure = Some(epoch);
-        Ok(Tenure { epoch, nodes: self.tree.to_nodes() })
+        Ok(Tenure { epoch, nodes: self.tree.to_nodes(), lease: Lease::unlimited() })
     }
 }
 
@@ -285,7 +285,7 @@ impl Worker {
 
 impl Group {
     fn add(&mut self, writes: Vec<Write>, answer: Answer) {
-        let data = writes.iter().filter_map(|(_, data)| data.as_ref());
+        let data = writes.iter().filter_map(|write| write.data.as_ref());
         self.bytes += data.map(bytes::Bytes::len).sum::<usize>();
         self.writes.extend(writes);
         self.answers.push(answer);

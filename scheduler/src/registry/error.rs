@@ -62,6 +62,17 @@ pub enum Refusal {
     /// No take-over before, or an earlier commit of this tenure failed.
     #[error("this process holds no tenure: it did not take over, or an earlier commit failed")]
     NotLeading,
+    /// Another program changed what this process relies on.
+    #[error(
+        "{path} is not as this process left it ({reason}): nothing but the leader may write below \
+         the namespace while a scheduler runs"
+    )]
+    Conflict {
+        /// The node at which it was noticed.
+        path: String,
+        /// What the storage said.
+        reason: String,
+    },
     /// More commits under way than the registry queues.
     #[error("{in_flight_max} commits are under way already: await some before the next")]
     Busy {
@@ -85,6 +96,18 @@ pub enum TakeOverError {
     /// The file cannot be opened or read again.
     #[error("the registry could not be reopened")]
     Open(#[from] OpenError),
+    /// ZooKeeper does not answer, or refuses; a later try may succeed.
+    #[error("ZooKeeper at {cluster} failed on {step}: {hint}")]
+    ZooKeeper {
+        /// The servers asked.
+        cluster: String,
+        /// What was being done.
+        step: &'static str,
+        /// How to mend it.
+        hint: &'static str,
+        /// What it said.
+        source: StorageError,
+    },
     /// The new epoch could not be stored; it may be there or not, which does no harm.
     #[error("the registry could not store the take-over; try again")]
     Storage {

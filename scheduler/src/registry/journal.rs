@@ -95,7 +95,7 @@ impl Journal {
         {
             let mut table = transaction.open_table(NODE)?;
             let mut row = Vec::new();
-            for (path, data) in writes {
+            for Write { path, data, .. } in writes {
                 match data {
                     Some(data) => {
                         encode_row(path.as_str(), data, &mut row);

@@ -1,7 +1,7 @@
 //! Where each record stands in the tree: Elastic-Job-Cloud's layout, so that an operator finds
 //! everything with any ZooKeeper client. Absent: what the records hold.
 
-use shiftwork_engine::ids::{AppName, JobName, RunId, parse_shard_name, shard_name};
+use shiftwork_engine::ids::{AppName, CalendarName, JobName, RunId, parse_shard_name, shard_name};
 use shiftwork_engine::record::{Key, Write};
 
 use super::{Change, Path, PathError};
@@ -15,11 +15,20 @@ pub fn path_of(key: &Key) -> Result<Path, PathError> {
     Path::new(match key {
         Key::App(app) => format!("config/app/{app}"),
         Key::Job(job) => format!("config/job/{job}"),
+        Key::Calendar(calendar) => format!("config/calendar/{calendar}"),
         Key::ReadyCount(job) => format!("state/ready/{job}"),
         Key::Ready(job, run) => format!("state/ready/{job}/{run}"),
         Key::Failover(job, item) => format!("state/failover/{job}/{}", shard_name(job, *item)),
         Key::Running(job) => format!("state/running/{job}"),
         Key::RunningShard(job, item) => format!("state/running/{job}/{}", shard_name(job, *item)),
+        // A run's id holds an '@' and a job's name never does: neither is taken for the other.
+        Key::ParallelRunning(run) => format!("state/running/{run}"),
+        Key::ParallelShard(run, item) => {
+            format!("state/running/{run}/{}", shard_name(&run.job(), *item))
+        }
+        Key::ParallelFailover(run, item) => {
+            format!("state/failover/{run}/{}", shard_name(&run.job(), *item))
+        }
         Key::DisabledApp(app) => format!("state/disable/app/{app}"),
         Key::DisabledJob(job) => format!("state/disable/job/{job}"),
         Key::Watermark => "state/watermark".to_owned(),
@@ -44,15 +53,21 @@ pub fn place_of(path: &Path) -> Place {
     let key = match segments[..] {
         ["config", "app", app] => AppName::parse(app).ok().map(Key::App),
         ["config", "job", job] => JobName::parse(job).ok().map(Key::Job),
+        ["config", "calendar", name] => CalendarName::parse(name).ok().map(Key::Calendar),
         ["state", "ready", job] => JobName::parse(job).ok().map(Key::ReadyCount),
         ["state", "ready", job, run] => ready(job, run),
-        ["state", "failover", job, shard] => {
-            shard_of(job, shard).map(|(job, item)| Key::Failover(job, item))
-        }
-        ["state", "running", job] => JobName::parse(job).ok().map(Key::Running),
-        ["state", "running", job, shard] => {
-            shard_of(job, shard).map(|(job, item)| Key::RunningShard(job, item))
-        }
+        ["state", "failover", job, shard] => match parallel_shard(job, shard) {
+            Some((run, item)) => Some(Key::ParallelFailover(run, item)),
+            None => shard_of(job, shard).map(|(job, item)| Key::Failover(job, item)),
+        },
+        ["state", "running", name] => match RunId::parse(name) {
+            Ok(run) => Some(Key::ParallelRunning(run)),
+            Err(_) => JobName::parse(name).ok().map(Key::Running),
+        },
+        ["state", "running", job, shard] => match parallel_shard(job, shard) {
+            Some((run, item)) => Some(Key::ParallelShard(run, item)),
+            None => shard_of(job, shard).map(|(job, item)| Key::RunningShard(job, item)),
+        },
         ["state", "disable", "app", app] => AppName::parse(app).ok().map(Key::DisabledApp),
         ["state", "disable", "job", job] => JobName::parse(job).ok().map(Key::DisabledJob),
         ["state", "watermark"] => Some(Key::Watermark),
@@ -60,7 +75,7 @@ pub fn place_of(path: &Path) -> Place {
         ["ha", "leader"]
         | ["ha", "election", ..]
         | ["config" | "state" | "ha"]
-        | ["config", "app" | "job"]
+        | ["config", "app" | "job" | "calendar"]
         | ["state", "ready" | "failover" | "running" | "disable"]
         | ["state", "failover", _]
         | ["state", "disable", "app" | "job"] => return Place::Structure,
@@ -77,6 +92,12 @@ fn ready(job: &str, run: &str) -> Option<Key> {
 
 fn shard_of(job: &str, shard: &str) -> Option<(JobName, u32)> {
     parse_shard_name(shard).filter(|(name, _)| name.as_str() == job)
+}
+
+fn parallel_shard(run: &str, shard: &str) -> Option<(RunId, u32)> {
+    let run = RunId::parse(run).ok()?;
+    let (_, item) = shard_of(run.job().as_str(), shard)?;
+    Some((run, item))
 }
 
 /// The change of the tree that a write of the engine is.
@@ -100,11 +121,24 @@ mod tests {
         for (key, path) in [
             (Key::App(app.clone()), "config/app/a.b"),
             (Key::Job(job.clone()), "config/job/word-count"),
+            (Key::Calendar(CalendarName::parse("holidays").unwrap()), "config/calendar/holidays"),
             (Key::ReadyCount(job.clone()), "state/ready/word-count"),
-            (Key::Ready(job.clone(), run), "state/ready/word-count/word-count@20261120T020000Z"),
+            (
+                Key::Ready(job.clone(), run.clone()),
+                "state/ready/word-count/word-count@20261120T020000Z",
+            ),
             (Key::Failover(job.clone(), 2), "state/failover/word-count/word-count@-@2"),
             (Key::Running(job.clone()), "state/running/word-count"),
             (Key::RunningShard(job.clone(), 0), "state/running/word-count/word-count@-@0"),
+            (Key::ParallelRunning(run.clone()), "state/running/word-count@20261120T020000Z"),
+            (
+                Key::ParallelShard(run.clone(), 1),
+                "state/running/word-count@20261120T020000Z/word-count@-@1",
+            ),
+            (
+                Key::ParallelFailover(run.clone(), 1),
+                "state/failover/word-count@20261120T020000Z/word-count@-@1",
+            ),
             (Key::DisabledApp(app), "state/disable/app/a.b"),
             (Key::DisabledJob(job), "state/disable/job/word-count"),
             (Key::Watermark, "state/watermark"),
@@ -125,6 +159,7 @@ mod tests {
             ("config/job/a b", Place::Unknown),
             ("state/ready/foo/bar@20261120T020000Z", Place::Unknown),
             ("state/running/foo/bar@-@0", Place::Unknown),
+            ("state/running/foo@x/bar@-@0", Place::Unknown),
             ("something/else", Place::Unknown),
         ] {
             assert_eq!(place_of(&Path::new(path).unwrap()), place, "{path}");

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::{CommitError, Epoch, LeaderInfo, Registry, TakeOverError, Tenure, Transaction, Tree};
+use super::{
+    CommitError, Epoch, LeaderInfo, Lease, Registry, TakeOverError, Tenure, Transaction, Tree,
+};
 
 /// When the next commit loses its process, as its caller sees it: [`CommitError::Unknown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl MemoryRegistry {
             (epoch, tree.to_nodes())
         };
         self.tenure = Some(epoch);
-        Ok(Tenure { epoch, nodes })
+        Ok(Tenure { epoch, nodes, lease: Lease::unlimited() })
     }
 
     fn commit_now(&mut self, epoch: Epoch, batch: Vec<Transaction>) -> Result<(), CommitError> {

@@ -1,5 +1,5 @@
 //! The registry: a log with names people can read, and the contract every implementation keeps.
-//! Absent: what the nodes mean (the engine's records), elections and watches.
+//! Absent: what the nodes mean (the engine's records).
 //!
 //! The leader's memory is the truth while it leads; the registry is its write-ahead log. It is read
 //! once, on take-over, and only written afterwards.
@@ -9,7 +9,8 @@
 //! 1. **Names.** A tree of nodes, each with a [`Path`] and data, as in ZooKeeper: a node may have
 //!    both data and children. Writing a node makes its missing parents, with empty data. A node
 //!    goes only together with, or after, its children.
-//! 2. **Take-over.** [`Registry::take_over`] raises the epoch kept in `ha/leader`, ends every earlier
+//! 2. **Take-over.** [`Registry::take_over`] waits to be elected where several processes may lead,
+//!    raises the epoch kept in `ha/leader`, ends every earlier
 //!    tenure, and returns every node. What it returns holds every batch acknowledged before.
 //! 3. **Commits.** [`Registry::commit`] writes a batch of transactions in their order; each
 //!    transaction is there whole or not at all. After a crash the first few transactions of a batch
@@ -25,14 +26,23 @@
 mod change;
 #[cfg(test)]
 mod contract_tests;
+mod election;
 mod embedded;
 mod error;
 mod inspect;
 mod journal;
 pub mod keys;
+mod lease;
 mod memory;
 mod path;
 mod tree;
+mod zookeeper;
+mod zookeeper_config;
+mod zookeeper_load;
+mod zookeeper_multi;
+#[cfg(test)]
+mod zookeeper_tests;
+mod zookeeper_writer;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -41,12 +51,19 @@ use serde::{Deserialize, Serialize};
 pub use change::{
     CHANGE_OVERHEAD_BYTES, Change, TRANSACTION_BYTES_MAX, Transaction, VALUE_BYTES_MAX, check_size,
 };
+pub use election::Standing;
 pub use embedded::{COMMITS_IN_FLIGHT_MAX, EmbeddedRegistry, FILE_NAME, read_offline};
 pub use error::{CommitError, OpenError, Refusal, StorageError, TakeOverError};
 pub use inspect::{Child, children, get};
+pub use lease::Lease;
 pub use memory::{CrashPoint, MemoryRegistry};
 pub use path::{PATH_BYTES_MAX, Path, PathError};
 pub use tree::{LEADER_PATH, Tree};
+pub use zookeeper::ZooKeeperRegistry;
+pub use zookeeper_config::{
+    CONNECT_TIMEOUT_DEFAULT, NAMESPACE_DEFAULT, SESSION_TIMEOUT_DEFAULT, ZooKeeperConfig,
+    ZooKeeperConfigError,
+};
 
 /// A number that grows with every change of leadership; commits carry it so that a deposed leader
 /// cannot write.
@@ -72,12 +89,14 @@ pub struct LeaderInfo {
 }
 
 /// What a successful take-over gives: the right to commit, and the tree to restore from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Tenure {
     /// The epoch to commit under, larger than every earlier one.
     pub epoch: Epoch,
     /// Every node with its data, `ha/leader` included, sorted by path.
     pub nodes: Vec<(Path, Bytes)>,
+    /// How long this process may act on it.
+    pub lease: Lease,
 }
 
 /// A registry, as one process sees it. The contract stands at the top of this module.
@@ -92,6 +111,12 @@ pub trait Registry: Send {
         &mut self,
         leader: LeaderInfo,
     ) -> BoxFuture<'static, Result<Tenure, TakeOverError>>;
+
+    /// Lets go of the lead, if held, so that another process need not wait for it, and of what is
+    /// open. Nothing else may be asked of the registry afterwards.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Writes a batch of transactions, in order, each atomic, durable when the future is done.
     ///

@@ -20,8 +20,15 @@ pub struct Tree {
     nodes: BTreeMap<Path, Bytes>,
 }
 
-/// What a commit did to one node: its data now, or that it is gone.
-pub(super) type Write = (Path, Option<Bytes>);
+/// What a commit did to one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Write {
+    pub(super) path: Path,
+    /// Its data now; `None` if it is gone.
+    pub(super) data: Option<Bytes>,
+    /// Whether the node was there before.
+    pub(super) existed: bool,
+}
 
 /// What a commit did, and what it needs to be undone.
 #[derive(Default)]
@@ -33,10 +40,10 @@ struct Log {
 
 /// The data of `ha/leader`.
 #[derive(Debug, Serialize, Deserialize)]
-struct LeaderRecord {
+pub(super) struct LeaderRecord {
     id: String,
     addresses: Vec<String>,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     since: jiff::Timestamp,
 }
 
@@ -70,11 +77,9 @@ impl Tree {
 
     /// The current epoch; zero before the first take-over.
     pub(super) fn epoch(&self) -> Result<Epoch, TakeOverError> {
-        self.nodes.get(LEADER_PATH).map_or(Ok(Epoch(0)), |data| {
-            serde_json::from_slice::<LeaderRecord>(data)
-                .map(|record| record.epoch)
-                .map_err(|source| TakeOverError::LeaderRecord { source })
-        })
+        self.nodes
+            .get(LEADER_PATH)
+            .map_or(Ok(Epoch(0)), |data| LeaderRecord::parse(data).map(|record| record.epoch))
     }
 
     /// The nodes as a take-over returns them; the data is shared, not copied.
@@ -105,10 +110,7 @@ impl Tree {
         leader: LeaderInfo,
     ) -> Result<(Epoch, Vec<Write>), TakeOverError> {
         let epoch = Epoch(self.epoch()?.0 + 1);
-        let LeaderInfo { id, addresses, since } = leader;
-        let record = LeaderRecord { id, addresses, epoch, since };
-        let data = serde_json::to_vec(&record)
-            .map_err(|source| TakeOverError::Storage { source: source.into() })?;
+        let data = LeaderRecord::new(leader, epoch).encode()?;
         let path = Path::new(LEADER_PATH)
             .map_err(|source| TakeOverError::Storage { source: source.into() })?;
         let mut log = Log::default();
@@ -116,24 +118,34 @@ impl Tree {
         Ok((epoch, log.writes))
     }
 
-    /// Applies a batch whole or not at all, and says what it did, in the order it happened.
-    pub(super) fn apply(&mut self, batch: Vec<Transaction>) -> Result<Vec<Write>, CommitError> {
+    /// Applies a batch whole or not at all, and says what each transaction did, in an order in
+    /// which it can be done again: parents are made before and go after their children.
+    pub(super) fn apply(
+        &mut self,
+        batch: Vec<Transaction>,
+    ) -> Result<Vec<Vec<Write>>, CommitError> {
         check_size(&batch)?;
         let mut log = Log::default();
+        let mut done = Vec::with_capacity(batch.len());
         for transaction in batch {
             let net = transaction.into_net();
             if let Err(refusal) = self.check(&net) {
                 self.revert(log);
                 return Err(CommitError::Refused(refusal));
             }
+            let mut gone = Vec::new();
             for (path, value) in net {
                 match value {
                     Some(data) => self.put(path, data.into(), &mut log),
-                    None => self.remove(path, &mut log),
+                    None => gone.push(path),
                 }
             }
+            for path in gone.into_iter().rev() {
+                self.remove(path, &mut log);
+            }
+            done.push(std::mem::take(&mut log.writes));
         }
-        Ok(log.writes)
+        Ok(done)
     }
 
     /// The rules of one transaction, before anything is changed.
@@ -158,14 +170,14 @@ impl Tree {
             self.put(parent, Bytes::new(), log);
         }
         let old = self.nodes.insert(path.clone(), data.clone());
-        log.undo.push((path.clone(), old));
-        log.writes.push((path, Some(data)));
+        log.writes.push(Write { path: path.clone(), data: Some(data), existed: old.is_some() });
+        log.undo.push((path, old));
     }
 
     fn remove(&mut self, path: Path, log: &mut Log) {
         if let Some(old) = self.nodes.remove(&path) {
             log.undo.push((path.clone(), Some(old)));
-            log.writes.push((path, None));
+            log.writes.push(Write { path, data: None, existed: true });
         }
     }
 
@@ -176,6 +188,27 @@ impl Tree {
                 None => self.nodes.remove(&path),
             };
         }
+    }
+}
+
+// === impl LeaderRecord ===
+
+impl LeaderRecord {
+    pub(super) fn new(leader: LeaderInfo, epoch: Epoch) -> Self {
+        let LeaderInfo { id, addresses, since } = leader;
+        Self { id, addresses, epoch, since }
+    }
+
+    pub(super) fn parse(data: &[u8]) -> Result<Self, TakeOverError> {
+        serde_json::from_slice(data).map_err(|source| TakeOverError::LeaderRecord { source })
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, TakeOverError> {
+        serde_json::to_vec(self).map_err(|source| TakeOverError::Storage { source: source.into() })
+    }
+
+    pub(super) fn into_leader(self) -> LeaderInfo {
+        LeaderInfo { id: self.id, addresses: self.addresses, since: self.since }
     }
 }
 

@@ -21,13 +21,17 @@ impl Boundary {
 #[derive(Debug, Default)]
 pub(crate) struct CrashPlan {
     /// Where and at which of them, counted from 0.
-    pub(crate) at: Option<(Boundary, u64)>,
+    at: Option<(Boundary, u64)>,
     passed: [u64; 3],
 }
 
 // === impl CrashPlan ===
 
 impl CrashPlan {
+    pub(crate) fn new(at: Option<(Boundary, u64)>) -> Self {
+        Self { at, passed: [0; 3] }
+    }
+
     /// One boundary is passed; true if the leader is to die there.
     pub(crate) fn strikes(&mut self, boundary: Boundary) -> bool {
         let passed = &mut self.passed[boundary as usize];

@@ -55,7 +55,7 @@ pub(super) fn job(name: &str, app: &str, daemon: bool, now: i64, random: &mut Ra
     }
     if !daemon {
         set("misfire", misfire(random));
-        set("concurrency", json!(*random.pick(&["forbid", "forbid", "skip", "replace"])));
+        set("concurrency", concurrency(random));
         if random.chance(0.2) {
             set("timeout", json!(*random.pick(&["20s", "2m"])));
         }
@@ -73,7 +73,19 @@ fn retry(random: &mut Random) -> Value {
     if random.chance(0.3) {
         retry["exitCodes"] = json!([1, 75]);
     }
+    if random.chance(0.5) {
+        retry["laterExitCodes"] = json!([]);
+    }
     retry
+}
+
+fn concurrency(random: &mut Random) -> Value {
+    match random.below(6) {
+        0 => json!("skip"),
+        1 => json!("replace"),
+        2 => json!({"policy": "allow", "max": random.between(1, 3)}),
+        _ => json!("forbid"),
+    }
 }
 
 fn misfire(random: &mut Random) -> Value {

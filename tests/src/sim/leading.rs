@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use shiftwork_engine::command::Command;
 use shiftwork_engine::effect::Action;
 use shiftwork_engine::record::Write;
 use shiftwork_engine::{Effects, Engine, Event};
@@ -274,6 +275,9 @@ impl World {
             self.registry.write(&step.writes);
         }
         self.audit.on_applied(&turn, outcome);
+        if outcome == Outcome::Done {
+            self.users.remember(&turn);
+        }
         let writes = || turn.steps.iter().flat_map(|step| &step.writes);
         self.env.tell("registry", || {
             let keys: Vec<String> = writes().map(brief_write).collect();
@@ -337,11 +341,12 @@ impl World {
                     self.crash(process.instance);
                     return false;
                 }
-                self.audit.on_released(turn, action, &self.registry);
+                self.audit.on_released(turn, action);
                 self.send(process, action.clone());
             }
-            for (_, reply) in &step.replies {
+            for (request, reply) in &step.replies {
                 self.audit.on_reply(turn, reply);
+                self.users.hear(*request);
             }
         }
         if self.crash.strikes(Boundary::AfterEffects) {
@@ -355,7 +360,7 @@ impl World {
     fn hasten(&mut self, process: Process, turn: &Rc<Turn>) {
         for action in turn.steps.iter().flat_map(|step| &step.actions) {
             if self.spoiler.hastens(action) {
-                self.audit.on_released(turn, action, &self.registry);
+                self.audit.on_released(turn, action);
                 self.send(process, action.clone());
             }
         }
@@ -393,7 +398,7 @@ impl World {
     }
 
     fn call(&mut self, process: Process, stream: StreamId, action: Action) {
-        self.audit.on_sent(process, &action);
+        self.audit.on_sent(process, &action, &self.registry);
         let after = self.env.random.between(1, 5);
         let at = self.env.now() + after;
         let Some(tenure) = self.tenure(process) else { return };
@@ -469,7 +474,18 @@ fn brief(event: &Event) -> String {
             let ids: Vec<_> = offers.iter().map(|o| format!("{} of {}", o.id, o.agent)).collect();
             format!("offers {}", ids.join(", "))
         }
-        Event::Command { command, .. } => format!("{command:?}"),
+        Event::Command { command, .. } => brief_command(command),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A request, its document as text.
+pub(super) fn brief_command(command: &Command) -> String {
+    match command {
+        Command::CreateApp { document }
+        | Command::UpdateApp { document, .. }
+        | Command::CreateJob { document }
+        | Command::UpdateJob { document, .. } => String::from_utf8_lossy(document).into_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -1,6 +1,7 @@
 //! One seed, one world: see `world` for the loop, `audit` for the rules it is held to.
 
 mod audit;
+mod boundaries;
 mod calendar;
 mod cluster;
 mod commits;
@@ -13,12 +14,14 @@ mod options;
 mod quiet;
 mod registry;
 mod scheduler;
+mod setup;
 mod simulation;
 mod story;
 mod troubles;
 mod users;
 mod world;
 
+pub use boundaries::{FIRINGS, JOBS, Walk, walk};
 pub use commits::Boundary;
 pub use defects::Defect;
 pub use faults::Fault;

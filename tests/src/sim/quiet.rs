@@ -13,6 +13,8 @@ use super::world::{World, leading};
 const SETTLE_MS: i64 = 6 * 3_600_000;
 /// An offer is held at most this long while nothing waits: the hold, and the way of the call.
 const HOLD_MAX_MS: i64 = 10_000;
+/// Memory and registry are compared at every so many looks: it costs a whole restart.
+const PULSES_COMPARED: u64 = 6;
 /// More than any world has.
 const LIST_MAX: usize = 10_000;
 
@@ -25,6 +27,10 @@ impl World {
         }
         let now = self.clock(process);
         self.audit.on_pulse(process, now);
+        self.pulses += 1;
+        if !self.pulses.is_multiple_of(PULSES_COMPARED) {
+            return;
+        }
         let result = self.memory_agrees(now);
         self.audit.check("memory and registry agree", result);
     }
@@ -106,7 +112,7 @@ impl World {
         if !tenure.in_flight.is_empty() || !tenure.inbox.is_empty() {
             return Some("commits are under way".to_owned());
         }
-        let runs = engine.live_runs(&RunFilter::default());
+        let runs = engine.live_runs(&RunFilter::default(), None, LIST_MAX);
         if let Some(run) = runs.iter().find(|run| !may_stay(engine, run)) {
             return Some(format!(
                 "run {} is {:?}: {:?} {:?}",
@@ -142,7 +148,9 @@ impl World {
 fn may_stay(engine: &Engine, run: &RunView) -> bool {
     let runs = run.shards.iter().all(|shard| shard.state == ShardState::Running);
     let daemon = run.origin == shiftwork_engine::record::Origin::Daemon;
-    let disabled = engine.job_blocked(&run.job).is_some();
+    // A run may be of another app than its job is by now; it says so itself.
+    let says = run.reason.as_ref().is_some_and(|reason| reason.contains(" disabled by "));
+    let disabled = says || engine.job_blocked(&run.job).is_some();
     (daemon && runs && !disabled) || (run.state == RunState::Pending && disabled)
 }
 
@@ -158,5 +166,5 @@ fn runs(engine: &Engine) -> Vec<String> {
             .collect();
         format!("{} {:?} {:?} {}", run.id, run.state, run.started_at, shards.join("; "))
     };
-    engine.live_runs(&RunFilter::default()).iter().map(line).collect()
+    engine.live_runs(&RunFilter::default(), None, LIST_MAX).iter().map(line).collect()
 }

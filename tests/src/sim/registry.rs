@@ -127,11 +127,15 @@ impl Registry {
                 Key::Running(job) => {
                     (Key::RunningShard(job.clone(), 0), Key::RunningShard(job.clone(), u32::MAX))
                 }
+                Key::ParallelRunning(run) => {
+                    (Key::ParallelShard(run.clone(), 0), Key::ParallelShard(run.clone(), u32::MAX))
+                }
                 _ => continue,
             };
             let of_parent = |key: &&Key| match (&write.key, key) {
                 (Key::ReadyCount(job), Key::Ready(of, _))
                 | (Key::Running(job), Key::RunningShard(of, _)) => of == job,
+                (Key::ParallelRunning(run), Key::ParallelShard(of, _)) => of == run,
                 _ => false,
             };
             let kept = self.records.range(from..until).map(|(key, _)| key);

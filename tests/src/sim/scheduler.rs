@@ -1,10 +1,10 @@
 //! A scheduler process as data: its clock, its tenure with the engine, and the turns whose commits
 //! are on their way. Absent: when any of it happens.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use shiftwork_engine::command::Reply;
+use shiftwork_engine::command::{Command, Reply};
 use shiftwork_engine::effect::{Action, Effect, Trace};
 use shiftwork_engine::event::{RequestId, StatusUpdate};
 use shiftwork_engine::ids::FrameworkId;
@@ -25,7 +25,8 @@ pub(crate) enum Cause {
     /// The placement at the end of a turn, and the deadlines met by it.
     Place,
     Status(StatusUpdate),
-    Command,
+    /// A request; the shards it names, if it is for some only.
+    Command(BTreeSet<u32>),
     Subscribed,
     FrameworkRemoved,
     /// Any other event.
@@ -100,7 +101,12 @@ impl Cause {
     pub(crate) fn of(event: &Event) -> Self {
         match event {
             Event::Status(update) => Self::Status(update.clone()),
-            Event::Command { .. } => Self::Command,
+            Event::Command { command, .. } => Self::Command(match command {
+                Command::Trigger { overrides, .. } => overrides.items.clone(),
+                Command::Rerun { ended, failed_only: true } => ended.failed_items.clone(),
+                Command::Rerun { ended, .. } => ended.overrides.items.clone(),
+                _ => BTreeSet::new(),
+            }),
             Event::Subscribed { .. } => Self::Subscribed,
             Event::FrameworkRemoved => Self::FrameworkRemoved,
             _ => Self::Other,

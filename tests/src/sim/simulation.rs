@@ -2,6 +2,7 @@
 
 use super::faults::Fault;
 use super::options::{Options, Outcome};
+use super::setup::Setup;
 use super::story::Story;
 use super::world::World;
 
@@ -18,7 +19,7 @@ pub fn simulate(options: &Options) -> Outcome {
 }
 
 fn run(options: &Options, story: Story) -> Outcome {
-    let mut world = World::new(options, story);
+    let mut world = World::new(Setup::drawn(options), story);
     let begun = world.env.now();
     let mut goes_on = true;
     while goes_on && world.steps < options.steps {

@@ -3,17 +3,21 @@
 
 use std::collections::VecDeque;
 
-use shiftwork_engine::command::{Command, Overrides};
+use shiftwork_engine::command::{Command, EndedRun, Overrides};
 use shiftwork_engine::event::RequestId;
 use shiftwork_engine::ids::{AppName, JobName};
-use shiftwork_engine::{Engine, RunFilter};
+use shiftwork_engine::view::{RunView, ShardState};
+use shiftwork_engine::{Engine, RunFilter, Trace};
 
 use super::documents;
+use super::scheduler::Turn;
 use crate::random::Random;
 
 const APPS: u64 = 3;
 /// Idempotency keys in use: few, so that they come again.
 const KEYS: u64 = 5;
+/// Ended runs that somebody may want again.
+const HISTORY_MAX: usize = 200;
 /// More than any world has.
 const LIST_MAX: usize = 1_000;
 
@@ -27,8 +31,12 @@ pub(crate) struct Users {
     /// Mean time between two commands.
     every_ms: f64,
     requests: u64,
-    /// What is asked before anything else.
+    /// Answers to requests up to here are of no interest any more.
+    answered: u64,
+    /// What is asked before anything else, again and again until there is an answer.
     first: VecDeque<Command>,
+    /// Runs that have ended lately, as the history tells.
+    history: VecDeque<RunView>,
     /// Nothing but `first` is asked any more.
     calm: bool,
 }
@@ -44,7 +52,9 @@ impl Users {
             daemons_from: jobs - random.below(jobs.min(3)),
             every_ms: *random.pick(&[2_000.0, 10_000.0, 60_000.0]),
             requests: 0,
+            answered: 0,
             first: VecDeque::new(),
+            history: VecDeque::new(),
             calm: false,
             random,
         };
@@ -65,13 +75,21 @@ impl Users {
 
     /// The next request, if there is one.
     pub(crate) fn next(&mut self, engine: &Engine, now: i64) -> Option<(RequestId, Command)> {
-        let command = match self.first.pop_front() {
-            Some(command) => command,
+        let command = match self.first.front() {
+            Some(command) => command.clone(),
             None if self.calm => return None,
             None => self.random_command(engine, now)?,
         };
         self.requests += 1;
         Some((RequestId(self.requests), command))
+    }
+
+    /// An answer: what is asked before anything else is asked until it has one.
+    pub(crate) fn hear(&mut self, request: RequestId) {
+        if request.0 > self.answered {
+            self.answered = self.requests;
+            self.first.pop_front();
+        }
     }
 
     /// Until the next request.
@@ -137,6 +155,7 @@ impl Users {
             70..=79 => self.cancel(engine)?,
             80..=89 => self.kill(engine)?,
             90 => Command::Reconcile,
+            91..=95 => self.rerun()?,
             _ => return None,
         })
     }
@@ -158,11 +177,48 @@ impl Users {
         if self.random.chance(0.2) {
             overrides.job_parameter = Some("other".to_owned());
         }
+        if self.random.chance(0.2) {
+            overrides.items = [self.random.below(3) as u32].into();
+        }
         Command::Trigger { job, key, overrides }
     }
 
+    /// What is durable is told to the history.
+    pub(crate) fn remember(&mut self, turn: &Turn) {
+        for trace in turn.steps.iter().flat_map(|step| &step.traces) {
+            if let Trace::Run(view) = trace
+                && view.state.is_final()
+            {
+                self.history.push_back((**view).clone());
+                if self.history.len() > HISTORY_MAX {
+                    self.history.pop_front();
+                }
+            }
+        }
+    }
+
+    fn rerun(&mut self) -> Option<Command> {
+        let place = self.random.below(self.history.len() as u64) as usize;
+        let view = self.history.get(place)?;
+        let first = view.id.first_generation(view.attempt);
+        let same = |other: &&RunView| other.id.first_generation(other.attempt) == first;
+        let last_generation = self.history.iter().filter(same).map(|view| view.attempt).max();
+        let failed = view.shards.iter().filter(|shard| shard.state != ShardState::Succeeded);
+        let ended = EndedRun {
+            run: view.id.clone(),
+            logical_time: view.logical_time,
+            generation: view.attempt,
+            last_generation: last_generation?,
+            overrides: view.overrides.clone(),
+            sharding_total_count: view.sharding_total_count,
+            failed_items: failed.map(|shard| shard.item).collect(),
+        };
+        let failed_only = self.random.chance(0.5);
+        Some(Command::Rerun { ended, failed_only })
+    }
+
     fn cancel(&mut self, engine: &Engine) -> Option<Command> {
-        let runs = engine.live_runs(&RunFilter::default());
+        let runs = engine.live_runs(&RunFilter::default(), None, LIST_MAX);
         if runs.is_empty() {
             return None;
         }

@@ -4,17 +4,17 @@ use shiftwork_engine::{Event, Settings};
 
 use super::audit::Audit;
 use super::calendar::Calendar;
-use super::cluster::{Amounts, Cluster, Habits};
+use super::cluster::Cluster;
 use super::commits::CrashPlan;
 use super::defects::{Defect, Spoiler};
 use super::env::{Env, Fact, Happening, Process};
-use super::faults::{Fault, Faults};
-use super::options::{Options, Violation};
+use super::faults::Fault;
+use super::options::Violation;
 use super::registry::Registry;
 use super::scheduler::{Instance, Tenure};
+use super::setup::Setup;
 use super::story::Story;
 use super::users::Users;
-use crate::random::Random;
 
 /// When every world begins: 2026-11-20T00:00:00Z.
 const BEGIN_MS: i64 = 1_795_132_800_000;
@@ -38,15 +38,15 @@ pub(crate) struct World {
     pub(crate) spoiler: Spoiler,
     pub(crate) crash: CrashPlan,
     pub(crate) steps: u64,
+    /// Looks of the auditor at everything.
+    pub(crate) pulses: u64,
 }
 
 // === impl World ===
 
 impl World {
-    pub(crate) fn new(options: &Options, story: Story) -> Self {
-        let mut random = Random::new(options.seed);
-        let mut own = random.fork();
-        let faults = Faults::new(&mut random.fork(), &options.faults);
+    pub(crate) fn new(setup: Setup, story: Story) -> Self {
+        let Setup { machines, habits, clocks, users, faults, defect, mut random } = setup;
         let mut env = Env {
             calendar: Calendar::new(BEGIN_MS),
             random: random.fork(),
@@ -54,25 +54,8 @@ impl World {
             story,
             facts: Vec::new(),
         };
-        let sizes: Vec<Amounts> = (0..own.between(2, 8))
-            .map(|_| Amounts::new(*own.pick(&[4_000, 8_000]), *own.pick(&[8_000_000, 16_000_000])))
-            .collect();
-        let habits = Habits {
-            work_mean_ms: *own.pick(&[300.0, 2_000.0, 10_000.0, 20_000.0]),
-            failing: *own.pick(&[0.0, 0.02, 0.2]),
-            stuck: *own.pick(&[0.0, 0.0, 0.003]),
-            idle_ms: *own.pick(&[30_000, 600_000]),
-            health_ms: *own.pick(&[20_000, 75_000]),
-            offer_timeout_ms: *own.pick(&[60_000, 600_000]),
-        };
-        let cluster = Cluster::new(&sizes, habits, random.fork(), &mut env);
-        let count = *own.pick(&[1, 2, 3]);
-        let skews = options.faults.contains(&Fault::ClockForward);
-        let instances = (0..count)
-            .map(|_| Instance::new(if skews { own.between(-2_000, 2_000) } else { 0 }))
-            .collect();
-        let users = Users::new(random.fork(), options.jobs_max);
-        let spoiler = Spoiler::new(options.defect);
+        let cluster = Cluster::new(&machines, habits, random.fork(), &mut env);
+        let spoiler = Spoiler::new(defect);
         let mut registry = Registry::default();
         registry.without_fence = spoiler.is(Defect::NoFence);
         let mut world = Self {
@@ -81,13 +64,14 @@ impl World {
             env,
             cluster,
             registry,
-            instances,
+            instances: clocks.into_iter().map(Instance::new).collect(),
             users,
             holder: None,
             applied_at: BEGIN_MS,
             spoiler,
             crash: CrashPlan::default(),
             steps: 0,
+            pulses: 0,
         };
         world.begin();
         world
@@ -198,7 +182,7 @@ impl World {
         let wanted = leading(self.holder, &self.instances)
             .and_then(|(_, tenure)| self.users.next(&tenure.engine, now));
         if let Some((request, command)) = wanted {
-            self.env.tell("user", || format!("{command:?}"));
+            self.env.tell("user", || super::leading::brief_command(&command));
             let by = "user".to_owned();
             self.give(process, Event::Command { request, by, command });
         }

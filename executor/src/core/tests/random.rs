@@ -181,7 +181,7 @@ impl World {
             Turn::Vanish(number) => {
                 if let Some((work, task)) = self.pick(number, |played| played.ended) {
                     self.works.remove(&work);
-                    self.happen(Event::Gone { task, work: WorkId(work) });
+                    self.happen(Event::Gone { task, work: WorkId(work), usage: Usage::default() });
                 }
             }
             Turn::Acknowledge(number) => self.acknowledge(number),

@@ -191,7 +191,8 @@ fn a_timeout_takes_the_same_ladder_and_fails_the_task() {
     assert_eq!(scene.pass(1), ["signal 1 Terminate"]);
     assert_eq!(scene.pass(5_000), ["signal 1 Kill"]);
     scene.ended("t", 1, Exited::Signal(9));
-    let effects = scene.effects(Event::Gone { task: id("t"), work: WorkId(1) });
+    let effects =
+        scene.effects(Event::Gone { task: id("t"), work: WorkId(1), usage: Usage::default() });
     let text = "#2 t FAILED 'timed out after 3 s (ended by signal 9 (SIGKILL)): oh no' \
                 {signal 9 8000ms}";
     let shown: Vec<String> = effects.iter().map(show).collect();

@@ -1,14 +1,21 @@
 //! The job document: when it fires, how many shards, what each needs and runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use shiftwork_schedule::{BoundedSchedule, Cron, Interval, Schedule, Timestamp, Zone};
+use shiftwork_schedule::{BoundedSchedule, Zone};
 
 use super::app::{read_amount, read_env};
+use super::constraint::{Constraint, read_constraints};
+use super::jitter;
 use super::policy::{read_concurrency, read_misfire, read_retry};
 use super::reader::{Reader, source};
+use super::schedule::{
+    SCHEDULE_FIELDS, check_daemon_schedule, read_calendars, read_jitter, read_schedule,
+};
+use super::work::{Work, read_run_as, read_work};
 use super::{Concurrency, FieldError, Misfire, Retry, Source, Strictness};
-use crate::ids::{AppName, JobName};
+use crate::ids::{AppName, CalendarName, JobName};
 use crate::resources::Demand;
 
 /// Most shards of one job: a gang is placed in one cycle, and its run's record, with all shards
@@ -22,16 +29,6 @@ pub enum Execution {
     Transient,
     /// The shards stay; each fires by the job's schedule in its executor.
     Daemon,
-}
-
-/// What a shard runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// A command line for the shell.
-    Script {
-        /// As written in the document.
-        command_line: String,
-    },
 }
 
 /// Where shards are put among agents that fit.
@@ -54,8 +51,12 @@ pub struct Job {
     pub execution: Execution,
     /// What a shard runs.
     pub work: Work,
+    /// The user a script runs as; `None` for the executor's own.
+    pub run_as: Option<String>,
     /// When it fires; `None` for a job that only runs when triggered.
-    pub schedule: Option<BoundedSchedule>,
+    pub schedule: Option<Arc<BoundedSchedule>>,
+    /// It does not fire on the days these exclude.
+    pub calendars: Vec<CalendarName>,
     /// Number of shards.
     pub sharding_total_count: u32,
     /// Parameter by shard.
@@ -68,6 +69,9 @@ pub struct Job {
     pub misfire: Misfire,
     /// What happens when runs would overlap.
     pub concurrency: Concurrency,
+    /// Its runs start up to this much after their logical time, milliseconds: each job by a share
+    /// of it that follows from its name.
+    pub jitter_ms: u64,
     /// 0..100, higher first.
     pub priority: u8,
     /// How often failing work is tried.
@@ -84,6 +88,8 @@ pub struct Job {
     pub env: BTreeMap<String, String>,
     /// Where shards are put.
     pub placement: Placement,
+    /// What is asked of the agents they are put on.
+    pub constraints: Arc<[Constraint]>,
     /// The document as stored.
     pub source: Source,
 }
@@ -102,8 +108,26 @@ impl Job {
         default_zone: &Zone,
     ) -> Result<Self, Vec<FieldError>> {
         let mut reader = Reader::parse(text)?;
-        let job = read(&mut reader, text, strictness, default_zone);
+        let schedule = read_schedule(&mut reader, default_zone);
+        let job = read(&mut reader, source(text), strictness, schedule);
         reader.finish(strictness, job)
+    }
+
+    /// Parses once more what was parsed before; text and schedule are shared, not made again.
+    pub(crate) fn parse_again(
+        text: &Source,
+        schedule: Option<Arc<BoundedSchedule>>,
+    ) -> Option<Self> {
+        let mut reader = Reader::parse(text.get().as_bytes()).ok()?;
+        reader.ignore(&SCHEDULE_FIELDS);
+        let text = Some(Arc::clone(text));
+        let job = read(&mut reader, text, Strictness::Stored, Some(schedule));
+        reader.finish(Strictness::Stored, job).ok()
+    }
+
+    /// How long after its logical time a run of the schedule starts, milliseconds.
+    pub fn jitter_delay_ms(&self) -> u64 {
+        jitter::delay_ms(&self.name, self.jitter_ms)
     }
 
     /// The parameter of one shard; empty where the document gives none.
@@ -112,25 +136,34 @@ impl Job {
     }
 }
 
+/// `schedule`: as [`read_schedule`] gave it.
+#[allow(clippy::option_option)]
 fn read(
     reader: &mut Reader,
-    text: &[u8],
+    text: Option<Source>,
     strictness: Strictness,
-    default_zone: &Zone,
+    schedule: Option<Option<Arc<BoundedSchedule>>>,
 ) -> Option<Job> {
     let name = read_name(reader, "jobName", JobName::parse);
     let app = read_name(reader, "appName", AppName::parse);
     let execution = read_execution(reader);
-    let work = read_work(reader);
-    let schedule = read_schedule(reader, execution, default_zone);
+    let work = read_work(reader, strictness);
+    let run_as = read_run_as(reader, work.as_ref());
+    check_daemon_schedule(reader, execution, schedule.as_ref());
     let sharding_total_count = read_sharding_total_count(reader);
     let sharding_item_parameters = read_item_parameters(reader);
     let failover = reader.boolean("failover", false) || execution == Some(Execution::Daemon);
     let demand = read_demand(reader);
     let retry = read_retry(reader, failover, strictness);
     let misfire = read_misfire(reader, strictness);
-    let concurrency = read_concurrency(reader);
+    let concurrency = read_concurrency(reader, strictness);
+    let calendars = read_calendars(reader, execution);
+    let jitter_ms = read_jitter(reader, execution, schedule.as_ref().and_then(Option::as_deref));
+    if execution == Some(Execution::Daemon) && matches!(concurrency, Concurrency::Allow { .. }) {
+        reader.error("concurrency", "allow has no meaning for a DAEMON: its firings never overlap");
+    }
     let priority = reader.integer("priority", 0, 100).unwrap_or(PRIORITY_DEFAULT) as u8;
+    let constraints = read_constraints(reader);
     let placement = match reader.string("placement").as_deref() {
         None | Some("binpack") => Placement::BinPack,
         Some("spread") => Placement::Spread,
@@ -152,13 +185,16 @@ fn read(
         app: app?,
         execution: execution?,
         work: work?,
+        run_as,
         schedule: schedule?,
+        calendars,
         sharding_total_count: sharding_total_count?,
         sharding_item_parameters,
         job_parameter,
         demand: demand?,
         misfire,
         concurrency,
+        jitter_ms,
         priority,
         retry,
         failover,
@@ -167,7 +203,8 @@ fn read(
         kill_grace_period_ms,
         env,
         placement,
-        source: source(text)?,
+        constraints,
+        source: text?,
     })
 }
 
@@ -190,11 +227,11 @@ fn leave_out(reader: &mut Reader, strictness: Strictness) {
         "overwrite",
     ]);
     if strictness == Strictness::Request {
-        reader.refuse(&["constraints", "uris", "runAs", "container", "onUnreachable", "jitter"]);
+        reader.refuse(&["uris", "container", "onUnreachable"]);
     }
 }
 
-fn read_name<T, E: ToString>(
+pub(super) fn read_name<T, E: ToString>(
     reader: &mut Reader,
     field: &str,
     parse: impl FnOnce(&str) -> Result<T, E>,
@@ -220,107 +257,6 @@ fn read_execution(reader: &mut Reader) -> Option<Execution> {
     }
 }
 
-fn read_work(reader: &mut Reader) -> Option<Work> {
-    let job_type = reader.string("jobType");
-    let mut props = reader.strings("props");
-    let command_line =
-        reader.string("scriptCommandLine").or_else(|| props.remove("script.command.line"));
-    match job_type.as_deref() {
-        None | Some("SCRIPT") => {}
-        Some(other) => {
-            reader.error(
-                "jobType",
-                format!("{other:?} is not supported by this version: use SCRIPT"),
-            );
-            return None;
-        }
-    }
-    match command_line {
-        Some(text) if !text.trim().is_empty() && !text.contains('\0') => {
-            Some(Work::Script { command_line: text })
-        }
-        _ => {
-            reader.error("scriptCommandLine", "is required: the command line of the script");
-            None
-        }
-    }
-}
-
-/// `None` when something is wrong; `Some(None)` for a job without a schedule.
-#[allow(clippy::option_option)]
-fn read_schedule(
-    reader: &mut Reader,
-    execution: Option<Execution>,
-    default_zone: &Zone,
-) -> Option<Option<BoundedSchedule>> {
-    let cron = reader.string("cron").filter(|text| !text.trim().is_empty());
-    let every = reader.duration("every");
-    let at = read_timestamp(reader, "at");
-    let start_at = read_timestamp(reader, "startAt");
-    let count = reader.integer("count", 1, u32::MAX);
-    let zone = read_zone(reader, default_zone)?;
-    let start_after = read_timestamp(reader, "startAfter");
-    let end_before = read_timestamp(reader, "endBefore");
-    if usize::from(cron.is_some()) + usize::from(every.is_some()) + usize::from(at.is_some()) > 1 {
-        reader.error("cron", "only one of cron, every and at may be given");
-        return None;
-    }
-    if execution == Some(Execution::Daemon) && cron.is_none() && every.is_none() {
-        reader.error("cron", "a DAEMON job needs cron or every");
-        return None;
-    }
-    let schedule = if let Some(text) = cron {
-        match Cron::parse(&text) {
-            Ok(cron) => Schedule::Cron { cron, zone },
-            Err(error) => {
-                reader.error("cron", error.to_string());
-                return None;
-            }
-        }
-    } else if let Some(period_ms) = every {
-        if period_ms < EVERY_MIN_MS {
-            reader.error("every", format!("must be at least {EVERY_MIN_MS} ms"));
-            return None;
-        }
-        let start_at = start_at.unwrap_or(Timestamp::from_millis(0));
-        Schedule::Every(Interval { period_ms, start_at, count: count.map(u64::from) })
-    } else if let Some(at) = at {
-        Schedule::At(at)
-    } else {
-        return Some(None);
-    };
-    Some(Some(BoundedSchedule { schedule, start_after, end_before }))
-}
-
-/// Shortest fixed rate: cron has no finer grain either, and a launch takes longer than less.
-const EVERY_MIN_MS: u64 = 100;
-
-fn read_zone(reader: &mut Reader, default_zone: &Zone) -> Option<Zone> {
-    let Some(text) = reader.string("timeZone") else {
-        return Some(default_zone.clone());
-    };
-    match Zone::parse(&text) {
-        Ok(zone) => Some(zone),
-        Err(error) => {
-            reader.error("timeZone", error.to_string());
-            None
-        }
-    }
-}
-
-fn read_timestamp(reader: &mut Reader, field: &str) -> Option<Timestamp> {
-    let text = reader.string(field)?;
-    if let Ok(instant) = text.parse() {
-        Some(instant)
-    } else {
-        reader.error(
-            field,
-            format!("must be an instant like 2026-11-20T02:00:00Z (RFC 3339), is {text:?}"),
-        );
-        None
-    }
-}
-
 fn read_sharding_total_count(reader: &mut Reader) -> Option<u32> {
     match reader.take("shardingTotalCount") {
         None => {
@@ -334,29 +270,37 @@ fn read_sharding_total_count(reader: &mut Reader) -> Option<u32> {
     }
 }
 
-/// `0=a,1=b`; white space around pairs, keys and values does not count.
 fn read_item_parameters(reader: &mut Reader) -> BTreeMap<u32, String> {
     const FIELD: &str = "shardingItemParameters";
+    let text = reader.string(FIELD).unwrap_or_default();
+    let (parameters, problems) = parse_item_parameters(&text);
+    for problem in problems {
+        reader.error(FIELD, problem);
+    }
+    parameters
+}
+
+/// Reads parameters by shard, `0=a,1=b`; white space around pairs, keys and values does not count.
+/// Gives what could be read, and what is wrong with the rest.
+pub fn parse_item_parameters(text: &str) -> (BTreeMap<u32, String>, Vec<String>) {
     let mut parameters = BTreeMap::new();
-    let Some(text) = reader.string(FIELD) else {
-        return parameters;
-    };
+    let mut problems = Vec::new();
     for pair in text.split(',').filter(|_| !text.trim().is_empty()) {
         let parts: Vec<&str> = pair.split('=').map(str::trim).collect();
         let [item, parameter] = parts[..] else {
-            reader.error(FIELD, format!("{pair:?} must be of the form item=parameter"));
+            problems.push(format!("{pair:?} must be of the form item=parameter"));
             continue;
         };
         match item.parse() {
             Ok(item) => {
                 if parameters.insert(item, parameter.to_owned()).is_some() {
-                    reader.error(FIELD, format!("item {item} is given twice"));
+                    problems.push(format!("item {item} is given twice"));
                 }
             }
-            Err(_) => reader.error(FIELD, format!("the item {item:?} is not a whole number")),
+            Err(_) => problems.push(format!("the item {item:?} is not a whole number")),
         }
     }
-    parameters
+    (parameters, problems)
 }
 
 fn read_demand(reader: &mut Reader) -> Option<Demand> {

@@ -1,15 +1,25 @@
-//! App and job documents: the JSON users write, checked once, turned into types.
+//! App, job and calendar documents: the JSON users write, checked once, turned into types.
 //!
 //! Field names are those of Elastic-Job-Cloud plus extensions. Nothing here knows of runs.
 
 mod app;
+mod calendar;
+mod constraint;
+mod delay;
+mod jitter;
 mod job;
 mod policy;
 mod reader;
+mod schedule;
+mod work;
 
 pub use app::App;
-pub use job::{Execution, Job, Placement, Work};
+pub use calendar::CalendarDocument;
+pub use constraint::{Constraint, Pattern, PatternError, Rule};
+pub(crate) use delay::resolve_delay;
+pub use job::{Execution, Job, Placement, parse_item_parameters};
 pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, Retry};
+pub use work::{ClassStyle, HttpWork, Work};
 
 use serde_json::value::RawValue;
 use std::sync::Arc;

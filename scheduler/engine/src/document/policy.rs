@@ -42,7 +42,18 @@ pub enum Concurrency {
     Skip,
     /// The running one is cancelled.
     Replace,
+    /// It runs beside them.
+    Allow {
+        /// How many may run at once; more wait.
+        max: u32,
+    },
 }
+
+/// Runs of one job that `allow` without a number lets run at once: enough for what is meant to
+/// overlap, and not the whole cluster when a job begins to hang.
+const ALLOW_MAX_DEFAULT: u32 = 10;
+/// Most that may be asked for: each has its own record and tasks.
+const ALLOW_MAX_MAX: u32 = 100;
 
 /// Growing delay between attempts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,12 +94,23 @@ pub struct Retry {
     pub backoff: Backoff,
     /// Only these exit codes are tried again; empty means all.
     pub exit_codes: Vec<i32>,
+    /// These exit codes mean "not now": run again after the back-off, which is no failure and uses
+    /// up no attempt.
+    pub later_exit_codes: Vec<i32>,
 }
+
+/// `EX_TEMPFAIL` of sysexits.h, what programs say when they cannot do their work just now.
+const LATER_EXIT_CODE_DEFAULT: i32 = 75;
 
 impl Retry {
     /// One attempt, no more.
     pub fn none() -> Self {
-        Self { max_attempts: 1, backoff: Backoff::default(), exit_codes: Vec::new() }
+        Self {
+            max_attempts: 1,
+            backoff: Backoff::default(),
+            exit_codes: Vec::new(),
+            later_exit_codes: vec![LATER_EXIT_CODE_DEFAULT],
+        }
     }
 }
 
@@ -131,23 +153,45 @@ fn read_misfire_object(reader: &mut Reader) -> Misfire {
     Misfire { policy, max_pending, window_ms: reader.duration("window") }
 }
 
-pub(super) fn read_concurrency(reader: &mut Reader) -> Concurrency {
-    match reader.string("concurrency").as_deref() {
-        None | Some("forbid") => Concurrency::Forbid,
-        Some("skip") => Concurrency::Skip,
-        Some("replace") => Concurrency::Replace,
-        Some("allow") => {
-            reader.error(
-                "concurrency",
-                "allow is not supported by this version: use forbid, skip or replace",
-            );
-            Concurrency::Forbid
+/// A bare word, or an object with `policy` and, for `allow`, `max`.
+pub(super) fn read_concurrency(reader: &mut Reader, strictness: Strictness) -> Concurrency {
+    match reader.take("concurrency") {
+        None => Concurrency::Forbid,
+        Some(Value::Object(map)) => {
+            reader.put("concurrency", Value::Object(map));
+            reader
+                .object("concurrency", strictness, |reader| {
+                    let max = reader.integer("max", 1, ALLOW_MAX_MAX);
+                    let word = reader.required("policy");
+                    word.map(|word| concurrency_of(reader, "policy", &word, max))
+                })
+                .flatten()
+                .unwrap_or(Concurrency::Forbid)
         }
-        Some(other) => {
-            reader.error("concurrency", format!("must be forbid, skip or replace, is {other:?}"));
+        Some(Value::String(word)) => concurrency_of(reader, "concurrency", &word, None),
+        Some(_) => {
+            reader.error("concurrency", "must be a word or an object with policy and max");
             Concurrency::Forbid
         }
     }
+}
+
+fn concurrency_of(reader: &mut Reader, field: &str, word: &str, max: Option<u32>) -> Concurrency {
+    let concurrency = match word {
+        "forbid" => Concurrency::Forbid,
+        "skip" => Concurrency::Skip,
+        "replace" => Concurrency::Replace,
+        "allow" => Concurrency::Allow { max: max.unwrap_or(ALLOW_MAX_DEFAULT) },
+        other => {
+            let message = format!("must be forbid, skip, replace or allow, is {other:?}");
+            reader.error(field, message);
+            Concurrency::Forbid
+        }
+    };
+    if max.is_some() && !matches!(concurrency, Concurrency::Allow { .. }) {
+        reader.error("max", "has a meaning only with allow: leave it out");
+    }
+    concurrency
 }
 
 pub(super) fn read_retry(reader: &mut Reader, failover: bool, strictness: Strictness) -> Retry {
@@ -157,7 +201,13 @@ pub(super) fn read_retry(reader: &mut Reader, failover: bool, strictness: Strict
             let max_attempts =
                 reader.integer("maxAttempts", 1, MAX_ATTEMPTS_MAX).unwrap_or(default.max_attempts);
             let backoff = reader.object("backoff", strictness, read_backoff).unwrap_or_default();
-            Retry { max_attempts, backoff, exit_codes: read_exit_codes(reader) }
+            let exit_codes = read_exit_codes(reader, "exitCodes").unwrap_or_default();
+            let later_exit_codes = read_exit_codes(reader, "laterExitCodes")
+                .unwrap_or_else(|| vec![LATER_EXIT_CODE_DEFAULT]);
+            if later_exit_codes.contains(&0) {
+                reader.error("laterExitCodes", "must not hold 0: it says that the work succeeded");
+            }
+            Retry { max_attempts, backoff, exit_codes, later_exit_codes }
         })
         .unwrap_or(default)
 }
@@ -180,16 +230,12 @@ fn read_backoff(reader: &mut Reader) -> Backoff {
     Backoff { initial_ms, max_ms, multiplier, jitter }
 }
 
-fn read_exit_codes(reader: &mut Reader) -> Vec<i32> {
-    let Some(value) = reader.take("exitCodes") else {
-        return Vec::new();
-    };
-    if let Ok(codes) = serde_json::from_value(value) {
-        codes
-    } else {
-        reader.error("exitCodes", "must be a list of whole numbers");
-        Vec::new()
+fn read_exit_codes(reader: &mut Reader, name: &str) -> Option<Vec<i32>> {
+    let codes = serde_json::from_value(reader.take(name)?).ok();
+    if codes.is_none() {
+        reader.error(name, "must be a list of whole numbers");
     }
+    codes
 }
 
 #[cfg(test)]

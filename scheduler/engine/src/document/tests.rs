@@ -41,21 +41,52 @@ fn each_mistake_names_its_field() {
         (r#","shardingTotalCount":0"#, "shardingTotalCount"),
         (r#","cpuCount":0"#, "cpuCount"),
         (r#","memoryMB":"much""#, "memoryMB"),
-        (r#","jobType":"SIMPLE""#, "jobType"),
+        (r#","jobType":"SPARK""#, "jobType"),
         (r#","scriptCommandLine":"  ""#, "scriptCommandLine"),
         (r#","priority":101"#, "priority"),
         (r#","retry":{"maxAttempts":0}"#, "retry.maxAttempts"),
         (r#","retry":{"backoff":{"initial":"10"}}"#, "retry.backoff.initial"),
         (r#","retry":{"tries":3}"#, "retry.tries"),
         (r#","misfire":{"policy":"none"}"#, "misfire.policy"),
-        (r#","concurrency":"allow""#, "concurrency"),
-        (r#","constraints":[["rack","UNIQUE"]]"#, "constraints"),
+        (r#","concurrency":"maybe""#, "concurrency"),
+        (r#","concurrency":3"#, "concurrency"),
+        (r#","concurrency":{"policy":"allow","max":0}"#, "concurrency.max"),
+        (r#","concurrency":{"policy":"forbid","max":2}"#, "concurrency.max"),
+        (r#","concurrency":{"max":2}"#, "concurrency.policy"),
+        (r#","jitter":"25h""#, "jitter"),
+        (r#","cron":"","every":"10s","jitter":"10s""#, "jitter"),
+        (r#","retry":{"laterExitCodes":[0]}"#, "retry.laterExitCodes"),
+        (r#","constraints":"rack""#, "constraints"),
+        (r#","constraints":[["rack","UNIQUE"],["rack","LIKE","["]]"#, "constraints[1]"),
         (r#","startAfter":"tomorrow""#, "startAfter"),
         (r#","timeOut":"5s""#, "timeOut"),
         (r#","jobName":"a/b""#, "jobName"),
         (r#","env":{"A=B":"x"}"#, "env.A=B"),
     ] {
         assert_eq!(fields(extra), [field], "{extra}");
+    }
+}
+
+#[test]
+fn concurrency_is_a_word_or_an_object() {
+    for (text, expected) in [
+        (r#""allow""#, Concurrency::Allow { max: 10 }),
+        (r#"{"policy":"allow"}"#, Concurrency::Allow { max: 10 }),
+        (r#"{"policy":"allow","max":"3"}"#, Concurrency::Allow { max: 3 }),
+        (r#"{"policy":"skip"}"#, Concurrency::Skip),
+        ("null", Concurrency::Forbid),
+    ] {
+        assert_eq!(job(&format!(r#","concurrency":{text}"#)).unwrap().concurrency, expected);
+    }
+}
+
+#[test]
+fn a_daemon_has_no_use_for_what_makes_runs() {
+    for (extra, field) in
+        [(r#","jitter":"1s""#, "jitter"), (r#","concurrency":"allow""#, "concurrency")]
+    {
+        let extra = format!(r#","jobExecutionType":"DAEMON"{extra}"#);
+        assert_eq!(fields(&extra), [field]);
     }
 }
 

@@ -66,6 +66,8 @@ fn overrides_reach_the_task() {
     let overrides = Overrides {
         job_parameter: Some("p".to_owned()),
         env: [("B".to_owned(), "2".to_owned())].into(),
+        sharding_item_parameters: [(1, "one".to_owned())].into(),
+        ..Overrides::default()
     };
     world.command(Command::Trigger { job: name("j"), key: None, overrides }).unwrap();
     world.restart();
@@ -75,6 +77,8 @@ fn overrides_reach_the_task() {
     assert_eq!(launches[0].job_parameter, "p");
     let env: Vec<_> = launches[0].env.values().map(String::as_str).collect();
     assert_eq!(env, ["1", "2"]);
+    let parameters: Vec<_> = launches.iter().map(|it| it.sharding_parameter.as_str()).collect();
+    assert_eq!(parameters, ["", "one"]);
 }
 
 #[test]

@@ -14,8 +14,12 @@ fn skipped(turn: &Turn) -> Vec<(u64, String)> {
 
 fn pending(world: &World, job: &str) -> Vec<String> {
     let filter = crate::RunFilter { job: Some(name(job)), ..Default::default() };
-    let mut runs: Vec<_> =
-        world.engine.live_runs(&filter).into_iter().map(|run| run.id.to_string()).collect();
+    let mut runs: Vec<_> = world
+        .engine
+        .live_runs(&filter, None, usize::MAX)
+        .into_iter()
+        .map(|run| run.id.to_string())
+        .collect();
     runs.sort();
     runs
 }
@@ -71,6 +75,28 @@ fn a_gap_is_dealt_with_by_the_policy_whoever_leads() {
         world.restart();
         assert_eq!(pending(&world, "j"), expected, "{misfire}");
     }
+}
+
+#[test]
+fn catching_up_after_a_long_gap_never_floods() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1,"misfire":{"policy":"all","maxPending":5}"#);
+    // A day without a leader is 8,640 firings.
+    world.now = world.now.plus_millis(86_400_000);
+    let turn = world.restart();
+    assert_eq!(pending(&world, "j").len(), 5);
+    assert_eq!(pending(&world, "j")[0], "j@20261120T020010Z", "the oldest first");
+    assert_eq!(
+        skipped(&turn),
+        [(8_635, "maxPending: 5 runs are pending already".to_owned())],
+        "and what is left out is told, with its number"
+    );
+    let status = world.engine.status();
+    assert_eq!((status.fired, status.missed), (5, 8_635));
+    world.subscribe();
+    assert_eq!(world.offer("a1", 50.0).launched().len(), 1, "one at a time, as the job says");
+    let ready = turn.writes.iter().filter(|write| write.starts_with("+ready j@"));
+    assert_eq!(ready.count(), 5);
 }
 
 #[test]

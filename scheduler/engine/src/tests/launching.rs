@@ -50,10 +50,16 @@ fn a_gang_that_does_not_fit_takes_nothing_and_says_why() {
     world.offer("a1", 2.5);
     let turn = world.wait(10_000);
     assert_eq!(turn.said(), ["accept a1 [o1]: small/0#1"]);
-    let ready = world.engine.ready(None, 10);
-    assert_eq!(ready.len(), 1);
-    let reason = ready[0].reason.as_deref().unwrap();
-    assert_eq!(reason, "only 2 of 3 shards fit on the leases; all shards start together");
+    let reason = || world.engine.ready(None, 10)[0].reason.clone().unwrap();
+    let too_large = "needs 3 shards at once, more than all agents seen offer together: \
+                     1 empty agents hold 2";
+    assert_eq!(reason(), too_large);
+    // With another agent it could be placed, though not while the small one runs there.
+    world.offer("a2", 1.2);
+    world.offer("a1", 1.4);
+    let unfit = "only 2 of 3 shards fit, all start together; for one more, \
+                 2 agents: insufficient cpus (needs 1, largest has 0.3)";
+    assert_eq!(world.engine.ready(None, 10)[0].reason.as_deref(), Some(unfit));
 }
 
 #[test]

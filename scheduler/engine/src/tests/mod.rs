@@ -1,11 +1,18 @@
 //! The engine's rules in virtual time: each test says what happens and asserts every effect.
 
+mod calendars;
 mod commands;
+mod committing;
+mod every_firing;
 mod firing;
+mod holding;
 mod launching;
+mod overlapping;
 mod placing;
+mod rerunning;
 mod restoring;
 mod statuses;
+mod updating;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -218,7 +225,7 @@ impl World {
             view
         };
         let of = |engine: &Engine| -> Vec<RunView> {
-            engine.live_runs(&all).into_iter().map(strip).collect()
+            engine.live_runs(&all, None, usize::MAX).into_iter().map(strip).collect()
         };
         assert_eq!(of(&copy), of(&self.engine));
         assert_eq!(copy.status().problems, Vec::<String>::new());
@@ -276,11 +283,15 @@ fn show(key: &Key) -> String {
     match key {
         Key::App(app) => format!("app {app}"),
         Key::Job(job) => format!("job {job}"),
+        Key::Calendar(calendar) => format!("calendar {calendar}"),
         Key::ReadyCount(job) => format!("ready {job}"),
         Key::Ready(_, run) => format!("ready {run}"),
         Key::Failover(job, item) => format!("failover {job}/{item}"),
         Key::Running(job) => format!("running {job}"),
         Key::RunningShard(job, item) => format!("running {job}/{item}"),
+        Key::ParallelFailover(run, item) => format!("failover {run}/{item}"),
+        Key::ParallelRunning(run) => format!("running {run}"),
+        Key::ParallelShard(run, item) => format!("running {run}/{item}"),
         Key::DisabledApp(app) => format!("disable app {app}"),
         Key::DisabledJob(job) => format!("disable job {job}"),
         Key::Watermark => "watermark".to_owned(),

@@ -2,8 +2,10 @@
 
 mod agents;
 mod apps;
+mod calendars;
 mod health;
 mod jobs;
+mod logs;
 mod queues;
 mod runs;
 mod schedules;
@@ -40,6 +42,11 @@ fn resources() -> Router<ApiState> {
         .route("/apps/{app}", get(apps::get).put(apps::update).delete(apps::delete))
         .route("/apps/{app}/enable", post(apps::enable))
         .route("/apps/{app}/disable", post(apps::disable))
+        .route("/calendars", get(calendars::list).post(calendars::create))
+        .route(
+            "/calendars/{calendar}",
+            get(calendars::get).put(calendars::update).delete(calendars::delete),
+        )
         .route("/jobs", get(jobs::list).post(jobs::create))
         .route("/jobs/{job}", get(jobs::get).put(jobs::update).delete(jobs::delete))
         .route("/jobs/{job}/enable", post(jobs::enable))
@@ -51,8 +58,10 @@ fn resources() -> Router<ApiState> {
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::get))
         .route("/runs/{run}/cancel", post(runs::cancel))
+        .route("/runs/{run}/rerun", post(runs::rerun))
         .route("/runs/{run}/events", get(runs::events))
         .route("/tasks/{task}/kill", post(tasks::kill))
+        .route("/tasks/{task}/logs", get(logs::read))
         .route("/queues/ready", get(queues::ready))
         .route("/queues/failover", get(queues::failover))
         .route("/queues/running", get(queues::running))

@@ -1,4 +1,4 @@
-//! `/runs`: list, read, trigger and cancel runs, and what happened to them. Absent: where a run is
+//! `/runs`: list, read, trigger, rerun and cancel runs, and what happened to them. Absent: where a run is
 //! found; `run_lookup.rs` knows.
 
 use axum::Json;
@@ -17,7 +17,7 @@ use crate::api::fields;
 use crate::api::page::{CURSOR, LIMIT, List, Page, PageAt};
 use crate::api::params::RawParams;
 use crate::api::problem::Problem;
-use crate::api::run_lookup::{Wanted, find, no_history, page};
+use crate::api::run_lookup::{Wanted, find, find_ended, no_history, page};
 use crate::trace::{EventKey, EventRow};
 
 /// The header that makes a trigger repeatable.
@@ -114,15 +114,35 @@ pub(super) async fn trigger(
     params.none()?;
     let key = idempotency_key(&headers, &job)?;
     let overrides = body.map(|body| fields::overrides(body.value)).transpose()?.unwrap_or_default();
-    let command = Command::Trigger { job: job.clone(), key, overrides };
+    make(&state, by, Command::Trigger { job, key, overrides }).await
+}
+
+/// `POST /runs/{run}/rerun`
+pub(super) async fn rerun(
+    State(state): State<ApiState>,
+    params: RawParams,
+    Named(run): Named<RunId>,
+    Caller(by): Caller,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Answer {
+    params.none()?;
+    let failed_only =
+        body.map(|body| fields::failed_only(body.value)).transpose()?.unwrap_or_default();
+    let ended = find_ended(&state, &run).await?;
+    make(&state, by, Command::Rerun { ended, failed_only }).await
+}
+
+/// Carries out a command that makes a run.
+async fn make(state: &ApiState, by: String, command: Command) -> Answer {
     let (new, id) = match state.command(by, command).await? {
         Done::RunCreated(id) => (true, id),
         Done::RunExists(id) => (false, id),
         other => {
-            tracing::error!(?other, %job, "the engine answered a trigger without a run");
-            return Err(Problem::internal("the trigger was taken but named no run: list the runs"));
+            tracing::error!(?other, "the engine was asked for a run and answered without one");
+            return Err(Problem::internal("the request was taken but named no run: list the runs"));
         }
     };
+    let job = id.job();
     Ok(made(new, format!("{BASE}/runs/{id}"), Triggered { id, job }))
 }
 

@@ -5,9 +5,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
-use shiftwork_engine::document::{FieldError, Job, Strictness};
+use shiftwork_engine::command::Refusal;
+use shiftwork_engine::document::FieldError;
 use shiftwork_engine::ids::JobName;
-use shiftwork_schedule::{BoundedSchedule, Cron, Preview, Schedule, Timestamp, Zone};
+use shiftwork_schedule::{BoundedSchedule, Cron, Preview, Schedule, Timestamp, Timetable, Zone};
 
 use super::Answer;
 use crate::api::ApiState;
@@ -46,18 +47,13 @@ pub(super) async fn next(
 ) -> Answer {
     let params = params.only(&["n", "from"])?;
     let what = format!("job {name}");
-    let job = state.query(move |engine| engine.job(&name)).await?;
-    let job = job.ok_or_else(|| Problem::not_found(&what))?;
-    let document =
-        Job::parse(job.document.get().as_bytes(), Strictness::Stored, &state.default_zone)
-            .map_err(|errors| {
-                Problem::invalid(
-                    format!("the stored document of {what} is wrong: update it"),
-                    errors,
-                )
-            })?;
-    let firings = match &document.schedule {
-        Some(schedule) => firings(schedule, &params)?,
+    let timetable = state.query(move |engine| engine.timetable(&name)).await?;
+    let timetable = timetable.ok_or_else(|| Problem::not_found(&what))?.map_err(|problem| {
+        let refusal = Refusal::Conflict { detail: problem, errors: Vec::new() };
+        Problem::from(refusal)
+    })?;
+    let firings = match &timetable {
+        Some(timetable) => firings(timetable, &params)?,
         None => Vec::new(),
     };
     Ok(Json(Page::whole(firings)).into_response())
@@ -67,13 +63,13 @@ pub(super) async fn next(
 pub(super) async fn preview(State(state): State<ApiState>, params: RawParams) -> Answer {
     let params = params.only(&["cron", "timeZone", "from", "n"])?;
     let schedule = read_schedule(&params, &state.default_zone)?;
-    Ok(Json(Page::whole(firings(&schedule, &params)?)).into_response())
+    Ok(Json(Page::whole(firings(&schedule.into(), &params)?)).into_response())
 }
 
-fn firings(schedule: &BoundedSchedule, params: &Params) -> Result<Vec<Firing>, Problem> {
+fn firings(timetable: &Timetable, params: &Params) -> Result<Vec<Firing>, Problem> {
     let count = params.count("n", COUNT_DEFAULT, COUNT_MAX)?;
     let from = params.read("from", str::parse::<Timestamp>)?.unwrap_or_else(now);
-    let firings = shiftwork_schedule::preview(schedule, from, count);
+    let firings = shiftwork_schedule::preview(timetable, from, count);
     Ok(firings.into_iter().map(Firing::from).collect())
 }
 
@@ -114,7 +110,7 @@ mod tests {
         let params =
             params("cron=0+30+2+*+*+?&timeZone=Europe/Berlin&n=1&from=2026-11-20T00:00:00Z");
         let schedule = read_schedule(&params, &Zone::utc()).unwrap();
-        let firings = serde_json::to_value(firings(&schedule, &params).unwrap()).unwrap();
+        let firings = serde_json::to_value(firings(&schedule.into(), &params).unwrap()).unwrap();
         assert_eq!(
             firings,
             serde_json::json!([{
@@ -135,7 +131,7 @@ mod tests {
         let wrong = read("cron=0+0+0+*+*+?&timeZone=Mars/Base").unwrap_err();
         assert_eq!((wrong.status().as_u16(), field(&wrong)), (422, "timeZone".to_owned()));
 
-        let good = read("cron=0+0+0+*+*+?").unwrap();
+        let good = Timetable::from(read("cron=0+0+0+*+*+?").unwrap());
         for (query, name) in [("n=0", "n"), ("n=367", "n"), ("from=yesterday", "from")] {
             let problem = firings(&good, &params(query)).unwrap_err();
             assert_eq!((problem.status().as_u16(), field(&problem)), (400, name.to_owned()));

@@ -10,6 +10,7 @@ use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::scheduler::event as wire;
 
 use super::{WireError, resources, status};
+use crate::agent_files::AgentAddress;
 
 /// Heartbeat interval of a master that does not name one: what every Mesos 1.x master uses.
 const HEARTBEAT_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
@@ -35,6 +36,8 @@ pub(in crate::mesos) enum Incoming {
         usable: Vec<Offer>,
         /// Those that must be given back, because nobody will ever use them.
         unusable: Vec<UnusableOffer>,
+        /// Where their agents are.
+        agents: Vec<(AgentId, AgentAddress)>,
     },
     /// Anything else the engine wants to know.
     Event(Event),
@@ -116,6 +119,7 @@ fn read_subscribed(subscribed: wire::Subscribed) -> Result<Incoming, WireError> 
 }
 
 fn read_offers(offers: Vec<mesos::Offer>) -> Incoming {
+    let agents = offers.iter().filter_map(read_address).collect();
     let mut usable = Vec::with_capacity(offers.len());
     let mut unusable = Vec::new();
     for offer in offers {
@@ -125,7 +129,15 @@ fn read_offers(offers: Vec<mesos::Offer>) -> Incoming {
             Err(error) => unusable.push(UnusableOffer { id, error }),
         }
     }
-    Incoming::Offers { usable, unusable }
+    Incoming::Offers { usable, unusable, agents }
+}
+
+/// Where the agent of an offer is: its IP address, which needs no name service, else its name.
+fn read_address(offer: &mesos::Offer) -> Option<(AgentId, AgentAddress)> {
+    let address = &offer.url.as_ref()?.address;
+    let host = address.ip.as_deref().or(address.hostname.as_deref())?;
+    let address = AgentAddress::new(host, u16::try_from(address.port).ok()?)?;
+    Some((AgentId::new(offer.agent_id.value.clone()), address))
 }
 
 fn read_offer(offer: mesos::Offer) -> Result<Offer, WireError> {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use shiftwork_engine::document::{App, Execution, Job, MisfirePolicy, Work};
+use shiftwork_engine::document::{App, ClassStyle, Execution, Job, MisfirePolicy, Work};
 use shiftwork_engine::effect::{ExecutorLaunch, Launch};
 use shiftwork_engine::ids::{AgentId, FrameworkId, ID_DELIMITER, TaskId};
 use shiftwork_proto::mesos::v1 as mesos;
@@ -101,11 +101,6 @@ fn write_task_payload(launch: &Launch) -> Result<payload::TaskPayload, WireError
         Execution::Transient => (payload::ExecutionType::Transient, None),
         Execution::Daemon => (payload::ExecutionType::Daemon, Some(write_schedule(job)?)),
     };
-    let work = match &job.work {
-        Work::Script { command_line } => payload::task_payload::Work::Script(payload::Script {
-            command_line: command_line.clone(),
-        }),
-    };
     Ok(payload::TaskPayload {
         version: PAYLOAD_VERSION,
         app: launch.executor.app.name.to_string(),
@@ -115,7 +110,7 @@ fn write_task_payload(launch: &Launch) -> Result<payload::TaskPayload, WireError
         attempt: launch.attempt,
         item: launch.item,
         sharding_total_count: job.sharding_total_count,
-        sharding_parameter: job.sharding_parameter(launch.item).to_owned(),
+        sharding_parameter: launch.sharding_parameter.clone(),
         job_parameter: launch.job_parameter.clone(),
         execution_type: execution_type as i32,
         schedule,
@@ -124,8 +119,36 @@ fn write_task_payload(launch: &Launch) -> Result<payload::TaskPayload, WireError
         timeout_ms: job.timeout_ms.unwrap_or(0),
         event_sampling_count: launch.executor.app.event_trace_sampling_count,
         ports: resources::port_numbers(&launch.resources),
-        work: Some(work),
+        run_as: job.run_as.clone().unwrap_or_default(),
+        work: Some(write_work(&job.work)),
     })
+}
+
+fn write_work(work: &Work) -> payload::task_payload::Work {
+    use payload::task_payload::Work as Wire;
+    match work {
+        Work::Script { command_line } => {
+            Wire::Script(payload::Script { command_line: command_line.clone() })
+        }
+        Work::Http(http) => Wire::Http(payload::Http {
+            uri: http.uri.clone(),
+            method: http.method.clone(),
+            headers: http.headers.clone(),
+            body: http.body.clone(),
+            connect_timeout_ms: http.connect_timeout_ms.unwrap_or(0),
+            read_timeout_ms: http.read_timeout_ms.unwrap_or(0),
+            success: http.success.iter().map(|&(first, last)| status_range(first, last)).collect(),
+        }),
+        Work::Class { name, style } => Wire::JobClass(payload::JobClass {
+            name: name.clone(),
+            dataflow: matches!(style, ClassStyle::Dataflow { .. }),
+            streaming: matches!(style, ClassStyle::Dataflow { streaming: true }),
+        }),
+    }
+}
+
+fn status_range(first: u16, last: u16) -> payload::StatusRange {
+    payload::StatusRange { first: first.into(), last: last.into() }
 }
 
 /// The schedule by which an executor fires the shard of a DAEMON job itself. The window of a job

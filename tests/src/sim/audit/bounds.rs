@@ -20,9 +20,10 @@ pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
         if pending.contains(run) {
             continue;
         }
+        let stays = |run: &&RunId| !removed(step, job).any(|removed| removed == *run);
         let scheduled = |run: &&RunId| firing_of(run).is_some();
-        let made = made(step, job);
-        let of_schedule = pending.iter().chain(made).filter(scheduled).count();
+        let all = pending.iter().filter(stays).chain(made(step, job));
+        let of_schedule = all.filter(scheduled).count();
         let Some(document) = mind.documents.get(job) else { continue };
         let bound = match (document.job.execution, document.job.misfire.policy) {
             (Execution::Transient, MisfirePolicy::All) => document.job.misfire.max_pending as usize,
@@ -46,6 +47,16 @@ fn made<'a>(
 ) -> impl Iterator<Item = &'a RunId> {
     step.writes.iter().filter_map(move |write| match (&write.key, &write.value) {
         (Key::Ready(of, run), Some(_)) if of == job => Some(run),
+        _ => None,
+    })
+}
+
+fn removed<'a>(
+    step: &'a Step,
+    job: &'a shiftwork_engine::ids::JobName,
+) -> impl Iterator<Item = &'a RunId> {
+    step.writes.iter().filter_map(move |write| match (&write.key, &write.value) {
+        (Key::Ready(of, run), None) if of == job => Some(run),
         _ => None,
     })
 }

@@ -40,7 +40,7 @@ impl Durable {
 
     pub(super) fn on_transaction(&mut self, step: &Step) {
         for Write { key, value } in &step.writes {
-            if let (Key::RunningShard(..), Some(value)) = (key, value) {
+            if let (Key::RunningShard(..) | Key::ParallelShard(..), Some(value)) = (key, value) {
                 self.launched.insert(TaskId::new(String::from_utf8_lossy(value).into_owned()));
             }
         }
@@ -64,29 +64,27 @@ impl Durable {
         }
     }
 
-    pub(super) fn on_released(
+    pub(super) fn on_released(&mut self, turn: &Turn, action: &Action) -> Result<(), String> {
+        if let Action::Accept { launches, .. } = action
+            && let Some(launch) = launches.iter().find(|l| !self.launched.contains(&l.task))
+        {
+            return Err(format!("ACCEPT of {}, whose launch is not recorded", launch.task));
+        }
+        self.rests_on_nothing_open(turn)
+    }
+
+    /// A call is sent, by whomever.
+    pub(super) fn on_sent(
         &mut self,
-        turn: &Turn,
         action: &Action,
         registry: &Registry,
         tasks: &BTreeMap<TaskId, Task>,
     ) -> Result<(), String> {
-        match action {
-            Action::Accept { launches, .. } => {
-                if let Some(launch) = launches.iter().find(|l| !self.launched.contains(&l.task)) {
-                    return Err(format!("ACCEPT of {}, whose launch is not recorded", launch.task));
-                }
-            }
-            Action::Acknowledge { task, uuid, .. } => {
-                if let Some((_, state)) = self.updates.remove(uuid)
-                    && let Some(known) = tasks.get(task)
-                {
-                    is_recorded(task, known, state, registry)?;
-                }
-            }
-            _ => {}
+        let Action::Acknowledge { task, uuid, .. } = action else { return Ok(()) };
+        match (self.updates.remove(uuid), tasks.get(task)) {
+            (Some((_, state)), Some(known)) => is_recorded(task, known, state, registry),
+            _ => Ok(()),
         }
-        self.rests_on_nothing_open(turn)
     }
 
     pub(super) fn on_reply(&self, turn: &Turn, reply: &Reply) -> Result<(), String> {
@@ -104,15 +102,20 @@ fn is_recorded(
     state: TaskState,
     registry: &Registry,
 ) -> Result<(), String> {
-    let key = Key::RunningShard(known.job.clone(), known.item);
-    let current = registry.records().get(&key).map(Vec::as_slice);
+    let run = match &known.key {
+        Some(Key::RunningShard(job, _)) => Key::Running(job.clone()),
+        Some(Key::ParallelShard(run, _)) => Key::ParallelRunning(run.clone()),
+        _ => return Ok(()),
+    };
+    let current = known.key.as_ref().and_then(|key| registry.records().get(key));
+    let current = current.map(Vec::as_slice);
     if current != Some(task.as_str().as_bytes()) {
         return Ok(());
     }
     if is_terminal(state) {
         return Err(format!("the end of {task} is acknowledged, and its record says it runs"));
     }
-    let run = registry.records().get(&Key::Running(known.job.clone()));
+    let run = registry.records().get(&run);
     let run = run.and_then(|value| serde_json::from_slice::<RunRecord>(value).ok());
     let launching = run.is_some_and(|run| {
         run.shards.iter().any(|shard| {

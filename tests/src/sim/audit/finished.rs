@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use shiftwork_engine::effect::Action;
 use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{RunId, TaskId};
-use shiftwork_engine::record::Key;
 
 use super::Task;
 use crate::sim::registry::Registry;
@@ -29,10 +28,10 @@ impl Finished {
     ) {
         let Cause::Status(update) = &step.cause else { return };
         let Some(task) = tasks.get(&update.task) else { return };
-        let key = Key::RunningShard(task.job.clone(), task.item);
-        let current = registry.records().get(&key).map(Vec::as_slice)
-            == Some(update.task.as_str().as_bytes());
-        if update.state == TaskState::Finished && !task.daemon && current {
+        let Some(key) = &task.key else { return };
+        let current =
+            registry.records().get(key).map(Vec::as_slice) == Some(update.task.as_str().as_bytes());
+        if update.state == TaskState::Finished && !task.is_daemon() && current {
             self.finished.insert((task.run.clone(), task.item));
         }
     }
@@ -66,14 +65,15 @@ impl Finished {
         item: u32,
         tasks: &BTreeMap<TaskId, Task>,
     ) -> Result<(), String> {
-        if !tasks.get(task).is_some_and(|task| task.once) {
+        if !tasks.get(task).is_some_and(Task::starts_once) {
             return Ok(());
         }
         let Some(first) = self.started.insert((run.clone(), item), task.clone()) else {
             return Ok(());
         };
-        // One that did not say in time that it runs was killed and is launched again by rule.
-        if tasks.get(&first).is_some_and(|first| first.killed) {
+        // One that did not say in time that it runs is killed and launched again by rule, and one
+        // that asked for it is done later.
+        if tasks.get(&first).is_some_and(|first| first.killed || first.put_off) {
             return Ok(());
         }
         Err(format!("the work of shard {item} of run {run} starts as {first} and again as {task}"))

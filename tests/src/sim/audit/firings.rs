@@ -9,6 +9,7 @@ use shiftwork_engine::ids::{JobName, RunId};
 use shiftwork_engine::record::{Key, Write};
 use shiftwork_schedule::Timestamp;
 
+use super::gangs::active_max;
 use super::mind::{Document, Mind, firing_of, watermark};
 use super::{Tally, cause, ended};
 use crate::sim::registry::Registry;
@@ -30,7 +31,9 @@ pub(super) struct Firings {
 #[derive(Debug, Clone, Copy)]
 struct Before {
     pending: usize,
-    active: bool,
+    /// Of these, runs that stand for firings to come: whole ones, made for the first time.
+    standing: usize,
+    active: usize,
 }
 
 impl Firings {
@@ -63,7 +66,8 @@ impl Firings {
                 continue;
             }
             if document.job.execution == Execution::Transient {
-                judge(mind, step, document, since, until, made, tally)?;
+                let case = Case { mind, step, document, since, until, made };
+                judge(&case, tally)?;
             }
         }
         Ok(())
@@ -109,18 +113,24 @@ fn made_in(mind: &Mind, step: &Step) -> BTreeMap<JobName, Vec<Timestamp>> {
             made.entry(job.clone()).or_default().push(at);
         }
     }
+    made.values_mut().for_each(|times| times.sort_unstable());
     made
 }
 
-fn judge(
-    mind: &Mind,
-    step: &Step,
-    document: &Document,
+/// The firings of one job in one step.
+struct Case<'a> {
+    mind: &'a Mind,
+    step: &'a Step,
+    document: &'a Document,
+    /// The watermark before and after.
     since: Timestamp,
     until: Timestamp,
-    made: &[Timestamp],
-    tally: &mut Tally,
-) -> Result<(), String> {
+    /// The firings that got a run.
+    made: &'a [Timestamp],
+}
+
+fn judge(case: &Case<'_>, tally: &mut Tally) -> Result<(), String> {
+    let Case { mind, step, document, since, until, made } = *case;
     let job = &document.job;
     let Some(schedule) = &job.schedule else {
         return Err(format!("{} has no schedule and got runs for {made:?}", job.name));
@@ -149,17 +159,20 @@ fn judge(
 
 /// How the job's queue may have been when its firings came.
 fn before(mind: &Mind, step: &Step, job: &JobName) -> Vec<Before> {
-    let pending = mind.pending.get(job);
-    let count = pending.map_or(0, BTreeSet::len);
-    let gone = |run: &&RunId| pending.is_some_and(|pending| pending.contains(*run));
-    let ended_pending = ended(step).filter(gone).count();
-    let active = mind.active.get(job);
-    let active_ended = ended(step).any(|run| active == Some(run));
+    let none = BTreeSet::new();
+    let pending = mind.pending.get(job).unwrap_or(&none);
+    let count = pending.len();
+    let ended_pending = ended(step).filter(|run| pending.contains(*run)).count();
+    let whole = |run: &&RunId| !mind.partial.contains_key(*run) && !is_repeated(run);
+    let standing = pending.iter().filter(whole).count();
+    let active = mind.active_of(job).count();
+    let still = mind.active_of(job).filter(|run| !ended(step).any(|ended| ended == *run)).count();
     let mut options = Vec::new();
     for pending in (count - ended_pending.min(count))..=count {
-        options.push(Before { pending, active: active.is_some() });
-        if active_ended {
-            options.push(Before { pending, active: false });
+        for standing in [standing, standing.min(pending)] {
+            for active in still..=active {
+                options.push(Before { pending, standing, active });
+            }
         }
     }
     options
@@ -178,7 +191,7 @@ fn expected(
     }
     let oldest = job.misfire.window_ms.map_or(Timestamp::MIN, |window| now.saturating_sub(window));
     let fresh = || due.iter().copied().filter(|at| *at > oldest);
-    let overlaps = before.active && job.concurrency == Concurrency::Skip;
+    let overlaps = before.active > 0 && job.concurrency == Concurrency::Skip;
     match job.misfire.policy {
         MisfirePolicy::All if overlaps => Vec::new(),
         MisfirePolicy::All => {
@@ -186,15 +199,21 @@ fn expected(
             fresh().take(room).collect()
         }
         MisfirePolicy::Coalesce => {
-            let stands = before.pending > 0 || overlaps;
+            let stands = before.standing > 0 || overlaps;
             fresh().last().filter(|_| !stands).into_iter().collect()
         }
         MisfirePolicy::Skip => {
             let in_time = |at: &Timestamp| now.since(*at) <= LATE_MS;
-            let stands = before.pending > 0 || before.active;
+            let stands = before.standing > 0 || before.active >= active_max(job);
             fresh().last().filter(in_time).filter(|_| !stands).into_iter().collect()
         }
     }
+}
+
+/// True for a run that is made once more: `….2` and so on.
+fn is_repeated(run: &RunId) -> bool {
+    let suffix = run.as_str().rsplit_once('.').map(|(_, suffix)| suffix);
+    suffix.is_some_and(|suffix| suffix.parse::<u32>().is_ok())
 }
 
 fn missed(trace: &Trace, job: &JobName) -> u64 {

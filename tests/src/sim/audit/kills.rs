@@ -48,13 +48,14 @@ impl Kills {
         settings: &Settings,
     ) -> Result<(), String> {
         // While its clock is behind, the engine's time stands still.
-        if self.process != Some(process) || mind.subscribed_at.is_none() || now < mind.now {
+        let Some(subscribed_at) = mind.subscribed_at else { return Ok(()) };
+        if self.process != Some(process) || now < mind.now {
             return Ok(());
         }
         let live = |task: &TaskId| mind.shards.values().any(|other| other == task);
         self.sent.retain(|task, _| live(task));
         for (task, sent) in &mut self.sent {
-            let waited = now - sent.at;
+            let waited = now - sent.at.max(subscribed_at);
             let overdue = waited > sent.grace_ms + settings.kill_retry_ms as i64 + SLACK_MS;
             if overdue && sent.overdue {
                 return Err(format!("{task} was told to end {waited} ms ago and not again since"));

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use shiftwork_engine::command::Done;
 use shiftwork_engine::document::{Execution, Job, Strictness};
 use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId, TaskId};
-use shiftwork_engine::record::{Key, RunRecord, WatermarkRecord, Write};
+use shiftwork_engine::record::{Key, Phase, RunRecord, Shard, WatermarkRecord, Write};
 use shiftwork_engine::{Event, Settings};
 use shiftwork_schedule::Timestamp;
 
@@ -44,10 +45,16 @@ pub(super) struct Mind {
     pub(super) disabled_jobs: BTreeSet<JobName>,
     pub(super) disabled_apps: BTreeSet<AppName>,
     pub(super) pending: BTreeMap<JobName, BTreeSet<RunId>>,
-    pub(super) active: BTreeMap<JobName, RunId>,
-    /// The task each shard runs as.
-    pub(super) shards: BTreeMap<(JobName, u32), TaskId>,
+    pub(super) active: BTreeMap<JobName, BTreeSet<RunId>>,
+    /// The active run in each job's own place; others stand beside it.
+    pub(super) primary: BTreeMap<JobName, RunId>,
+    /// Runs that were asked for with some shards only.
+    pub(super) partial: BTreeMap<RunId, BTreeSet<u32>>,
+    /// The task each shard runs as, by the key of its record.
+    pub(super) shards: BTreeMap<Key, TaskId>,
     pub(super) heard: BTreeMap<TaskId, Heard>,
+    /// Tasks out of reach since before this tenure.
+    unreachable: BTreeMap<TaskId, i64>,
     /// Since when the master owes an answer about a task.
     pub(super) asked: BTreeMap<TaskId, i64>,
 }
@@ -72,18 +79,28 @@ impl Mind {
             disabled_apps: BTreeSet::new(),
             pending: BTreeMap::new(),
             active: BTreeMap::new(),
+            primary: BTreeMap::new(),
+            partial: BTreeMap::new(),
             shards: BTreeMap::new(),
             heard: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
             asked: BTreeMap::new(),
         };
         if let Some(value) = records.get(&Key::Watermark) {
             mind.watermark = watermark(value);
         }
         for (key, value) in records {
-            if let Key::Running(job) = key
+            if let Key::Ready(..) = key
+                && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
+                && !run.overrides.items.is_empty()
+            {
+                mind.partial.insert(run.id, run.overrides.items);
+            }
+            if let Key::Running(_) | Key::ParallelRunning(_) = key
                 && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
             {
-                mind.active.insert(job.clone(), run.id);
+                mind.unreachable.extend(run.shards.iter().filter_map(out_of_reach));
+                mind.activate(run.id, matches!(key, Key::Running(_)));
             }
             mind.write(key, Some(value), settings);
         }
@@ -104,7 +121,10 @@ impl Mind {
             Event::FrameworkRemoved => self.framework_removed = true,
             Event::Status(update) => {
                 self.asked.remove(&update.task);
-                let heard = Heard { state: update.state, since: self.now };
+                let before = self.unreachable.remove(&update.task);
+                let before = before.filter(|_| update.state == TaskState::Unreachable);
+                let since = before.map_or(self.now, |before| before.min(self.now));
+                let heard = Heard { state: update.state, since };
                 let known = self.heard.entry(update.task.clone()).or_insert(heard);
                 if known.state != update.state {
                     *known = heard;
@@ -130,14 +150,29 @@ impl Mind {
                 self.watermark = watermark(value);
             }
         }
+        // Another run may take the place of one that ends, in the same step.
+        for run in super::ended(step) {
+            self.deactivate(run);
+        }
         for Write { key, value } in &step.writes {
             // A run that was made and launched in the same step never had a place in the queue.
-            if let (Key::Ready(job, run), None) = (key, value)
+            if let (Key::Ready(_, run), None) = (key, value)
                 && !super::ended(step).any(|ended| ended == run)
             {
-                self.active.insert(job.clone(), run.clone());
+                let beside = Key::ParallelRunning(run.clone());
+                let primary = !step.writes.iter().any(|write| write.key == beside);
+                self.activate(run.clone(), primary);
             }
             self.write(key, value.as_deref(), settings);
+        }
+        if let Cause::Command(items) = &step.cause {
+            for (_, reply) in &step.replies {
+                let Ok(Done::RunCreated(run)) = reply else { continue };
+                self.partial.remove(run);
+                if !items.is_empty() {
+                    self.partial.insert(run.clone(), items.clone());
+                }
+            }
         }
         if let Cause::FrameworkRemoved = step.cause {
             self.framework_removed = false;
@@ -161,14 +196,17 @@ impl Mind {
                 set(self.pending.entry(job.clone()).or_default(), run, value.is_some());
             }
             (Key::Running(job), None) => {
-                self.active.remove(job);
+                if let Some(run) = self.primary.remove(job) {
+                    self.deactivate(&run);
+                }
             }
-            (Key::RunningShard(job, item), Some(value)) => {
+            (Key::ParallelRunning(run), None) => self.deactivate(run),
+            (Key::RunningShard(..) | Key::ParallelShard(..), Some(value)) => {
                 let task = TaskId::new(String::from_utf8_lossy(value).into_owned());
-                self.shards.insert((job.clone(), *item), task);
+                self.shards.insert(key.clone(), task);
             }
-            (Key::RunningShard(job, item), None) => {
-                self.shards.remove(&(job.clone(), *item));
+            (Key::RunningShard(..) | Key::ParallelShard(..), None) => {
+                self.shards.remove(key);
             }
             _ => {}
         }
@@ -176,10 +214,30 @@ impl Mind {
 
     fn register(&mut self, name: &JobName, value: &[u8], settings: &Settings) {
         let parsed = Job::parse(value, Strictness::Stored, &settings.default_zone);
-        let (Ok(job), Some(from)) = (parsed, self.watermark) else { return };
+        let Ok(job) = parsed else { return };
+        let from = self.watermark.unwrap_or(Timestamp::MIN);
         let mut document = Document { job: Arc::new(job), from, next: None };
         document.look_ahead(from);
         self.documents.insert(name.clone(), document);
+    }
+
+    fn activate(&mut self, run: RunId, primary: bool) {
+        let job = run.job();
+        self.active.entry(job.clone()).or_default().insert(run.clone());
+        if primary {
+            self.primary.insert(job, run);
+        }
+    }
+
+    fn deactivate(&mut self, run: &RunId) {
+        if let Some(active) = self.active.get_mut(&run.job()) {
+            active.remove(run);
+        }
+    }
+
+    /// The runs of a job that are active.
+    pub(super) fn active_of(&self, job: &JobName) -> impl Iterator<Item = &RunId> {
+        self.active.get(job).into_iter().flatten()
     }
 
     /// True if neither the job nor its app is disabled.
@@ -198,6 +256,13 @@ impl Document {
         let schedule = self.job.schedule.as_ref();
         let schedule = schedule.filter(|_| self.job.execution == Execution::Transient);
         self.next = schedule.and_then(|schedule| schedule.next_after(watermark.max(self.from)));
+    }
+}
+
+fn out_of_reach(shard: &Shard) -> Option<(TaskId, i64)> {
+    match shard.phase {
+        Phase::Unreachable { since, .. } => Some((shard.task_id.clone()?, since.as_millis())),
+        _ => None,
     }
 }
 

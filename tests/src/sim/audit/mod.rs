@@ -14,12 +14,16 @@ mod overlap;
 mod runs;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use shiftwork_engine::command::Reply;
+use shiftwork_engine::document::{Execution, Job};
 use shiftwork_engine::effect::Action;
-use shiftwork_engine::event::TaskState;
-use shiftwork_engine::ids::{JobName, RunId, TaskId};
-use shiftwork_engine::{Event, Settings};
+use shiftwork_engine::event::{StatusUpdate, TaskState};
+use shiftwork_engine::ids::{RunId, TaskId};
+use shiftwork_engine::record::{Key, Write};
+use shiftwork_engine::view::RunState;
+use shiftwork_engine::{Event, Settings, Trace};
 
 use self::mind::Mind;
 use super::env::{Fact, Process};
@@ -30,11 +34,14 @@ use super::scheduler::{Cause, Step, Turn};
 #[derive(Debug)]
 struct Task {
     run: RunId,
-    job: JobName,
+    job: Arc<Job>,
     item: u32,
-    /// Its job asks for neither failover nor retries: its work starts once.
-    once: bool,
-    daemon: bool,
+    /// Where its launch is recorded.
+    key: Option<Key>,
+    /// Its run was launched beside another one of its job.
+    beside: bool,
+    /// Its work asked to be done later.
+    put_off: bool,
     /// The scheduler was right to count it as lost.
     given_up: bool,
     /// The scheduler wanted it to end.
@@ -54,6 +61,8 @@ pub(crate) struct Audit {
     kills: kills::Kills,
     offers: offers::Offers,
     overlap: overlap::Overlap,
+    /// How runs ended, as told to the history.
+    ended: BTreeMap<RunId, RunState>,
     tally: Tally,
     violation: Option<(&'static str, String)>,
 }
@@ -71,6 +80,24 @@ struct Tally {
     keys_made_again: u64,
 }
 
+// === impl Task ===
+
+impl Task {
+    /// Its job asks for neither failover nor retries: its work starts once.
+    fn starts_once(&self) -> bool {
+        !self.job.failover && self.job.retry.max_attempts == 1
+    }
+
+    fn is_daemon(&self) -> bool {
+        self.job.execution == Execution::Daemon
+    }
+
+    fn is_put_off_by(&self, update: &StatusUpdate) -> bool {
+        let code = update.outcome.as_ref().and_then(|outcome| outcome.exit_code);
+        code.is_some_and(|code| self.job.retry.later_exit_codes.contains(&code))
+    }
+}
+
 // === impl Audit ===
 
 impl Audit {
@@ -85,6 +112,7 @@ impl Audit {
             kills: kills::Kills::default(),
             offers: offers::Offers::default(),
             overlap: overlap::Overlap::default(),
+            ended: BTreeMap::new(),
             tally: Tally::default(),
             violation: None,
         }
@@ -140,6 +168,9 @@ impl Audit {
         self.offers.on_event(process, event);
         if let Event::Status(update) = event {
             self.durable.on_update(update);
+            if let Some(task) = self.tasks.get_mut(&update.task) {
+                task.put_off |= task.is_put_off_by(update);
+            }
         }
     }
 
@@ -147,7 +178,7 @@ impl Audit {
     pub(crate) fn on_step(&mut self, process: Process, step: &Step) {
         let Some(mut mind) = self.minds.remove(&process) else { return };
         mind.advance(step.now);
-        self.learn_tasks(step);
+        self.learn_tasks(&mind, step);
         self.tally.runs_ended += ended(step).count() as u64;
         let results = [
             ("firings", self.firings.on_step(&mind, step, &mut self.tally)),
@@ -164,19 +195,21 @@ impl Audit {
         self.minds.insert(process, mind);
     }
 
-    fn learn_tasks(&mut self, step: &Step) {
+    fn learn_tasks(&mut self, mind: &Mind, step: &Step) {
         for action in &step.actions {
             match action {
                 Action::Accept { launches, .. } => {
                     for launch in launches {
                         self.tally.launches += 1;
-                        let job = &launch.job;
+                        let key = shard_key(step, &launch.task).cloned();
                         let task = Task {
                             run: launch.run.clone(),
-                            job: job.name.clone(),
+                            job: Arc::clone(&launch.job),
                             item: launch.item,
-                            once: !job.failover && job.retry.max_attempts == 1,
-                            daemon: job.execution == shiftwork_engine::document::Execution::Daemon,
+                            beside: matches!(key, Some(Key::ParallelShard(..)))
+                                || mind.active_of(&launch.job.name).any(|r| *r != launch.run),
+                            key,
+                            put_off: false,
                             given_up: false,
                             killed: false,
                         };
@@ -224,11 +257,25 @@ impl Audit {
     /// A commit has had its outcome.
     pub(crate) fn on_applied(&mut self, turn: &Turn, outcome: Outcome) {
         self.durable.on_applied(turn, outcome);
+        if outcome == Outcome::Done {
+            for trace in turn.steps.iter().flat_map(|step| &step.traces) {
+                if let Trace::Run(view) = trace
+                    && view.state.is_final()
+                {
+                    self.ended.insert(view.id.clone(), view.state);
+                }
+            }
+        }
+    }
+
+    /// How each run ended.
+    pub(crate) fn ended(&self) -> BTreeMap<String, &'static str> {
+        self.ended.iter().map(|(run, state)| (run.to_string(), state.name())).collect()
     }
 
     /// An action leaves.
-    pub(crate) fn on_released(&mut self, turn: &Turn, action: &Action, registry: &Registry) {
-        let result = self.durable.on_released(turn, action, registry, &self.tasks);
+    pub(crate) fn on_released(&mut self, turn: &Turn, action: &Action) {
+        let result = self.durable.on_released(turn, action);
         self.check("nothing leaves before its commit", result);
         if let (Action::Reconcile { tasks }, Some(process)) = (action, turn.process)
             && let Some(mind) = self.minds.get_mut(&process)
@@ -244,7 +291,9 @@ impl Audit {
     }
 
     /// A call is sent.
-    pub(crate) fn on_sent(&mut self, process: Process, action: &Action) {
+    pub(crate) fn on_sent(&mut self, process: Process, action: &Action, registry: &Registry) {
+        let result = self.durable.on_sent(action, registry, &self.tasks);
+        self.check("nothing leaves before its commit", result);
         if let Some(mind) = self.minds.get(&process) {
             self.kills.on_sent(process, mind, action);
         }
@@ -288,9 +337,16 @@ fn is_loss(state: TaskState) -> bool {
 /// The runs that end in a step.
 fn ended(step: &Step) -> impl Iterator<Item = &RunId> {
     step.traces.iter().filter_map(|trace| match trace {
-        shiftwork_engine::Trace::Run(view) if view.state.is_final() => Some(&view.id),
+        Trace::Run(view) if view.state.is_final() => Some(&view.id),
         _ => None,
     })
+}
+
+/// Where a step records that a shard runs as this task.
+fn shard_key<'a>(step: &'a Step, task: &TaskId) -> Option<&'a Key> {
+    let of_task = |write: &&Write| write.value.as_deref() == Some(task.as_str().as_bytes());
+    let is_shard = |key: &&Key| matches!(key, Key::RunningShard(..) | Key::ParallelShard(..));
+    step.writes.iter().filter(of_task).map(|write| &write.key).find(is_shard)
 }
 
 /// What a step is about, in a word.
@@ -299,7 +355,7 @@ fn cause(step: &Step) -> &'static str {
         Cause::Restore => "restoring",
         Cause::Place => "placing",
         Cause::Status(_) => "a status update",
-        Cause::Command => "a command",
+        Cause::Command(_) => "a command",
         Cause::Subscribed => "subscribing",
         Cause::FrameworkRemoved => "the framework's removal",
         Cause::Other => "an event",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shiftwork_engine::Settings;
 use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{JobName, TaskId};
-use shiftwork_engine::record::{Key, Write};
+use shiftwork_engine::record::Write;
 
 use super::mind::Mind;
 use super::{Task, cause, is_terminal};
@@ -25,8 +25,7 @@ pub(super) fn on_step(
     tasks: &mut BTreeMap<TaskId, Task>,
 ) -> Result<(), String> {
     for Write { key, value } in &step.writes {
-        let Key::RunningShard(job, item) = key else { continue };
-        let Some(task) = mind.shards.get(&(job.clone(), *item)) else { continue };
+        let Some(task) = mind.shards.get(key) else { continue };
         if value.as_deref() == Some(task.as_str().as_bytes()) {
             continue;
         }
@@ -71,6 +70,14 @@ fn verdict(mind: &Mind, step: &Step, task: &TaskId) -> Option<bool> {
     }
 }
 
+impl Task {
+    /// Whether both may not work at the same time: tasks of the same run, or of runs of which
+    /// neither was launched beside another.
+    fn excludes(&self, other: &Self) -> bool {
+        self.run == other.run || !(self.beside || other.beside)
+    }
+}
+
 impl Overlap {
     pub(super) fn on_started(
         &mut self,
@@ -80,8 +87,10 @@ impl Overlap {
         let Some(known) = tasks.get(task) else {
             return Err(format!("task {task} works and was never launched"));
         };
-        let working = self.working.entry((known.job.clone(), known.item)).or_default();
-        let other = working.iter().find(|other| tasks.get(*other).is_some_and(|o| !o.given_up));
+        let working = self.working.entry((known.job.name.clone(), known.item)).or_default();
+        let other = working.iter().find(|other| {
+            tasks.get(*other).is_some_and(|other| !other.given_up && known.excludes(other))
+        });
         let result = match other {
             Some(other) if !known.given_up => {
                 Err(format!("tasks {other} and {task} of the same shard work at the same time"))
@@ -94,7 +103,7 @@ impl Overlap {
 
     pub(super) fn on_ended(&mut self, task: &TaskId, tasks: &BTreeMap<TaskId, Task>) {
         if let Some(known) = tasks.get(task)
-            && let Some(working) = self.working.get_mut(&(known.job.clone(), known.item))
+            && let Some(working) = self.working.get_mut(&(known.job.name.clone(), known.item))
         {
             working.remove(task);
         }

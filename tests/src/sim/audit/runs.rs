@@ -21,8 +21,13 @@ pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
                     ));
                 }
             }
-            (Key::Running(job), None) => {
-                let Some(run) = mind.active.get(job) else { continue };
+            (Key::Running(_) | Key::ParallelRunning(_), None) => {
+                let run = match key {
+                    Key::Running(job) => mind.primary.get(job),
+                    Key::ParallelRunning(run) => Some(run),
+                    _ => None,
+                };
+                let Some(run) = run else { continue };
                 if !ended(step).any(|ended| ended == run) {
                     return Err(format!(
                         "run {run} left the running queue and did not end ({})",

@@ -49,7 +49,9 @@ fn every_recorded_update_is_read() {
 fn every_recorded_offer_is_read_whole() {
     for recorded in recorded("event", "OFFERS") {
         let place = &recorded.place;
-        let Incoming::Offers { usable, unusable } = read(&recorded) else { panic!("{place}") };
+        let Incoming::Offers { usable, unusable, agents } = read(&recorded) else {
+            panic!("{place}")
+        };
         assert!(unusable.is_empty(), "{place}: {unusable:?}");
         let expected = recorded.body["offers"]["offers"].as_array().unwrap();
         assert_eq!(usable.len(), expected.len(), "{place}");
@@ -57,6 +59,14 @@ fn every_recorded_offer_is_read_whole() {
             assert_eq!(Some(offer.id.as_str()), text(&expected["id"]), "{place}");
             assert_eq!(Some(offer.agent.as_str()), text(&expected["agent_id"]), "{place}");
             assert_eq!(offer.hostname, expected["hostname"], "{place}");
+            let (_, address) = agents.iter().find(|(id, _)| *id == offer.agent).unwrap();
+            let expected_address = &expected["url"]["address"];
+            let ip = expected_address["ip"].as_str().unwrap();
+            assert_eq!(
+                address.to_string(),
+                format!("{ip}:{}", expected_address["port"]),
+                "{place}"
+            );
             let executors = expected["executor_ids"].as_array().into_iter().flatten();
             let executors: Vec<_> =
                 executors.map(|id| ExecutorId::new(text(id).unwrap())).collect();
@@ -170,6 +180,9 @@ fn an_outcome_is_read_and_anything_else_is_none() {
         signal: None,
         duration_ms: 12,
         stderr_tail: Bytes::from([vec![b'x'; 5000], b"end\xff".to_vec()].concat()),
+        memory_peak_bytes: 0,
+        cpu_time_ms: 0,
+        http_status: None,
         firing_time_ms: 1_795_140_000_000,
     };
     let read = |data: Vec<u8>| {

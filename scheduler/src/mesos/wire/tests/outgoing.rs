@@ -137,7 +137,7 @@ fn a_task_carries_all_it_needs() {
         attempt: 2,
         item: 1,
         sharding_total_count: 3,
-        sharding_parameter: "south".to_owned(),
+        sharding_parameter: "south, this time".to_owned(),
         job_parameter: "p".to_owned(),
         execution_type: payload::ExecutionType::Transient as i32,
         schedule: None,
@@ -146,6 +146,7 @@ fn a_task_carries_all_it_needs() {
         timeout_ms: 3_600_000,
         event_sampling_count: 10,
         ports: vec![31_000, 31_001],
+        run_as: String::new(),
         work: Some(payload::task_payload::Work::Script(payload::Script {
             command_line: "bin/job".to_owned(),
         })),

@@ -1,0 +1,74 @@
+//! What an owner does that may not act any more. Absent: what it does while it leads; the API's tests
+//! and the end-to-end tests show that.
+
+use std::time::Instant;
+
+use shiftwork_engine::Settings;
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::mesos::{self, DriverConfig};
+use crate::registry::{LeaderInfo, MemoryRegistry};
+use crate::trace::{SpoolLimits, WriterOptions};
+
+/// An owner on an empty registry, with a lease of the test's own.
+async fn owner(lease: Lease, inbox: &Inbox, directory: &TempDir) -> Owner {
+    let mut registry: Box<dyn Registry> = Box::new(MemoryRegistry::new());
+    let leader =
+        LeaderInfo { id: "test".to_owned(), addresses: Vec::new(), since: jiff::Timestamp::now() };
+    let tenure = Tenure { lease, ..registry.take_over(leader).await.unwrap() };
+    let mut restored = Effects::default();
+    let engine = Engine::restore(Settings::default(), 1, now(), Vec::new(), &mut restored);
+    let (history, _) =
+        History::open(directory.path(), SpoolLimits::default(), WriterOptions::default()).unwrap();
+    // The reserved port: nobody listens there.
+    let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
+    let (events, _) = mpsc::channel(1);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let driver = mesos::spawn(driver, None, events, &TaskTracker::new(), stop).unwrap();
+    Owner::new(engine, restored, registry, &tenure, driver, history, inbox)
+}
+
+/// An hour from now.
+fn later() -> Instant {
+    Instant::now() + Duration::from_hours(1)
+}
+
+#[tokio::test]
+async fn a_lost_lease_ends_the_tenure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, mut inbox) = channel();
+    let lease = Lease::until(later());
+    let owner = owner(lease.clone(), &inbox, &directory).await;
+    let (_sender, mut events) = mpsc::channel(1);
+    let never = CancellationToken::new();
+    // The other handle stays: nobody has let go of the owner.
+    let asking = handle.clone();
+    let asked = tokio::spawn(async move { asking.query(|_| ()).await });
+    let run = owner.run(&mut inbox, &mut events, &never);
+    let end = async {
+        assert_eq!(asked.await.unwrap(), Ok(()), "it leads");
+        lease.end();
+    };
+    let ((ended, _), ()) = tokio::join!(run, end);
+    assert!(matches!(ended, Ended::LeaseLost), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_owner_that_wakes_after_its_time_does_nothing_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, mut inbox) = channel();
+    // Over, and nobody has said so yet: as after a long freeze.
+    let lease = Lease::until(Instant::now());
+    let owner = owner(lease, &inbox, &directory).await;
+    let (_sender, mut events) = mpsc::channel(1);
+    let asked = tokio::spawn(async move { handle.query(|_| ()).await });
+    let never = CancellationToken::new();
+    let (ended, _) = owner.run(&mut inbox, &mut events, &never).await;
+    assert!(matches!(ended, Ended::LeaseLost), "{ended:?}");
+    inbox.refuse_all();
+    drop(inbox);
+    assert_eq!(asked.await.unwrap(), Err(Unavailable));
+}

@@ -1,0 +1,162 @@
+//! What executors do beside scripts, and what their tasks write: HTTP jobs, jobs in Rust, logs.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Standalone, program, wait_for};
+
+/// The output of the only shard of a run, as the API gives it.
+fn log(standalone: &Standalone, run: &str, query: &str) -> Value {
+    let task = standalone.run(run)["shards"][0]["taskId"].as_str().expect("a task").to_owned();
+    let (status, log) = standalone.get(&format!("/api/v1/tasks/{task}/logs?{query}"));
+    assert_eq!(status, 200, "{log}");
+    log
+}
+
+#[test]
+fn an_http_job_asks_with_its_context_and_fails_by_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let uri = format!("http://{}/job", listener.local_addr().expect("an address"));
+    let serving = std::thread::spawn(move || {
+        ["HTTP/1.1 200 OK", "HTTP/1.1 500 Oh No"].map(|head| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = vec![0; 8192];
+            let len = stream.read(&mut request).expect("a request");
+            let answer = format!("{head}\r\ncontent-length: 7\r\n\r\n42 rows");
+            stream.write_all(answer.as_bytes()).expect("written");
+            String::from_utf8_lossy(&request[..len]).into_owned()
+        })
+    });
+    let standalone = Standalone::start(&[]);
+    standalone.register_app();
+    let props = json!({"http.uri": uri, "http.method": "POST", "http.data": "n=1"});
+    let extra = json!({"jobType": "HTTP", "scriptCommandLine": null, "props": props});
+    standalone.register_job("asks", "", &extra);
+    let good = standalone.trigger("asks");
+    standalone.wait_for_run(&good, "SUCCEEDED");
+    assert_eq!(log(&standalone, &good, "")["data"], "42 rows");
+    let bad = standalone.trigger("asks");
+    let bad = standalone.wait_for_run(&bad, "FAILED");
+    let message = bad["shards"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("status 500: 42 rows"), "{message}");
+    for request in serving.join().expect("served") {
+        assert!(request.contains("shardingcontext: {\"jobName\":\"asks\""), "{request}");
+        assert!(request.ends_with("n=1"), "{request}");
+    }
+}
+
+#[test]
+fn jobs_in_rust_run_in_the_apps_own_executor() {
+    let bin = program("shiftwork");
+    let word_app = bin.parent().map(|dir| dir.join("examples/word-app")).expect("a directory");
+    assert!(word_app.exists(), "build it: cargo build -p shiftwork-executor --examples");
+    let standalone = Standalone::start(&[]);
+    let app =
+        json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32, "bootstrapScript": word_app});
+    assert_eq!(standalone.post("/api/v1/apps", Some(&app)).0, 201);
+    let class = |job_type: &str, class: &str| json!({"jobType": job_type, "jobClass": class, "scriptCommandLine": null});
+    let mut words = class("SIMPLE", "words");
+    words["shardingItemParameters"] = json!("0=one two three");
+    standalone.register_job("words", "", &words);
+    let run = standalone.trigger("words");
+    standalone.wait_for_run(&run, "SUCCEEDED");
+    assert_eq!(log(&standalone, &run, "")["data"], format!("3 words in shard 0 of {run}\n"));
+
+    let mut lines = class("DATAFLOW", "lines");
+    lines["streamingProcess"] = json!(true);
+    lines["jobParameter"] = json!("a b c");
+    standalone.register_job("lines", "", &lines);
+    let run = standalone.trigger("lines");
+    standalone.wait_for_run(&run, "SUCCEEDED");
+    assert_eq!(log(&standalone, &run, "")["data"], "a\nb\nc\n");
+
+    let mut trouble = class("SIMPLE", "trouble");
+    trouble["jobParameter"] = json!("panic");
+    standalone.register_job("trouble", "", &trouble);
+    let run = standalone.trigger("trouble");
+    let run = standalone.wait_for_run(&run, "FAILED");
+    let message = run["shards"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("panicked: shard 0 fell over"), "{message}");
+}
+
+#[test]
+fn what_a_task_writes_is_read_while_it_runs_and_afterwards() {
+    let standalone = Standalone::start(&[]);
+    standalone.register_app();
+    let go = standalone.directory.path().join("go");
+    let script = format!(
+        "echo begun; echo trouble >&2; until [ -e {} ]; do sleep 0.05; done; echo ended;",
+        go.display()
+    );
+    standalone.register_job("talks", &script, &json!({}));
+    let run = standalone.trigger("talks");
+    standalone.wait_for_run(&run, "RUNNING");
+    wait_for("it has begun", || log(&standalone, &run, "")["data"] == "begun\n");
+    let rest = log(&standalone, &run, "offset=3&length=2");
+    assert_eq!((&rest["data"], &rest["next"]), (&json!("un"), &json!(5)));
+    assert_eq!(log(&standalone, &run, "stream=stderr")["data"], "trouble\n");
+
+    let follower = Command::new(program("shiftwork"))
+        .args(["run", "logs", &run, "-f"])
+        .env("SHIFTWORK_SERVER", &standalone.http)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("shiftwork runs");
+    let task = standalone.run(&run)["shards"][0]["taskId"].as_str().expect("a task").to_owned();
+    let http = standalone.http.clone();
+    let events = std::thread::spawn(move || events(&http, &task));
+    std::fs::write(&go, "").expect("written");
+    let followed = follower.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&followed.stdout), "begun\nended\n");
+    let events = events.join().expect("it ends");
+    assert!(events.contains("event: log\n") && events.contains("data: \"begun\\n"), "{events}");
+    assert!(events.contains("ended\\n\"\n"), "{events}");
+    assert!(events.contains("event: end\n"), "{events}");
+    let shown = standalone.cli(&["run", "logs", &run, "--stderr", "--shard", "0"]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), "trouble\n");
+}
+
+#[test]
+fn a_log_that_is_gone_leaves_the_message_of_the_shard() {
+    let standalone = Standalone::start(&[]);
+    standalone.register_app();
+    standalone.register_job("fails", "echo 'no such table' >&2; exit 3;", &json!({}));
+    let run = standalone.trigger("fails");
+    standalone.wait_for_run(&run, "FAILED");
+    let task = standalone.run(&run)["shards"][0]["taskId"].as_str().expect("a task").to_owned();
+    assert_eq!(log(&standalone, &run, "stream=stderr")["source"], "agent");
+    remove_task_dir(&standalone.directory.path().join("data"), &task);
+    let left = log(&standalone, &run, "stream=stderr");
+    assert_eq!(left["source"], "status");
+    assert!(left["data"].as_str().expect("text").contains("no such table"), "{left}");
+    let (status, _) = standalone.get("/api/v1/tasks/no@-@0@-@READY@-@S0@-@u/logs");
+    assert_eq!(status, 404);
+}
+
+/// All server-sent events about a task's stdout, until their end.
+fn events(http: &str, task: &str) -> String {
+    let address = http.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    let head =
+        format!("GET /api/v1/tasks/{task}/logs?follow=true HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("written");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("read");
+    text
+}
+
+/// Removes the directory of a task, wherever below `dir` it is.
+fn remove_task_dir(dir: &Path, task: &str) {
+    for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.file_name().is_some_and(|name| name == task) && path.join("stderr").exists() {
+            std::fs::remove_dir_all(&path).expect("removed");
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_task_dir(&path, task);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Benchmarks of the engine's own functions and the worlds they run on, and of the executor as a
+//! process. Absent: files beyond those named on the command line, and anything that is not the real
+//! code.
+
+pub mod executor;
+mod framework;
+pub mod place;
+mod synthetic;
+pub mod timers;
+mod timing;
+mod trace;
+mod world;

@@ -1,0 +1,88 @@
+//! A slice of the simulation for every test run: fixed seeds, seeds that once found something, a few
+//! that nobody has seen, and worlds with deliberate defects, each of which must be found.
+
+use std::hash::{BuildHasher, RandomState};
+
+use shiftwork_tests::sim::{Defect, Options, Outcome, simulate};
+
+/// Seeds that once found something: `seed steps what`, one a line.
+const NAMED: &str = include_str!("../seeds.txt");
+
+fn check(options: &Options) -> Outcome {
+    let outcome = simulate(options);
+    if let Some(violation) = &outcome.violation {
+        panic!("seed {}: {violation:?}\n{}", outcome.seed, outcome.story.join("\n"));
+    }
+    outcome
+}
+
+fn count(outcome: &Outcome, what: &str) -> u64 {
+    let found = outcome.tally.iter().find(|(name, _)| *name == what);
+    found.map_or(0, |(_, count)| *count)
+}
+
+#[test]
+fn a_world_without_faults_keeps_the_rules() {
+    for seed in 0..6 {
+        let outcome = check(&Options::new(seed, 6_000).calm());
+        assert_eq!(outcome.faults, [], "seed {seed}");
+        assert_eq!(count(&outcome, "take-overs"), 1, "seed {seed}");
+        assert!(count(&outcome, "runs ended") > 0, "seed {seed}: something ran");
+    }
+}
+
+#[test]
+fn worlds_with_faults_keep_the_rules() {
+    let mut faults = std::collections::BTreeSet::new();
+    for seed in 0..24 {
+        let outcome = check(&Options::new(seed, 10_000));
+        faults.extend(outcome.faults.iter().map(|(fault, _)| *fault));
+    }
+    assert!(faults.len() > 18, "most kinds of faults came: {faults:?}");
+}
+
+#[test]
+fn seeds_that_once_found_something_find_nothing_now() {
+    for line in NAMED.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let mut words = line.split_whitespace();
+        let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
+        let (Some(seed), Some(steps)) = (number(), number()) else {
+            panic!("not `seed steps what`: {line}");
+        };
+        check(&Options::new(seed, steps));
+    }
+}
+
+#[test]
+fn seeds_that_nobody_has_seen_keep_the_rules() {
+    let first = RandomState::new().hash_one("fresh seeds");
+    println!("fresh seeds from {first}: simulate --seed <seed> --steps 10000");
+    for seed in 0..4 {
+        check(&Options::new(first.wrapping_add(seed), 10_000));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    let options = Options::new(3, 5_000);
+    let (first, second) = (simulate(&options), simulate(&options));
+    assert_eq!(first.simulated_ms, second.simulated_ms);
+    assert_eq!(first.tally, second.tally);
+    assert_eq!(first.faults, second.faults);
+}
+
+/// The checks are checked: what is wrong on purpose is found, and soon.
+#[test]
+fn every_deliberate_defect_is_found() {
+    const SEEDS_MAX: u64 = 40;
+    for defect in Defect::ALL {
+        let found = (0..SEEDS_MAX).find_map(|seed| {
+            let options = Options::new(seed, 4_000).with(defect);
+            Some((seed, simulate(&options).violation?))
+        });
+        let Some((seed, violation)) = found else {
+            panic!("{defect:?} is not found in {SEEDS_MAX} seeds");
+        };
+        println!("{defect:?}: seed {seed}, step {}: {}", violation.step, violation.invariant);
+    }
+}
