@@ -9,6 +9,9 @@ use rustix::process::{Pid, getpid};
 
 use crate::core::{Usage, WorkId};
 
+/// What stands in a cgroup's name before the number of the executor that made it.
+const NAME_PREFIX: &str = "shiftwork-";
+
 /// Where the cgroups of scripts are made.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
@@ -30,8 +33,11 @@ impl Cgroups {
     pub(crate) fn new() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let parent = place(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+        if let Some(parent) = &parent {
+            clear_away(parent, |pid| Path::new("/proc").join(pid).exists());
+        }
         let own =
-            parent.map(|parent| parent.join(format!("shiftwork-{}", getpid()))).filter(|own| {
+            parent.map(|parent| parent.join(format!("{NAME_PREFIX}{}", getpid()))).filter(|own| {
                 // An earlier process of this number may have left it, if it was killed.
                 let made = fs::create_dir(own).is_ok() || own.is_dir();
                 made && own.join("cgroup.kill").exists()
@@ -92,6 +98,21 @@ impl Drop for Cgroup {
     }
 }
 
+/// Removes what executors that were killed have left. Only what is empty can be removed at all.
+fn clear_away(parent: &Path, is_alive: impl Fn(&str) -> bool) {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries(parent) {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME_PREFIX));
+        if pid.is_some_and(|pid| !is_alive(pid)) {
+            for script in entries(&entry.path()) {
+                let _in_use = fs::remove_dir(script.path());
+            }
+            let _in_use = fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// The directory of the cgroup this process is in, from its two descriptions in /proc.
 fn place(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
     let mount = mountinfo.lines().find_map(|line| {
@@ -126,6 +147,18 @@ mod tests {
         assert_eq!(own("", "0::/x"), None);
         assert_eq!(own(unified, "4:memory:/y"), None);
         assert_eq!(own(unified, "0::/../x"), None);
+    }
+
+    #[test]
+    fn only_what_the_dead_left_empty_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["shiftwork-1/7", "shiftwork-2/8", "shiftwork-3/9/full", "other-1"] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        clear_away(dir.path(), |pid| pid == "2");
+        let is_left = |path: &str| dir.path().join(path).exists();
+        assert!(!is_left("shiftwork-1"));
+        assert!(is_left("shiftwork-2/8") && is_left("shiftwork-3/9/full") && is_left("other-1"));
     }
 
     #[test]

@@ -9,8 +9,11 @@ use crate::core::TaskId;
 
 /// The directory of all tasks, in the sandbox.
 const TASKS_DIR: &str = "tasks";
-/// The longest directory name made from a task id, in bytes; file systems stop at 255.
-const NAME_LEN_MAX: usize = 200;
+/// The longest directory name, in bytes; file systems stop here. A task id that fits is its own name,
+/// so that whoever knows the task finds its files; the longest the scheduler makes does.
+const NAME_LEN_MAX: usize = 255;
+/// How much of a task id that is not fit for a name goes into the one made for it, in bytes.
+const SAFE_PART_LEN_MAX: usize = 200;
 /// How many directories of ended tasks stay. An executor may live for months and run a task a
 /// second; Mesos clears a sandbox only after its executor is gone.
 const ENDED_KEPT_MAX: usize = 200;
@@ -68,7 +71,7 @@ fn dir_name(id: &str) -> String {
     if is_plain && id.len() <= NAME_LEN_MAX {
         return id.to_owned();
     }
-    let safe = id.chars().map(|c| if is_safe(c) { c } else { '_' }).take(NAME_LEN_MAX);
+    let safe = id.chars().map(|c| if is_safe(c) { c } else { '_' }).take(SAFE_PART_LEN_MAX);
     format!("_{}_{:016x}", safe.collect::<String>(), fnv_1a(id.as_bytes()))
 }
 

@@ -2,7 +2,7 @@
 //! stop. There is one path for start, take-over and doubt: be elected, take over, restore, run.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,10 +17,10 @@ use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::registry::{
-    EmbeddedRegistry, LeaderInfo, Registry, Standing, Tenure, ZooKeeperConfig, ZooKeeperRegistry,
-    keys,
+    EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
+    ZooKeeperConfig, ZooKeeperRegistry, keys,
 };
-use crate::trace::{History, SpoolLimits, WriterOptions};
+use crate::trace::{History, SpoolLimits, Store, WriterOptions};
 use crate::turn::{self, Handle, Inbox, Owner};
 
 /// Pause before the lead is taken again after it was lost to an error: long enough not to spin.
@@ -72,7 +72,10 @@ pub async fn start(
     let (standing, _) = watch::channel(Standing::Starting);
     let registry: Box<dyn Registry> = match config.registry.clone() {
         Some(registry) => Box::new(ZooKeeperRegistry::new(registry, standing.clone())),
-        None => Box::new(EmbeddedRegistry::open(data_dir).await?),
+        None => {
+            warn_if_lost(data_dir);
+            Box::new(EmbeddedRegistry::open(data_dir).await?)
+        }
     };
     let (history, writer) =
         History::open(data_dir, SpoolLimits::default(), WriterOptions::default())
@@ -96,12 +99,29 @@ pub async fn start(
     let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
     let id = uuid::Uuid::new_v4().to_string();
     let tenures = Tenures { config, id, address, standing, history: history.clone(), shutdown };
+    let stop = tenures.shutdown.clone();
     let tenures = tokio::spawn(async move {
         let result = tenures.run(registry, inbox).await;
+        // Whatever ended it: nothing is served for a scheduler that is no more.
+        stop.cancel();
         writer_stop.cancel();
         result
     });
     Ok(Scheduler { http, handle, tenures, tracker, history })
+}
+
+/// A registry that is not there beside a history that is was not always so.
+fn warn_if_lost(data_dir: &Path) {
+    let file = data_dir.join(REGISTRY_FILE);
+    let empty = std::fs::metadata(&file).map_or(true, |metadata| metadata.len() == 0);
+    if empty && data_dir.join(Store::FILE_NAME).exists() {
+        tracing::warn!(
+            "there is a history but no registry in {}: starting without apps and jobs; if that is \
+             not meant, stop and put {} back",
+            data_dir.display(),
+            file.display()
+        );
+    }
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
@@ -152,11 +172,13 @@ struct Connection {
 
 impl Tenures {
     async fn run(self, mut registry: Box<dyn Registry>, mut inbox: Inbox) -> anyhow::Result<()> {
+        let mut led = false;
         loop {
-            let Some(tenure) = self.take_over(&mut *registry, &mut inbox).await? else {
+            let Some(tenure) = self.take_over(&mut *registry, &mut inbox, led).await? else {
                 registry.close().await;
                 return Ok(());
             };
+            led = true;
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
             self.standing.send_replace(Standing::Leading);
@@ -193,11 +215,13 @@ impl Tenures {
         }
     }
 
-    /// Waits for the lead, if need be for ever; `None` when told to stop before.
+    /// Waits for the lead, if need be for ever; `None` when told to stop before. A local registry
+    /// that cannot be taken at the start is an error; later it is waited for, as for a full disk.
     async fn take_over(
         &self,
         registry: &mut dyn Registry,
         inbox: &mut Inbox,
+        led: bool,
     ) -> anyhow::Result<Option<Tenure>> {
         loop {
             let taken = tokio::select! {
@@ -208,12 +232,13 @@ impl Tenures {
             match taken {
                 Ok(tenure) => return Ok(Some(tenure)),
                 // Others may mend it, and must not find every scheduler gone when they have.
-                Err(error) if self.config.registry.is_some() => {
+                Err(error) if led || self.config.registry.is_some() => {
                     let error = anyhow::Error::new(error);
                     tracing::error!(error = format!("{error:#}"), "cannot take the lead");
                 }
                 Err(error) => return Err(error.into()),
             }
+            inbox.refuse_all();
             tokio::select! {
                 () = tokio::time::sleep(TENURE_PAUSE) => {}
                 () = self.shutdown.cancelled() => return Ok(None),

@@ -1,6 +1,7 @@
 //! The demonstration: an app and two jobs from the example files in `deploy/demo`, and a line on
 //! the terminal for each run.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,6 +79,11 @@ impl Demo {
     }
 }
 
+/// Prints a line. That nobody reads it (`| head`) is no reason to stop.
+pub fn say(line: &str) {
+    let _nobody_reads = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Prints a line for every run that ends and every firing of a daemon, until told to stop.
 pub async fn print_runs(mut traces: Receiver<Arc<Trace>>, shutdown: CancellationToken) {
     loop {
@@ -88,10 +94,12 @@ pub async fn print_runs(mut traces: Receiver<Arc<Trace>>, shutdown: Cancellation
         match trace {
             Ok(trace) => {
                 if let Some(line) = line(&trace) {
-                    println!("{line}");
+                    say(&line);
                 }
             }
-            Err(RecvError::Lagged(missed)) => println!("({missed} events were too fast to print)"),
+            Err(RecvError::Lagged(missed)) => {
+                say(&format!("({missed} events were too fast to print)"));
+            }
             Err(RecvError::Closed) => return,
         }
     }
@@ -100,8 +108,10 @@ pub async fn print_runs(mut traces: Receiver<Arc<Trace>>, shutdown: Cancellation
 fn line(trace: &Trace) -> Option<String> {
     match trace {
         Trace::Run(run) if run.state.is_final() => Some(run_line(run)),
-        Trace::Task { job, at, item, message: Some(message), .. } if message == "COMPLETE" => {
-            Some(format!("{at}  {job} shard {item} fired"))
+        Trace::Task { job, at, item, message: Some(message), .. } => {
+            let failure = message.strip_prefix("COMPLETE")?;
+            let failure = failure.lines().next().unwrap_or_default();
+            Some(format!("{at}  {job} shard {item} fired{failure}"))
         }
         Trace::Missed { job, at, first, last, count, reason, .. } => {
             Some(format!("{at}  {job} missed {count} firings from {first} to {last}: {reason}"))

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use shiftwork_engine::Settings;
 use shiftwork_scheduler::app::{self, SchedulerConfig};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
-use shiftwork_scheduler::demo::{self, Demo};
+use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::mesos::DriverConfig;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -197,7 +197,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         settings: Settings::default(),
     };
     let scheduler = app::start(config, shutdown).await?;
-    println!("API      http://{}/api/v1", scheduler.http);
+    say(&format!("API      http://{}/api/v1", scheduler.http));
     scheduler.wait().await
 }
 
@@ -214,9 +214,9 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         settings: Settings::default(),
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
-    println!("API      http://{}/api/v1", standalone.scheduler.http);
-    println!("Mesos    http://{}", standalone.mesos);
-    println!("Data     {}", data_dir.display());
+    say(&format!("API      http://{}/api/v1", standalone.scheduler.http));
+    say(&format!("Mesos    http://{}", standalone.mesos));
+    say(&format!("Data     {}", data_dir.display()));
     let mut printer = None;
     if args.demo {
         let handle = standalone.scheduler.handle.clone();
@@ -230,12 +230,12 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
             }
         }
     }
-    println!("Ctrl-C stops everything.");
+    say("Ctrl-C stops everything.");
     let result = standalone.wait().await;
     if let Some(printer) = printer {
         printer.abort();
     }
-    println!("stopped");
+    say("stopped");
     result
 }
 
@@ -245,7 +245,7 @@ async fn start_demo(
     shutdown: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let demo = Demo::unpack(data_dir)?;
-    println!("Results  {}", demo.results().display());
+    say(&format!("Results  {}", demo.results().display()));
     let traces = handle.watch();
     demo.register(handle).await?;
     Ok(tokio::spawn(demo::print_runs(traces, shutdown)))

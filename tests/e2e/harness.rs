@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Anything that takes longer than this on a busy machine does not happen at all.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory and the standalone scheduler that runs on it, if one does.
 pub(crate) struct Standalone {
@@ -70,7 +70,7 @@ impl Standalone {
                 break api.trim().to_owned();
             }
         };
-        self.http = api.trim_end_matches("/api/v1").to_owned();
+        api.trim_end_matches("/api/v1").clone_into(&mut self.http);
         self.printed = Some(printed);
         self.process = Some(process);
         wait_for("it is ready", || self.get("/readyz").0 == 200);
@@ -239,7 +239,7 @@ impl Drop for Standalone {
     }
 }
 
-pub fn signal(process: &Child, signal: Signal) {
+pub(crate) fn signal(process: &Child, signal: Signal) {
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).expect("it can be signalled");
 }
@@ -256,7 +256,7 @@ pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     panic!("waited {PATIENCE:?} in vain: {what}");
 }
 
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }

@@ -145,7 +145,9 @@ impl Engine {
     }
 
     /// Takes in one event. `now` is the wall clock; should it step back, the engine's time stands
-    /// still until it has caught up, so that nothing is done twice.
+    /// still until it has caught up, so that nothing is done twice. A turn is any number of steps
+    /// and one [`Engine::place`], committed together: what an update did to an active run is only
+    /// written there.
     pub fn step(&mut self, now: Timestamp, event: Event, fx: &mut Effects) {
         self.advance(now, fx);
         match event {
@@ -167,7 +169,7 @@ impl Engine {
             }
             Event::Tick => {}
         }
-        self.flush(fx);
+        self.flush_pending(fx);
     }
 
     /// Places what may start on the offers held: once a turn, after its events.
@@ -213,15 +215,30 @@ impl Engine {
         }
     }
 
-    /// Stores every run that changed in this step, once.
+    /// Stores every run that changed, once. The history hears of a run when its state changes;
+    /// what happened to its tasks is told one by one.
     pub(crate) fn flush(&mut self, fx: &mut Effects) {
         for id in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.runs.get(&id) else {
+            let Some(run) = self.runs.get_mut(&id) else {
                 continue;
             };
             put_json(fx, run.key(), &run.record());
-            fx.trace(Trace::Run(Box::new(run.view())));
+            let state = run.state();
+            if run.told != Some(state) {
+                run.told = Some(state);
+                fx.trace(Trace::Run(Box::new(run.view())));
+            }
         }
+    }
+
+    /// Stores pending runs that changed, together with the watermark they rest on. Active runs are
+    /// stored once a turn: the record of a thousand shards is not written for each of their updates.
+    fn flush_pending(&mut self, fx: &mut Effects) {
+        let active = |run: &RunId| self.runs.get(run).is_some_and(|run| !run.is_pending());
+        let (later, now) = std::mem::take(&mut self.dirty).into_iter().partition(active);
+        self.dirty = now;
+        self.flush(fx);
+        self.dirty = later;
     }
 
     pub(crate) fn app_document(&self, app: &AppName) -> Result<Arc<App>, String> {

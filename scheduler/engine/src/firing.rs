@@ -276,6 +276,7 @@ impl Engine {
             parallel: false,
             shards: Vec::new(),
             wait: Wait::NotConsidered,
+            told: None,
             idle: Vec::new(),
         };
         let (held_until, expires_at) = (run.held_until(), run.expires_at());

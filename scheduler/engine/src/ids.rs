@@ -242,6 +242,12 @@ impl RunId {
     /// The key becomes part of a node's name and follows the rules of names.
     pub fn triggered(job: &JobName, key: &str) -> Result<Self, IdError> {
         check_name(key)?;
+        // Such a run would be taken for the one the schedule makes.
+        let moment = key.split_once("Z.").map_or(key, |(moment, _)| moment);
+        let moment = moment.trim_end_matches('Z');
+        if Timestamp::parse_compact(&format!("{moment}Z")).is_ok() {
+            return Err(IdError::Form { form: "a key that does not look like a logical time" });
+        }
         Ok(Self(format!("{job}@{key}").into()))
     }
 

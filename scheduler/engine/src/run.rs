@@ -31,6 +31,8 @@ pub(crate) struct Run {
     /// Empty while it is pending.
     pub(crate) shards: Vec<Shard>,
     pub(crate) wait: Wait,
+    /// The state the history heard of last.
+    pub(crate) told: Option<RunState>,
     /// DAEMON: shards between firings. Not stored: the next firing tells again.
     pub(crate) idle: Vec<u32>,
 }
@@ -268,6 +270,7 @@ impl Run {
             parallel: false,
             shards: record.shards,
             wait: Wait::NotConsidered,
+            told: None,
             idle: Vec::new(),
         };
         let shards = run.shards.iter().map(|shard| shard.item);

@@ -2,7 +2,7 @@
 
 use crate::effect::{Action, Effects, Trace};
 use crate::engine::{Engine, delete};
-use crate::event::{StatusReason, StatusUpdate, TaskState};
+use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
 use crate::ids::{RunId, TaskId};
 use crate::record::{KillIntent, Phase, ShardOutcome};
 use crate::timers::Deadline;
@@ -12,6 +12,8 @@ const DAEMON_RECOVERED_MS: i64 = 10 * 60 * 1000;
 
 /// Longest message kept with a shard, bytes: an exit code and the end of stderr.
 const MESSAGE_LEN_MAX: usize = 8 * 1024;
+/// Longest message kept of a daemon's latest firing, bytes.
+const FIRING_LEN_MAX: usize = 1024;
 /// All messages of a run together, bytes: its record must fit one registry node.
 const MESSAGES_LEN_MAX: usize = 256 * 1024;
 
@@ -65,7 +67,7 @@ impl Engine {
             item,
             task: update.task.clone(),
             state: update.state.name(),
-            message: update.message.clone().map(|text| shorten(text, MESSAGE_LEN_MAX)),
+            message: told(update).map(|text| shorten(text, MESSAGE_LEN_MAX)),
         });
     }
 
@@ -110,7 +112,13 @@ impl Engine {
             Phase::Launching { .. } => now,
             Phase::Unreachable { started, .. } => started.unwrap_or(now),
             // Told again, or a firing of a daemon: nothing to store.
-            _ => return,
+            _ => {
+                if let Some(outcome) = &update.outcome {
+                    shard.exit_code = outcome.exit_code;
+                    shard.message = failure_of(outcome).map(|text| shorten(text, FIRING_LEN_MAX));
+                }
+                return;
+            }
         };
         let Some(agent) = shard.phase.agent().cloned() else {
             return;
@@ -312,6 +320,28 @@ fn end_message(update: &StatusUpdate, len_max: usize) -> Option<String> {
     }
     let said = update.message.clone().filter(|text| !text.is_empty());
     Some(shorten(said.unwrap_or_else(|| update.state.name().to_owned()), len_max))
+}
+/// What an update says; a firing of a daemon that failed says how.
+fn told(update: &StatusUpdate) -> Option<String> {
+    let message = update.message.clone();
+    match update.outcome.as_ref().and_then(failure_of) {
+        Some(failure) if update.state == TaskState::Running => {
+            Some(format!("{}: {failure}", message.unwrap_or_default()))
+        }
+        _ => message,
+    }
+}
+
+/// How a firing failed, if it did.
+fn failure_of(outcome: &Outcome) -> Option<String> {
+    let how = match (outcome.exit_code, outcome.signal) {
+        (Some(0), _) => return None,
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => "did not run".to_owned(),
+    };
+    let tail = outcome.stderr_tail.trim();
+    Some(if tail.is_empty() { how } else { format!("{how}: {tail}") })
 }
 
 fn shorten(mut text: String, len_max: usize) -> String {

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr as _, SqlitePool};
+use sqlx::{Connection as _, SqlSafeStr as _, SqliteConnection, SqlitePool};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -199,9 +199,14 @@ impl Store {
     async fn write_all(&self, records: &[TraceRecord]) -> Result<(), StoreError> {
         let writer = &self.pools().await?.writer;
         let write = async {
-            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-            sql::write(&mut transaction, records).await?;
-            transaction.commit().await
+            let mut connection = writer.acquire().await?;
+            let written = write_on(&mut connection, records).await;
+            if written.is_err() {
+                // A full disk ends SQLite's transaction behind the driver's back: what it believes
+                // of this connection is no longer true.
+                connection.close_on_drop();
+            }
+            written
         };
         write.await.map_err(|source| self.failed("write", source))
     }
@@ -238,6 +243,15 @@ impl TraceStore for Store {
     ) -> BoxFuture<'_, Result<Trimmed, StoreError>> {
         self.trim_some(retention, now_ms).boxed()
     }
+}
+
+async fn write_on(
+    connection: &mut SqliteConnection,
+    records: &[TraceRecord],
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sql::write(&mut transaction, records).await?;
+    transaction.commit().await
 }
 
 /// Opens the file and brings its tables up to date.

@@ -16,7 +16,7 @@ use shiftwork_proto::mesos::v1::{
 use shiftwork_proto::recordio::Decoder;
 
 /// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest record that is read: offers of one agent are far shorter.
 const RECORD_LEN_MAX: usize = 4 * 1024 * 1024;
 

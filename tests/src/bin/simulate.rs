@@ -49,7 +49,7 @@ struct Totals {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
+    let seeds = arguments.seed.map_or_else(|| arguments.seeds.clone(), |seed| seed..seed + 1);
     let begun = Instant::now();
     let mut totals = Totals::default();
     for seed in seeds {

@@ -23,6 +23,8 @@ pub enum Defect {
     ReplyBeforeCommit,
     /// The registry takes commits of former leaders.
     NoFence,
+    /// Turns that write nothing act without asking whether they still may.
+    ActionsUnfenced,
     /// A commit whose outcome is unknown counts as done.
     UnknownCountsAsDone,
     /// The watermark is never written.
@@ -47,11 +49,12 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AcknowledgeBeforeCommit,
         Self::ActBeforeCommit,
         Self::ReplyBeforeCommit,
         Self::NoFence,
+        Self::ActionsUnfenced,
         Self::UnknownCountsAsDone,
         Self::WatermarkNotWritten,
         Self::WatermarkSetBack,

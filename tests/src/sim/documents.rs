@@ -113,6 +113,8 @@ fn schedule(fields: &mut Map<String, Value>, daemon: bool, now: i64, random: &mu
         }
         3 | 4 => {
             set("every", json!(*random.pick(&PERIODS)));
+            // Named, because the engine would take the moment of registration.
+            set("startAt", json!("1970-01-01T00:00:00Z"));
             if random.chance(0.3) {
                 set("startAt", json!(soon(random)));
                 set("count", json!(random.between(1, 10)));

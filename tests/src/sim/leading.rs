@@ -4,12 +4,10 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use shiftwork_engine::command::Command;
-use shiftwork_engine::effect::Action;
-use shiftwork_engine::record::Write;
 use shiftwork_engine::{Effects, Engine, Event};
 use shiftwork_schedule::Timestamp;
 
+use super::brief;
 use super::commits::Boundary;
 use super::defects::Defect;
 use super::env::{CommitId, Happening, Process, StreamId};
@@ -22,8 +20,6 @@ use super::world::World;
 const TENURE_PAUSE_MS: i64 = 1_000;
 /// Until a driver tries again to subscribe.
 const SUBSCRIBE_AGAIN_MS: i64 = 1_500;
-/// Declined with the offers of an ACCEPT that failed, as the real driver does.
-const GIVE_BACK_REFUSE_MS: u64 = 1_000;
 
 impl World {
     /// Who is there and does not stand still may become the leader, if nobody is.
@@ -105,7 +101,7 @@ impl World {
     }
 
     /// The driver hears from the master, or has something to tell by itself.
-    pub(super) fn to_scheduler(
+    pub(super) fn at_scheduler(
         &mut self,
         process: Process,
         stream: Option<StreamId>,
@@ -189,7 +185,7 @@ impl World {
     fn engine_step(&mut self, process: Process, now: i64, event: Event) -> Option<Step> {
         self.audit.on_event(process, now, &event);
         let instance = process.instance;
-        self.env.tell("scheduler", || format!("{instance} hears {}", brief(&event)));
+        self.env.tell("scheduler", || format!("{instance} hears {}", brief::event(&event)));
         if let Some(acknowledge) = self.spoiler.swallows(&event, &mut self.env.random) {
             self.send(process, acknowledge);
             return None;
@@ -239,7 +235,9 @@ impl World {
         let turn = Rc::new(turn);
         self.audit.on_issued(&turn);
         self.hasten(process, &turn);
-        let commit = (turn.transactions() > 0).then(|| self.send_commit(&turn));
+        // Also what only acts passes the fence: a deposed leader must not kill or acknowledge.
+        let fenced = turn.acts() && !self.spoiler.is(Defect::ActionsUnfenced);
+        let commit = (turn.transactions() > 0 || fenced).then(|| self.send_commit(&turn));
         let outcome = commit.is_none().then_some(Outcome::Done);
         if let Some(tenure) = self.tenure(process) {
             tenure.in_flight.push_back(InFlight { turn, commit, outcome });
@@ -280,7 +278,7 @@ impl World {
         }
         let writes = || turn.steps.iter().flat_map(|step| &step.writes);
         self.env.tell("registry", || {
-            let keys: Vec<String> = writes().map(brief_write).collect();
+            let keys: Vec<String> = writes().map(brief::write).collect();
             format!("epoch {} {outcome:?}, {count} transactions: {}", turn.epoch, keys.join(" "))
         });
         if self.crash.strikes(Boundary::AfterCommit) {
@@ -373,76 +371,6 @@ impl World {
         }
     }
 
-    // --- calls ---
-
-    /// The driver sends a call, in the order of the actions.
-    fn send(&mut self, process: Process, action: Action) {
-        self.env.tell("scheduler", || format!("{process} sends {}", brief_action(&action)));
-        let Some(tenure) = self.tenure(process) else { return };
-        if matches!(action, Action::SubscribeAnew) {
-            self.env.calendar.after(20, Happening::Subscribe(process));
-            return;
-        }
-        let Some(stream) = tenure.stream else { return self.launch_failed(process, &action) };
-        if self.spoiler.drops(&action) {
-            return;
-        }
-        let accept = matches!(action, Action::Accept { .. });
-        if accept && self.lose_accept(process, stream, &action) {
-            return;
-        }
-        if accept && self.spoiler.is(Defect::AcceptTwice) {
-            self.call(process, stream, action.clone());
-        }
-        self.call(process, stream, action);
-    }
-
-    fn call(&mut self, process: Process, stream: StreamId, action: Action) {
-        self.audit.on_sent(process, &action, &self.registry);
-        let after = self.env.random.between(1, 5);
-        let at = self.env.now() + after;
-        let Some(tenure) = self.tenure(process) else { return };
-        tenure.calls_at = tenure.calls_at.max(at);
-        let at = tenure.calls_at;
-        let action = Box::new(action);
-        self.env.calendar.at(at, Happening::ToMaster { from: process, stream, action });
-    }
-
-    /// Faults of ACCEPT. True if the call itself is not to be sent.
-    fn lose_accept(&mut self, process: Process, stream: StreamId, action: &Action) -> bool {
-        let Action::Accept { offers, .. } = action else { return false };
-        if self.env.strikes(Fault::AcceptLost) {
-            return true;
-        }
-        let refused = self.env.strikes(Fault::AcceptRefused);
-        if !refused && !self.env.strikes(Fault::AcceptUnknown) {
-            return false;
-        }
-        if !refused && self.env.random.chance(0.5) {
-            self.call(process, stream, action.clone());
-        }
-        // As the real driver: the offers are given back before the owner hears of it.
-        let (offers, refuse_ms) = (offers.clone(), GIVE_BACK_REFUSE_MS);
-        self.call(process, stream, Action::Decline { offers, refuse_ms });
-        self.launch_failed(process, action);
-        true
-    }
-
-    fn launch_failed(&mut self, process: Process, action: &Action) {
-        let Action::Accept { launches, .. } = action else { return };
-        let tasks = launches.iter().map(|launch| launch.task.clone()).collect();
-        let event = Box::new(Event::LaunchFailed { tasks });
-        let after = self.env.random.between(10, 50);
-        let told = Happening::ToScheduler { to: process, stream: None, event };
-        self.env.calendar.after(after, told);
-    }
-
-    pub(super) fn to_master(&mut self, from: Process, stream: StreamId, action: Action) {
-        if let Some(refused) = self.cluster.call(stream, action, &mut self.env) {
-            self.launch_failed(from, &refused);
-        }
-    }
-
     /// A process leads no more; its driver closes the stream.
     pub(super) fn end_tenure(&mut self, process: Process) {
         let Some(tenure) = self.tenure(process) else { return };
@@ -460,47 +388,5 @@ impl World {
             self.holder = None;
         }
         self.env.calendar.after(TENURE_PAUSE_MS, Happening::Elect);
-    }
-}
-
-/// An event in a few words, for the story.
-fn brief(event: &Event) -> String {
-    match event {
-        Event::Status(update) => {
-            let acknowledged = if update.uuid.is_some() { "" } else { ", no uuid" };
-            format!("{} {} ({:?}{acknowledged})", update.task, update.state.name(), update.reason)
-        }
-        Event::Offers(offers) => {
-            let ids: Vec<_> = offers.iter().map(|o| format!("{} of {}", o.id, o.agent)).collect();
-            format!("offers {}", ids.join(", "))
-        }
-        Event::Command { command, .. } => brief_command(command),
-        other => format!("{other:?}"),
-    }
-}
-
-/// A request, its document as text.
-pub(super) fn brief_command(command: &Command) -> String {
-    match command {
-        Command::CreateApp { document }
-        | Command::UpdateApp { document, .. }
-        | Command::CreateJob { document }
-        | Command::UpdateJob { document, .. } => String::from_utf8_lossy(document).into_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn brief_write(write: &Write) -> String {
-    let sign = if write.value.is_some() { '+' } else { '-' };
-    format!("{sign}{:?}", write.key)
-}
-
-fn brief_action(action: &Action) -> String {
-    match action {
-        Action::Accept { agent, launches, offers } => {
-            let tasks: Vec<_> = launches.iter().map(|launch| launch.task.as_str()).collect();
-            format!("ACCEPT {agent} {offers:?}: {}", tasks.join(", "))
-        }
-        other => format!("{other:?}"),
     }
 }

@@ -2,7 +2,9 @@
 
 mod audit;
 mod boundaries;
+mod brief;
 mod calendar;
+mod calls;
 mod cluster;
 mod commits;
 mod defects;

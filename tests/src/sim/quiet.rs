@@ -47,7 +47,7 @@ impl World {
         let mut fx = Effects::default();
         let settings = self.settings.clone();
         let restored = Engine::restore(settings, 0, at, self.registry.stored(), &mut fx);
-        for problem in restored.status().problems {
+        if let Some(problem) = restored.status().problems.first() {
             return Err(format!("a record cannot be read: {problem}"));
         }
         let (mine, stored) = (runs(engine), runs(&restored));

@@ -157,6 +157,19 @@ impl Turn {
         self.steps.iter().filter(|step| !step.writes.is_empty()).count()
     }
 
+    /// It wants something of the master that only a leader may want.
+    pub(crate) fn acts(&self) -> bool {
+        self.steps.iter().flat_map(|step| &step.actions).any(|action| {
+            matches!(
+                action,
+                Action::Accept { .. }
+                    | Action::Kill { .. }
+                    | Action::Acknowledge { .. }
+                    | Action::ShutdownExecutor { .. }
+            )
+        })
+    }
+
     /// Nothing was wanted, and nothing happened that the auditor should know.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.iter().all(Step::is_empty)

@@ -7,7 +7,7 @@ use super::story::Story;
 use super::world::World;
 
 /// Steps told of before a violation: more than there are lines.
-const STORY_STEPS: u64 = 400000;
+const STORY_STEPS: u64 = 400;
 
 /// Runs a simulation. If a rule is broken it is run once more to tell how it came to that.
 pub fn simulate(options: &Options) -> Outcome {

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use shiftwork_schedule::Timestamp;
 
 /// Lines kept: what one reads to understand a violation.
-const LINES_MAX: usize = 100000;
+const LINES_MAX: usize = 100;
 
 /// The last lines of a run.
 #[derive(Debug)]

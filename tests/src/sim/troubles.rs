@@ -11,7 +11,7 @@ impl World {
     /// One fault that comes by itself.
     pub(super) fn suffer(&mut self, fault: Fault) {
         let hit = match fault {
-            Fault::SchedulerCrash => self.hit_leader(|world, instance| world.crash(instance)),
+            Fault::SchedulerCrash => self.hit_leader(Self::crash),
             Fault::SchedulerPause => self.hit_leader(Self::pause),
             Fault::SessionExpired => match self.holder {
                 Some(process) => {

@@ -121,10 +121,10 @@ impl World {
             Happening::Subscribe(process) => self.subscribe(process),
             Happening::StreamClosed(stream) => self.cluster.stream_closed(stream),
             Happening::ToMaster { from, stream, action } => {
-                self.to_master(from, stream, *action);
+                self.at_master(from, stream, *action);
             }
             Happening::ToScheduler { to, stream, event } => {
-                self.to_scheduler(to, stream, event);
+                self.at_scheduler(to, stream, event);
             }
             Happening::Deposed(process) => self.deposed(process),
             Happening::Turn(process) => self.turn(process),
@@ -182,7 +182,7 @@ impl World {
         let wanted = leading(self.holder, &self.instances)
             .and_then(|(_, tenure)| self.users.next(&tenure.engine, now));
         if let Some((request, command)) = wanted {
-            self.env.tell("user", || super::leading::brief_command(&command));
+            self.env.tell("user", || super::brief::command(&command));
             let by = "user".to_owned();
             self.give(process, Event::Command { request, by, command });
         }

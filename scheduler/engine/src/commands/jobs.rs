@@ -7,17 +7,19 @@ use super::{
     write_flag,
 };
 use crate::command::{Done, Refusal, Reply};
-use crate::document::{Job, Strictness, resolve_delay};
+use crate::document::{Job, Strictness, resolve_relative};
 use crate::effect::Effects;
 use crate::engine::{Engine, JobEntry, delete};
 use crate::ids::{CalendarName, JobName, RunId};
 use crate::record::{Key, KillIntent, Origin};
 use crate::run::Run;
 use crate::view::RunState;
+use shiftwork_schedule::Schedule;
 
 impl Engine {
-    fn check_job(&self, document: &[u8]) -> Result<Job, Refusal> {
-        let resolved = resolve_delay(document, self.now).map_err(invalid_document)?;
+    /// `former`: the text of the document that is replaced, if one is.
+    fn check_job(&self, document: &[u8], former: Option<&str>) -> Result<Job, Refusal> {
+        let resolved = resolve_relative(document, former, self.now).map_err(invalid_document)?;
         let document = resolved.as_deref().unwrap_or(document);
         let zone = &self.settings.default_zone;
         let job = Job::parse(document, Strictness::Request, zone).map_err(invalid_document)?;
@@ -33,12 +35,29 @@ impl Engine {
         Ok(job)
     }
 
+    /// A new job with a schedule has at least one firing before it.
+    fn check_fires(&self, job: &Job) -> Result<(), Refusal> {
+        let Some(bounded) = &job.schedule else { return Ok(()) };
+        if bounded.next_after(self.now).is_some() {
+            return Ok(());
+        }
+        let field = match bounded.schedule {
+            Schedule::Cron { .. } => "cron",
+            Schedule::Every(_) => "every",
+            Schedule::At(_) => "at",
+        };
+        let message =
+            "has no firing after now: leave it out for a job that only runs when triggered";
+        Err(invalid_field(field, message.to_owned()))
+    }
+
     pub(super) fn create_job(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
-        let job = self.check_job(document)?;
+        let job = self.check_job(document, None)?;
         let name = job.name.clone();
         if self.jobs.contains_key(&name) {
             return Err(exists("jobName", "job", name.as_str()));
         }
+        self.check_fires(&job)?;
         write_document(fx, Key::Job(name.clone()), &job.source);
         let entry = JobEntry {
             document: Ok(self.registered(&job)),
@@ -73,7 +92,8 @@ impl Engine {
         if !self.jobs.contains_key(name) {
             return Err(not_found("job", name));
         }
-        let job = self.check_job(document)?;
+        let former = self.registered_job(name).map(|old| old.source.get().to_owned());
+        let job = self.check_job(document, former.as_deref())?;
         if job.name != *name {
             return Err(other_name("jobName", name.as_str()));
         }

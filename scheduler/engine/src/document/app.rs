@@ -113,7 +113,10 @@ pub(super) fn read_amount(
     match Milli::from_f64(number) {
         Some(amount) if number >= min => Some(amount),
         _ => {
-            reader.error(name, format!("must be a number of at least {min}, is {number}"));
+            reader.error(
+                name,
+                format!("must be a number of at least {min} and at most 10^12, is {number}"),
+            );
             None
         }
     }

@@ -37,7 +37,8 @@ pub struct Constraint {
 pub enum Rule {
     /// All shards on one value: the one named, or any.
     Cluster(Option<Arc<str>>),
-    /// Shards evenly over the values, over at least this many where there are as many.
+    /// Shards evenly over the values used, and over at least this many of them. Without a number
+    /// nothing makes the first shards look for a second value: this is Marathon's rule.
     GroupBy(u32),
     /// Each shard on a value of its own.
     Unique,

@@ -173,8 +173,8 @@ fn read(
         }
     };
     let job_parameter = reader.string("jobParameter").unwrap_or_default();
-    let timeout_ms = reader.duration("timeout");
-    let queue_timeout_ms = reader.duration("queueTimeout");
+    let timeout_ms = reader.positive_duration("timeout");
+    let queue_timeout_ms = reader.positive_duration("queueTimeout");
     let kill_grace_period_ms =
         reader.duration("killGracePeriod").unwrap_or(KILL_GRACE_PERIOD_DEFAULT_MS);
     let env = read_env(reader);

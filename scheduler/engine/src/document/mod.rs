@@ -16,7 +16,7 @@ mod work;
 pub use app::App;
 pub use calendar::CalendarDocument;
 pub use constraint::{Constraint, Pattern, PatternError, Rule};
-pub(crate) use delay::resolve_delay;
+pub(crate) use delay::resolve_relative;
 pub use job::{Execution, Job, Placement, parse_item_parameters};
 pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, Retry};
 pub use work::{ClassStyle, HttpWork, Work};

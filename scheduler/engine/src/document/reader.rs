@@ -83,6 +83,10 @@ impl Reader {
 
     pub(super) fn string(&mut self, name: &str) -> Option<String> {
         match self.take(name)? {
+            Value::String(text) if text.contains('\0') => {
+                self.error(name, "must not hold NUL");
+                None
+            }
             Value::String(text) => Some(text),
             other => {
                 self.error(name, format!("must be a string, is {}", kind(&other)));
@@ -154,6 +158,16 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// A duration that is not zero.
+    pub(super) fn positive_duration(&mut self, name: &str) -> Option<u64> {
+        let millis = self.duration(name)?;
+        if millis == 0 {
+            self.error(name, "must be longer than nothing: leave it out for no limit");
+            return None;
+        }
+        Some(millis)
     }
 
     /// An object of strings.

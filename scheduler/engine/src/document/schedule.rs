@@ -16,7 +16,7 @@ pub(super) fn read_schedule(
     reader: &mut Reader,
     default_zone: &Zone,
 ) -> Option<Option<Arc<BoundedSchedule>>> {
-    let cron = reader.string("cron").filter(|text| !text.trim().is_empty());
+    let cron = reader.string("cron");
     let every = reader.duration("every");
     let at = read_timestamp(reader, "at");
     let start_at = read_timestamp(reader, "startAt");
@@ -27,6 +27,16 @@ pub(super) fn read_schedule(
     if usize::from(cron.is_some()) + usize::from(every.is_some()) + usize::from(at.is_some()) > 1 {
         reader.error("cron", "only one of cron, every and at may be given");
         return None;
+    }
+    if every.is_none() {
+        for (field, given) in [("startAt", start_at.is_some()), ("count", count.is_some())] {
+            if given {
+                reader.error(field, "belongs to every: leave it out or give every");
+            }
+        }
+    }
+    if start_after.is_some_and(|after| end_before.is_some_and(|before| before <= after)) {
+        reader.error("endBefore", "must be later than startAfter");
     }
     let schedule = if let Some(text) = cron {
         match Cron::parse(&text) {

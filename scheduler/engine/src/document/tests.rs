@@ -54,7 +54,7 @@ fn each_mistake_names_its_field() {
         (r#","concurrency":{"policy":"forbid","max":2}"#, "concurrency.max"),
         (r#","concurrency":{"max":2}"#, "concurrency.policy"),
         (r#","jitter":"25h""#, "jitter"),
-        (r#","cron":"","every":"10s","jitter":"10s""#, "jitter"),
+        (r#","cron":null,"every":"10s","jitter":"10s""#, "jitter"),
         (r#","retry":{"laterExitCodes":[0]}"#, "retry.laterExitCodes"),
         (r#","constraints":"rack""#, "constraints"),
         (r#","constraints":[["rack","UNIQUE"],["rack","LIKE","["]]"#, "constraints[1]"),

@@ -15,6 +15,8 @@ fn refusals_name_the_field() {
         (create("", "j"), "jobName"),
         (Command::UpdateJob { job: name("j"), document: job_document("k", "") }, "jobName"),
         (trigger("j", Some("a/b")), "Idempotency-Key"),
+        (trigger("j", Some("20261120T030000Z")), "Idempotency-Key"),
+        (trigger("j", Some("20261120T030000Z.2")), "Idempotency-Key"),
     ] {
         let before = world.records.clone();
         let reply = world.command(command);

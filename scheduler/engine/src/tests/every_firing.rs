@@ -86,7 +86,7 @@ impl Spec {
         // The jitter must be shorter than the period.
         let jitter_ms = self.jitter_ms.min(self.period_ms - 1);
         format!(
-            r#""cron":null,"every":"{}ms","shardingTotalCount":1,"cpuCount":0.1,"jobParameter":"{name}",
+            r#""cron":null,"every":"{}ms","startAt":"1970-01-01T00:00:00Z","shardingTotalCount":1,"cpuCount":0.1,"jobParameter":"{name}",
             "misfire":{{"policy":"{}","maxPending":{}{window}}},"concurrency":{},
             "calendars":{calendars},"jitter":"{jitter_ms}ms""#,
             self.period_ms, self.policy, self.max_pending, self.concurrency,

@@ -180,3 +180,33 @@ fn jobs_with_one_schedule_share_one_timer() {
     let watermarks = turn.writes.iter().filter(|write| *write == "+watermark").count();
     assert_eq!((watermarks, world.engine.status().pending_runs), (1, 50));
 }
+
+#[test]
+fn a_fixed_rate_counts_from_its_registration_and_keeps_its_phase() {
+    let mut world = World::with_app();
+    world.now = world.now.plus_millis(3_500);
+    world.job("j", r#""cron":null,"every":"10s","count":2,"misfire":true"#);
+    world.wait(10_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020013.500Z"]);
+    let extra = r#""cron":null,"every":"10s","count":2,"misfire":true,"priority":60"#;
+    let document = job_document("j", extra);
+    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
+    world.wait(60_000);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020013.500Z", "j@20261120T020023.500Z"]);
+}
+
+#[test]
+fn a_job_that_would_never_fire_is_refused() {
+    let mut world = World::with_app();
+    for (extra, field) in [
+        (r#""cron":null,"at":"2026-11-20T01:59:59Z""#, "at"),
+        (r#""cron":"0 0 0 31 2 ?""#, "cron"),
+        (r#""endBefore":"2026-11-20T02:00:01Z""#, "cron"),
+        (r#""cron":"""#, "cron"),
+        (r#""count":3"#, "count"),
+        (r#""timeout":"0s""#, "timeout"),
+    ] {
+        let reply = world.command(Command::CreateJob { document: job_document("j", extra) });
+        assert_eq!(refused_fields(reply), [field], "{extra}");
+    }
+}

@@ -34,7 +34,7 @@ fn a_due_run_is_recorded_then_launched_whole_then_finished() {
     }
     assert_eq!(world.active("j").state, RunState::Running);
     let turn = world.exit(&tasks[0], 0);
-    assert_eq!(turn.writes, ["+running j", "-running j/0"]);
+    assert_eq!(turn.writes, ["-running j/0", "+running j"]);
     let turn = world.exit(&tasks[1], 0);
     assert_eq!(turn.writes, ["-running j/1", "-running j"]);
     assert_eq!(turn.said(), ["ack j/1"]);
@@ -150,7 +150,7 @@ fn a_launch_that_lost_the_race_costs_nothing() {
     world.wait(10_000);
     let task = world.tasks("j").remove(0);
     let turn = world.status(&task, TaskState::Dropped);
-    assert_eq!(turn.writes, ["+failover j/0", "+running j", "-running j/0"]);
+    assert_eq!(turn.writes, ["+failover j/0", "-running j/0", "+running j"]);
     // At once, as the same attempt, though the job has no failover.
     assert_eq!(world.offer("a1", 4.0).said(), ["accept a1 [o2]: j/0#1"]);
     world.assert_durable();

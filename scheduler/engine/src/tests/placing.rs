@@ -329,7 +329,7 @@ const ROWS: [&str; 8] = [
     r#"[["rack","CLUSTER"]]"#,
     r#"[["rack","LIKE","a|b"]]"#,
     r#"[["rack","UNLIKE","a|b"]]"#,
-    r#"[["rack","GROUP_BY"],["@hostname","MAX_PER",2]]"#,
+    r#"[["rack","GROUP_BY",3],["@hostname","MAX_PER",2]]"#,
     r#"[["@hostname","UNIQUE"]]"#,
     r#"[["rack","CLUSTER"],["@hostname","UNIQUE"]]"#,
 ];

@@ -24,7 +24,7 @@ fn failed_work_is_tried_again_with_growing_delay_and_then_fails() {
     let retry = r#""retry":{"maxAttempts":3,"backoff":{"initial":"1s","jitter":0}}"#;
     let (mut world, task) = running(retry);
     let turn = world.exit(&task, 3);
-    assert_eq!(turn.writes, ["+failover j/0", "+running j", "-running j/0"]);
+    assert_eq!(turn.writes, ["+failover j/0", "-running j/0", "+running j"]);
     world.assert_durable();
     world.offer("a1", 4.0);
     assert_eq!(world.wait(999).launched(), []);
@@ -212,6 +212,18 @@ fn a_daemon_shard_is_launched_again_by_itself() {
         let rows = world.engine.running(None, 9);
         rows.iter().find(|row| row.item == 0).unwrap().idle
     };
+    let failed = Outcome {
+        exit_code: Some(3),
+        stderr_tail: "no such table".to_owned(),
+        ..Outcome::default()
+    };
+    let mut complete = update(&tasks[0], TaskState::Running);
+    complete.message = Some("COMPLETE".to_owned());
+    complete.outcome = Some(failed);
+    let turn = world.turn(Event::Status(complete));
+    let Some(Trace::Task { message, .. }) = turn.traces.first() else { panic!("no trace") };
+    assert_eq!(message.as_deref(), Some("COMPLETE: exited with code 3: no such table"));
+    assert_eq!(world.active("d").shards[0].exit_code, Some(3), "a failing daemon is seen");
     world.turn(begin("COMPLETE"));
     assert_eq!(idle(&world), Some(true));
     let turn = world.turn(begin("BEGIN"));

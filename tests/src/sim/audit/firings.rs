@@ -37,12 +37,7 @@ struct Before {
 }
 
 impl Firings {
-    pub(super) fn on_step(
-        &self,
-        mind: &Mind,
-        step: &Step,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
+    pub(super) fn on_step(mind: &Mind, step: &Step, tally: &mut Tally) -> Result<(), String> {
         let made = made_in(mind, step);
         let moved = step.writes.iter().find(|write| write.key == Key::Watermark);
         let Some(until) = moved.and_then(|write| watermark(write.value.as_deref()?)) else {
@@ -113,7 +108,9 @@ fn made_in(mind: &Mind, step: &Step) -> BTreeMap<JobName, Vec<Timestamp>> {
             made.entry(job.clone()).or_default().push(at);
         }
     }
-    made.values_mut().for_each(|times| times.sort_unstable());
+    for times in made.values_mut() {
+        times.sort_unstable();
+    }
     made
 }
 
@@ -200,12 +197,12 @@ fn expected(
         }
         MisfirePolicy::Coalesce => {
             let stands = before.standing > 0 || overlaps;
-            fresh().last().filter(|_| !stands).into_iter().collect()
+            fresh().next_back().filter(|_| !stands).into_iter().collect()
         }
         MisfirePolicy::Skip => {
             let in_time = |at: &Timestamp| now.since(*at) <= LATE_MS;
             let stands = before.standing > 0 || before.active >= active_max(job);
-            fresh().last().filter(in_time).filter(|_| !stands).into_iter().collect()
+            fresh().next_back().filter(in_time).filter(|_| !stands).into_iter().collect()
         }
     }
 }

@@ -32,6 +32,13 @@ pub(super) struct Heard {
     pub(super) since: i64,
 }
 
+/// What was known of a task before an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    pub(super) heard: Option<Heard>,
+    pub(super) asked: Option<i64>,
+}
+
 /// What a tenure has decided.
 #[derive(Debug)]
 pub(super) struct Mind {
@@ -53,6 +60,8 @@ pub(super) struct Mind {
     /// The task each shard runs as, by the key of its record.
     pub(super) shards: BTreeMap<Key, TaskId>,
     pub(super) heard: BTreeMap<TaskId, Heard>,
+    /// What was heard of a task before the event at hand: deadlines are met before it counts.
+    pub(super) before: Option<(TaskId, Before)>,
     /// Tasks out of reach since before this tenure.
     unreachable: BTreeMap<TaskId, i64>,
     /// Since when the master owes an answer about a task.
@@ -83,6 +92,7 @@ impl Mind {
             partial: BTreeMap::new(),
             shards: BTreeMap::new(),
             heard: BTreeMap::new(),
+            before: None,
             unreachable: BTreeMap::new(),
             asked: BTreeMap::new(),
         };
@@ -112,6 +122,7 @@ impl Mind {
     }
 
     pub(super) fn hear(&mut self, event: &Event) {
+        self.before = None;
         match event {
             Event::Subscribed { .. } => {
                 self.subscribed_at = Some(self.now);
@@ -120,7 +131,9 @@ impl Mind {
             Event::Disconnected => self.subscribed_at = None,
             Event::FrameworkRemoved => self.framework_removed = true,
             Event::Status(update) => {
-                self.asked.remove(&update.task);
+                let asked = self.asked.remove(&update.task);
+                let before = Before { heard: self.heard.get(&update.task).copied(), asked };
+                self.before = Some((update.task.clone(), before));
                 let before = self.unreachable.remove(&update.task);
                 let before = before.filter(|_| update.state == TaskState::Unreachable);
                 let since = before.map_or(self.now, |before| before.min(self.now));

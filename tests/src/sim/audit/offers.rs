@@ -34,9 +34,8 @@ impl Offers {
     pub(super) fn on_step(&mut self, process: Process, step: &Step) -> Result<(), String> {
         let held = self.held.entry(process).or_default();
         for action in &step.actions {
-            let offers = match action {
-                Action::Accept { offers, .. } | Action::Decline { offers, .. } => offers,
-                _ => continue,
+            let (Action::Accept { offers, .. } | Action::Decline { offers, .. }) = action else {
+                continue;
             };
             for offer in offers {
                 if !held.remove(offer) {

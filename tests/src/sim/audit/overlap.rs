@@ -8,7 +8,7 @@ use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{JobName, TaskId};
 use shiftwork_engine::record::Write;
 
-use super::mind::Mind;
+use super::mind::{Before, Mind};
 use super::{Task, cause, is_terminal};
 use crate::sim::scheduler::{Cause, Step};
 
@@ -48,19 +48,25 @@ pub(super) fn on_step(
 
 /// Whether a task has ended (`false`) or is lost by the rules (`true`); `None` if neither.
 fn verdict(mind: &Mind, step: &Step, task: &TaskId) -> Option<bool> {
-    let settings = Settings::default();
     let waited = |since: i64, ms: u64| mind.now.saturating_sub(since) >= ms as i64;
     if mind.framework_removed || matches!(step.cause, Cause::FrameworkRemoved) {
         return Some(true);
     }
-    let unanswered = mind.asked.get(task).copied().or(match mind.heard.contains_key(task) {
-        true => None,
-        false => mind.subscribed_at,
-    });
+    let known =
+        Before { heard: mind.heard.get(task).copied(), asked: mind.asked.get(task).copied() };
+    let before = mind.before.as_ref().filter(|(of, _)| of == task).map(|(_, before)| *before);
+    judge(mind, known, waited).or_else(|| judge(mind, before?, waited))
+}
+
+/// The verdict on what is known of a task.
+fn judge(mind: &Mind, known: Before, waited: impl Fn(i64, u64) -> bool) -> Option<bool> {
+    let settings = Settings::default();
+    let never = if known.heard.is_none() { mind.subscribed_at } else { None };
+    let unanswered = known.asked.or(never);
     if unanswered.is_some_and(|since| waited(since, settings.reconcile_grace_ms)) {
         return Some(true);
     }
-    let heard = mind.heard.get(task)?;
+    let heard = known.heard?;
     match heard.state {
         TaskState::Unreachable => {
             waited(heard.since, settings.unreachable_timeout_ms).then_some(true)

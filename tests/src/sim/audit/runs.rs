@@ -13,13 +13,13 @@ use crate::sim::scheduler::Step;
 pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
     for Write { key, value } in &step.writes {
         match (key, value) {
-            (Key::Ready(_, run), None) => {
-                if !launched(step, run) && !ended(step).any(|ended| ended == run) {
-                    return Err(format!(
-                        "run {run} left the ready queue, neither launched nor ended ({})",
-                        cause(step)
-                    ));
-                }
+            (Key::Ready(_, run), None)
+                if !launched(step, run) && !ended(step).any(|ended| ended == run) =>
+            {
+                return Err(format!(
+                    "run {run} left the ready queue, neither launched nor ended ({})",
+                    cause(step)
+                ));
             }
             (Key::Running(_) | Key::ParallelRunning(_), None) => {
                 let run = match key {

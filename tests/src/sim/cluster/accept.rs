@@ -47,7 +47,7 @@ impl Cluster {
         for out in &outs {
             free += out.amounts;
         }
-        let since = outs.iter().map(|out| out.since).max().unwrap_or(env.now());
+        let since = outs.iter().map(|out| out.since).max().unwrap_or_default();
         for launch in launches {
             let Some(slave) = self.master.slaves.get_mut(agent) else { return };
             match admit(slave, &launch, since, &mut free, env) {

@@ -242,3 +242,30 @@ fn calls_have_the_recorded_form() {
     same(&Action::Revive, revive.iter().find(|r| r.place.contains("04-")).unwrap());
     assert_eq!(write_call(&Action::SubscribeAnew, &FrameworkId::new("f")), Ok(None));
 }
+
+#[test]
+fn requests_and_registered_jobs_are_carried_whole() {
+    let script = r#""scriptCommandLine":"bin/job""#;
+    assert!(JOB.contains(script), "the job's script stands elsewhere: {JOB}");
+    let work = |other: &str| {
+        let job = JOB.replace(script, other).replace(r#""jobType":"SCRIPT","#, "");
+        payload_of(&job, &Demand::default()).unwrap().work.unwrap()
+    };
+    let http = r#""http":{"uri":"http://h/x","method":"put","body":"b","headers":{"a":"c"},
+        "connectTimeout":"1s","readTimeout":"2s","success":["200-299"]}"#;
+    let expected = payload::Http {
+        uri: "http://h/x".to_owned(),
+        method: "PUT".to_owned(),
+        headers: [("a".to_owned(), "c".to_owned())].into(),
+        body: "b".to_owned(),
+        connect_timeout_ms: 1_000,
+        read_timeout_ms: 2_000,
+        success: vec![payload::StatusRange { first: 200, last: 299 }],
+    };
+    assert_eq!(work(http), payload::task_payload::Work::Http(expected));
+    let class = r#""jobType":"DATAFLOW","jobClass":"lines","streamingProcess":true"#;
+    let expected = payload::JobClass { name: "lines".to_owned(), dataflow: true, streaming: true };
+    assert_eq!(work(class), payload::task_payload::Work::JobClass(expected));
+    let job = JOB.replace(script, &format!(r#"{script},"runAs":"batch""#));
+    assert_eq!(payload_of(&job, &Demand::default()).unwrap().run_as, "batch");
+}
