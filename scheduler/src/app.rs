@@ -70,12 +70,11 @@ pub async fn start(
     })?;
     let http = listener.local_addr()?;
     let (standing, _) = watch::channel(Standing::Starting);
-    let registry: Box<dyn Registry> = match config.registry.clone() {
-        Some(registry) => Box::new(ZooKeeperRegistry::new(registry, standing.clone())),
-        None => {
-            warn_if_lost(data_dir);
-            Box::new(EmbeddedRegistry::open(data_dir).await?)
-        }
+    let registry: Box<dyn Registry> = if let Some(registry) = config.registry.clone() {
+        Box::new(ZooKeeperRegistry::new(registry, standing.clone()))
+    } else {
+        warn_if_lost(data_dir);
+        Box::new(EmbeddedRegistry::open(data_dir).await?)
     };
     let (history, writer) =
         History::open(data_dir, SpoolLimits::default(), WriterOptions::default())
