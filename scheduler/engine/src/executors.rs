@@ -28,6 +28,7 @@ impl Engine {
                 resources: None,
                 tasks: BTreeSet::new(),
                 former: BTreeSet::new(),
+                outdated: false,
                 presence: Presence::Seen,
                 retired: true,
             };
@@ -71,6 +72,7 @@ impl Engine {
             return;
         };
         let same = current.is_some_and(|now| now.source.get() == executor.app.source.get());
+        executor.outdated = !same;
         let idle = executor.tasks.is_empty() && executor.presence == Presence::Seen;
         if idle && (!same || executor.retired) {
             executor.retired = true;

@@ -47,6 +47,8 @@ pub(crate) struct Executor {
     pub tasks: BTreeSet<TaskId>,
     /// Tasks of executors before it that have not been told to have ended.
     pub former: BTreeSet<TaskId>,
+    /// Its app has another document by now, or none.
+    pub(crate) outdated: bool,
     /// Whether it is there.
     pub(crate) presence: Presence,
     /// Nothing more is launched in it, and it ends when it is idle: its document has changed, or is
@@ -291,6 +293,16 @@ impl Fleet {
 }
 
 impl Executor {
+    /// Nothing is launched on its agent for its app: it is about to end; or whether it is there is
+    /// open, and what was launched in it may yet start it, of a document that is no longer right.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self.presence {
+            Presence::Launched => self.outdated,
+            Presence::Seen => self.retired,
+            Presence::Absent => !self.tasks.is_empty() && (self.retired || self.outdated),
+        }
+    }
+
     /// False for one that neither lives nor is waited for.
     fn is_wanted(&self) -> bool {
         self.presence != Presence::Absent || !self.tasks.is_empty() || !self.former.is_empty()

@@ -256,6 +256,7 @@ impl Engine {
                 resources: Some(resources),
                 tasks: BTreeSet::new(),
                 former: BTreeSet::new(),
+                outdated: false,
                 presence: Presence::Launched,
                 retired: false,
             };

@@ -29,8 +29,9 @@ impl Engine {
             .iter()
             .filter_map(|(_, id)| self.runs.get(id))
             .filter(|run| run.held_until() <= self.now)
-            .take(room)
+            // One of an app that the job has left and that is disabled does not hold up the others.
             .filter(|run| self.disabled_reason(job, &run.job.app).is_none())
+            .take(room)
             .map(Self::ready_key)
             .collect();
         let old = if ready.is_empty() {

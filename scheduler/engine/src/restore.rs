@@ -236,13 +236,16 @@ impl Engine {
                 resources: None,
                 tasks: BTreeSet::new(),
                 former: BTreeSet::new(),
+                outdated: false,
                 presence: Presence::Seen,
                 retired: uncertain,
             };
             self.fleet.add_executor(agent, executor);
             self.fleet.restore_usage(agent, &app.demand);
         }
+        let now = self.app_document(&app.name).ok();
         if let Some(executor) = self.fleet.executor_mut(agent, &app.name) {
+            executor.outdated = now.is_none_or(|now| now.source.get() != executor.app.source.get());
             executor.retired |= uncertain || executor.app.source.get() != app.source.get();
             executor.tasks.insert(task.clone());
         }

@@ -1,5 +1,6 @@
 //! What a status update means, by the state's row in the table of the behaviour paper.
 
+use crate::document::Backoff;
 use crate::effect::{Action, Effects, Trace};
 use crate::engine::{Engine, delete};
 use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
@@ -190,12 +191,20 @@ impl Engine {
         }
     }
 
-    /// A launch that did not happen costs nothing: the shard is placed again at once.
+    /// A launch that did not happen costs nothing: the shard is placed again at once. Only when it
+    /// goes on not happening does it wait longer and longer, so that it never becomes a hot loop.
     fn take_back_launch(&mut self, id: &RunId, item: u32, fx: &mut Effects) {
-        if let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) {
-            shard.attempt = shard.attempt.saturating_sub(1);
-        }
-        self.shard_waits(id, item, self.now, None, fx);
+        let random = self.random.unit();
+        let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) else {
+            return;
+        };
+        shard.attempt = shard.attempt.saturating_sub(1);
+        let delay_ms = match shard.losses {
+            0 => 0,
+            before => Backoff::default().delay_ms(before, random),
+        };
+        shard.losses = shard.losses.saturating_add(1);
+        self.shard_waits(id, item, self.now.saturating_add(delay_ms), None, fx);
     }
 
     /// A task on an agent the master cannot reach may still run: it is given time.

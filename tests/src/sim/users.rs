@@ -104,6 +104,7 @@ impl Users {
     pub(crate) fn calm_down(&mut self, engine: &Engine) {
         self.calm = true;
         self.first.clear();
+        self.answered = self.requests;
         for view in engine.jobs(None, None, LIST_MAX) {
             let Ok(job) = JobName::parse(&view.name) else { continue };
             if view.document.get().contains("DAEMON") {

@@ -125,11 +125,11 @@ impl Nodes {
         let Some(executors) = executors.get(&self.list[node as usize].agent) else {
             return;
         };
-        for (app, executor) in executors.iter().filter(|(_, e)| e.presence == Presence::Seen) {
+        for (app, executor) in executors {
             let app = self.app_id(app);
-            if executor.retired {
+            if executor.is_closed() {
                 self.apps[app as usize].retiring.insert(0, node);
-            } else {
+            } else if executor.presence == Presence::Seen {
                 self.start(node, app);
             }
         }

@@ -154,6 +154,17 @@ fn a_launch_that_lost_the_race_costs_nothing() {
     // At once, as the same attempt, though the job has no failover.
     assert_eq!(world.offer("a1", 4.0).said(), ["accept a1 [o2]: j/0#1"]);
     world.assert_durable();
+    // If it goes on like that, it waits: a launch that never happens is no hot loop.
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let task = world.tasks("j").remove(0);
+        world.status(&task, TaskState::Dropped);
+        let due = world.engine.failover(None, 1)[0].due;
+        waits.push(due.since(world.now) / 1000);
+        world.now = due;
+        world.offer("a1", 4.0);
+    }
+    assert_eq!(waits, [1, 2, 4]);
 }
 
 #[test]

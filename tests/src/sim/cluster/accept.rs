@@ -90,9 +90,10 @@ fn admit(
         return Verdict::Refused;
     }
     if !free.covers(&needs) {
-        // The offer still named an executor that has ended meanwhile: nobody could know.
-        let ended_since = slave.exits.get(&executor.id).is_some_and(|at| *at >= since);
-        if !(running.is_none() && ended_since) {
+        // The offer still named an executor that has ended meanwhile: nobody could know that it must
+        // be paid for again, nor that less is left for what comes after it.
+        let ended_since = slave.exits.values().any(|at| *at >= since);
+        if !ended_since {
             let text = format!("{}: over-commit, needs {needs:?}, left {free:?}", launch.task);
             env.facts.push(Fact::Improper(text));
         }
