@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod demo;
+pub mod engine_args;
 pub mod mesos;
 pub mod registry;
 pub mod standalone;

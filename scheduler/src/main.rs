@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use shiftwork_engine::Settings;
 use shiftwork_scheduler::app::{self, SchedulerConfig};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
+use shiftwork_scheduler::engine_args::EngineArgs;
 use shiftwork_scheduler::mesos::DriverConfig;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +53,8 @@ struct ServerArgs {
     /// Serve REST beyond this machine although anybody may then run commands on it
     #[arg(long)]
     insecure: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 impl ServerArgs {
@@ -194,7 +196,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         http: args.server.http,
         advertise: args.advertise,
         driver: DriverConfig { role: args.role, ..DriverConfig::new(args.mesos) },
-        settings: Settings::default(),
+        settings: args.server.engine.settings(),
     };
     let scheduler = app::start(config, shutdown).await?;
     say(&format!("API      http://{}/api/v1", scheduler.http));
@@ -211,7 +213,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         mesos: args.mesos,
         resources: args.resources,
         attributes: args.attributes,
-        settings: Settings::default(),
+        settings: args.server.engine.settings(),
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
     say(&format!("API      http://{}/api/v1", standalone.scheduler.http));

@@ -339,7 +339,7 @@ impl World {
                     self.crash(process.instance);
                     return false;
                 }
-                self.audit.on_released(turn, action);
+                self.audit.on_released(turn, action, &self.registry);
                 self.send(process, action.clone());
             }
             for (request, reply) in &step.replies {
@@ -358,7 +358,7 @@ impl World {
     fn hasten(&mut self, process: Process, turn: &Rc<Turn>) {
         for action in turn.steps.iter().flat_map(|step| &step.actions) {
             if self.spoiler.hastens(action) {
-                self.audit.on_released(turn, action);
+                self.audit.on_released(turn, action, &self.registry);
                 self.send(process, action.clone());
             }
         }

@@ -59,6 +59,7 @@ pub(crate) struct Audit {
     finished: finished::Finished,
     firings: firings::Firings,
     kills: kills::Kills,
+    leaders: leaders::Leaders,
     offers: offers::Offers,
     overlap: overlap::Overlap,
     /// How runs ended, as told to the history.
@@ -110,6 +111,7 @@ impl Audit {
             finished: finished::Finished::default(),
             firings: firings::Firings::default(),
             kills: kills::Kills::default(),
+            leaders: leaders::Leaders::default(),
             offers: offers::Offers::default(),
             overlap: overlap::Overlap::default(),
             ended: BTreeMap::new(),
@@ -235,7 +237,7 @@ impl Audit {
     pub(crate) fn on_transaction(&mut self, turn: &Turn, step: &Step, registry: &Registry) {
         self.tally.transactions += 1;
         let results = [
-            ("only one leader acts", leaders::on_transaction(turn, registry)),
+            ("only one leader acts", leaders::Leaders::on_transaction(turn, registry)),
             ("nodes go with their children", runs::on_transaction(step, registry)),
         ];
         for (invariant, result) in results {
@@ -257,6 +259,7 @@ impl Audit {
     /// A commit has had its outcome.
     pub(crate) fn on_applied(&mut self, turn: &Turn, outcome: Outcome) {
         self.durable.on_applied(turn, outcome);
+        self.leaders.on_applied(turn, outcome);
         if outcome == Outcome::Done {
             for trace in turn.steps.iter().flat_map(|step| &step.traces) {
                 if let Trace::Run(view) = trace
@@ -274,7 +277,9 @@ impl Audit {
     }
 
     /// An action leaves.
-    pub(crate) fn on_released(&mut self, turn: &Turn, action: &Action) {
+    pub(crate) fn on_released(&mut self, turn: &Turn, action: &Action, registry: &Registry) {
+        let result = self.leaders.on_released(turn, registry);
+        self.check("only one leader acts", result);
         let result = self.durable.on_released(turn, action);
         self.check("nothing leaves before its commit", result);
         if let (Action::Reconcile { tasks }, Some(process)) = (action, turn.process)
