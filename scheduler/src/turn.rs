@@ -317,7 +317,10 @@ impl Owner {
         if batch.is_empty() && released.actions.is_empty() && released.replies.is_empty() {
             return;
         }
-        let commit = (!batch.is_empty()).then(|| self.registry.commit(self.epoch, batch));
+        // A call to the master rests on the lead even where nothing is written: an empty commit
+        // asks the fence, so that a deposed leader neither kills nor acknowledges.
+        let fenced = !batch.is_empty() || !released.actions.is_empty();
+        let commit = fenced.then(|| self.registry.commit(self.epoch, batch));
         self.in_flight.push_back(Box::pin(async move {
             let result = match commit {
                 Some(commit) => commit.await,

@@ -30,6 +30,7 @@ fn check(name: &str, walked: &Walk) {
 fn a_leader_may_die_at_every_commit_boundary() {
     let whole = walk(None);
     check("without a crash", &whole);
+    assert!(whole.launched_again >= 5, "shards fail and are lost: {}", whole.launched_again);
     let mut walks = 0;
     for (boundary, passed) in Boundary::ALL.into_iter().zip(whole.passed) {
         assert!(passed > 30, "the scenario has commits: {passed}");

@@ -240,6 +240,10 @@ async fn old_epochs_are_fenced<F: Fixture>() {
     let old = registry.take_over(leader("a")).await.unwrap().epoch;
     let new = registry.take_over(leader("b")).await.unwrap().epoch;
     assert!(new > old);
+    registry.commit(new, Vec::new()).await.unwrap();
+    let error = registry.commit(old, Vec::new()).await.unwrap_err();
+    assert!(matches!(error, CommitError::Fenced { .. }), "also when nothing is written: {error:?}");
+    let new = registry.take_over(leader("b")).await.unwrap().epoch;
     let error = registry.commit(old, one(vec![set("x", "old")])).await.unwrap_err();
     assert!(
         matches!(error, CommitError::Fenced { held, found } if held == old && found == new),

@@ -233,6 +233,8 @@ impl Worker {
             return;
         }
         let result = match &self.journal {
+            // Only the fence was asked.
+            Some(_) if group.writes.is_empty() => Ok(()),
             Some(journal) => journal.write(&group.writes),
             None => Err(Refusal::NotLeading.into()),
         };

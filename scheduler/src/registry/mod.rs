@@ -18,7 +18,8 @@
 //! 4. **Durable when answered.** `Ok` means the batch survives whatever happens next.
 //! 5. **Pipelining.** A batch is queued when `commit` is called, not when its future is polled, and
 //!    dropping the future does not recall it. Batches take effect in the order of the calls.
-//! 6. **Fencing.** A batch under any epoch but the current one writes nothing.
+//! 6. **Fencing.** A batch under any epoch but the current one writes nothing. An empty batch asks
+//!    the fence and nothing else.
 //! 7. **A failed commit ends the tenure.** Whoever pipelines has built later batches on the failed
 //!    one, so they are refused too, until the next take-over. Only [`CommitError::Unknown`] leaves
 //!    open what was written; every other error means that nothing of the batch was.

@@ -29,6 +29,8 @@ pub struct Walk {
     pub passed: [u64; 3],
     /// How each run ended, as told to the history after its commit.
     pub ended: BTreeMap<String, &'static str>,
+    /// Shards that were launched once more: after a failure or a loss.
+    pub launched_again: u64,
     /// The broken rule, if there is one.
     pub violation: Option<Violation>,
     /// The last lines before it.
@@ -53,6 +55,7 @@ pub fn walk(crash: Option<(Boundary, u64)>) -> Walk {
     Walk {
         passed: Boundary::ALL.map(|boundary| world.crash.passed(boundary)),
         ended: world.audit.ended(),
+        launched_again: world.audit.launched_again(),
         violation: world.violation(),
         story: world.env.story.lines(),
     }

@@ -75,6 +75,7 @@ struct Tally {
     missed: u64,
     runs_ended: u64,
     launches: u64,
+    relaunches: u64,
     work_started: u64,
     transactions: u64,
     take_overs: u64,
@@ -138,6 +139,7 @@ impl Audit {
             missed,
             runs_ended,
             launches,
+            relaunches,
             work_started,
             transactions,
             take_overs,
@@ -151,6 +153,7 @@ impl Audit {
             ("missed", missed),
             ("runs ended", runs_ended),
             ("launches", launches),
+            ("launched again", relaunches),
             ("work started", work_started),
         ]
     }
@@ -203,6 +206,7 @@ impl Audit {
                 Action::Accept { launches, .. } => {
                     for launch in launches {
                         self.tally.launches += 1;
+                        self.tally.relaunches += u64::from(launch.attempt > 1);
                         let key = shard_key(step, &launch.task).cloned();
                         let task = Task {
                             run: launch.run.clone(),
@@ -269,6 +273,11 @@ impl Audit {
                 }
             }
         }
+    }
+
+    /// Shards that were launched once more.
+    pub(crate) fn launched_again(&self) -> u64 {
+        self.tally.relaunches
     }
 
     /// How each run ended.
