@@ -58,7 +58,7 @@ pub enum ZooKeeperConfigError {
     /// The chroot or the namespace is no path.
     #[error("the chroot and the namespace of a registry must be nodes of ZooKeeper")]
     Root(#[from] PathError),
-    /// Longer than [`ROOT_BYTES_MAX`].
+    /// Longer than `ROOT_BYTES_MAX`.
     #[error(
         "the chroot and the namespace {root:?} are longer than {ROOT_BYTES_MAX} bytes together"
     )]

@@ -65,7 +65,7 @@ pub enum PatternError {
     /// Not a regular expression, or one with look-around or back references.
     #[error("is not a regular expression this version understands: {0}")]
     Syntax(String),
-    /// Compiled it is larger than [`PATTERN_SIZE_MAX`].
+    /// Compiled it is larger than `PATTERN_SIZE_MAX`.
     #[error("is a pattern too large to compile: use smaller repetitions")]
     Large,
 }

@@ -24,7 +24,7 @@ const CLUSTER_TRIES_MAX: usize = 16;
 /// left most balanced. More would find little more room and take longer.
 const LOOKS: usize = 8;
 
-/// Places candidates on leases. It owns the leases until [`Placer::into_leases`].
+/// Places candidates on leases. It owns the leases until `Placer::into_leases`.
 #[derive(Debug)]
 pub struct Placer {
     nodes: Nodes,
