@@ -18,6 +18,7 @@ const SCRIPT: &str = r#"sleep 0.4; echo "$SHIFTWORK_RUN_ID $SHIFTWORK_ITEM" >> "
 #[test]
 fn no_run_is_lost_and_no_finished_shard_runs_again() {
     let kills = std::env::var("SHIFTWORK_TEST_KILLS").ok().and_then(|text| text.parse().ok());
+    let kills: usize = kills.unwrap_or(KILLS_DEFAULT);
     let mut standalone = Standalone::start(&[]);
     let done = standalone.directory.path().join("done");
     standalone.register_app();
@@ -26,7 +27,7 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
         "env": {"DONE": done},
     });
     standalone.register_job("every-second", SCRIPT, &extra);
-    for life in 0..kills.unwrap_or(KILLS_DEFAULT) {
+    for life in 0..kills {
         wait_for("a run is active", || {
             !standalone.get("/api/v1/queues/running").1["items"]
                 .as_array()
@@ -81,7 +82,7 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
     for pair in seconds.windows(2) {
         assert_eq!(pair[1] - pair[0], 1, "a firing is missing or doubled");
     }
-    println!("{} firings over {} lives, each run once", runs.len(), kills.unwrap_or(4) + 1);
+    println!("{} firings over {} lives, each run once", runs.len(), kills + 1);
 }
 
 fn seconds(time: &serde_json::Value) -> i64 {
