@@ -10,7 +10,6 @@ use crate::document::Execution;
 use crate::engine::{AppEntry, Engine, JobEntry};
 use crate::ids::{AppName, CalendarName, ExecutorId, JobName, RunId};
 use crate::record::Phase;
-use crate::timers::Deadline;
 use crate::view::{
     AgentView, AppView, CalendarView, FailoverView, JobView, ReadyView, RunState, RunView,
     RunningView, ShardView, StatusView,
@@ -315,11 +314,6 @@ impl Engine {
                 }
             })
             .collect()
-    }
-
-    /// When placement is tried next even if nothing happens.
-    pub fn next_launch_cycle(&self) -> Option<Timestamp> {
-        self.timers.at(&Deadline::LaunchCycle)
     }
 }
 

@@ -84,6 +84,7 @@ impl Timers {
     }
 
     /// When this one is due.
+    #[cfg(test)]
     pub(crate) fn at(&self, deadline: &Deadline) -> Option<Timestamp> {
         self.at.get(deadline).copied()
     }

@@ -157,7 +157,7 @@ fn a_disabled_job_does_not_fire_and_a_deleted_one_is_forgotten() {
     world.command(Command::DeleteJob { job: name("j") }).unwrap();
     world.wait(60_000);
     assert_eq!(world.records.keys().filter(|key| format!("{key:?}").contains("\"j\"")).count(), 0);
-    assert_eq!(world.engine.next_launch_cycle(), None);
+    assert_eq!(world.engine.timers.at(&crate::timers::Deadline::LaunchCycle), None);
 }
 
 #[test]
