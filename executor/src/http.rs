@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
@@ -101,7 +102,11 @@ impl Requests {
     pub(crate) fn cancel(&mut self, work: WorkId) {
         if let Some((_, abort)) = self.works.get(&work) {
             abort.abort();
-            let end = WorkEnd { exited: Exited::Cancelled, stderr_tail: bytes::Bytes::new() };
+            let end = WorkEnd {
+                exited: Exited::Cancelled,
+                stdout_tail: Bytes::new(),
+                stderr_tail: Bytes::new(),
+            };
             self.on_end(work, end);
         }
     }
@@ -191,7 +196,7 @@ async fn perform(
         Ok(status) => Exited::Answered { status, good: is_good(status) },
         Err(error) => Exited::Failed { reason: error_chain(&error) },
     };
-    WorkEnd { exited, stderr_tail: tail.bytes() }
+    WorkEnd { exited, stdout_tail: tail.bytes(), stderr_tail: tail.bytes() }
 }
 
 /// Sends the request and takes the answer; its status.

@@ -30,7 +30,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Sink {
     log: LogFile,
-    tail: Option<Tail>,
+    tail: Tail,
 }
 
 /// Whether a pipe may hold more.
@@ -43,9 +43,9 @@ enum Left {
 // === impl Output ===
 
 impl Output {
-    /// Takes what comes through `pipe` into `path`; keeps the tail if `with_tail`.
-    pub(crate) fn new(pipe: OwnedFd, path: PathBuf, with_tail: bool) -> io::Result<Self> {
-        let sink = Sink { log: LogFile::new(path)?, tail: with_tail.then(Tail::default) };
+    /// Takes what comes through `pipe` into `path`.
+    pub(crate) fn new(pipe: OwnedFd, path: PathBuf) -> io::Result<Self> {
+        let sink = Sink { log: LogFile::new(path)?, tail: Tail::default() };
         Ok(Self { pipe: pipe::Receiver::from_owned_fd(pipe)?, sink: Mutex::new(sink) })
     }
 
@@ -77,7 +77,7 @@ impl Output {
     /// The last bytes written.
     pub(crate) fn tail(&self) -> Bytes {
         let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        sink.tail.as_ref().map(Tail::bytes).unwrap_or_default()
+        sink.tail.bytes()
     }
 
     /// Takes up to `len_max` bytes.
@@ -97,9 +97,7 @@ impl Output {
             }
             taken += len;
             let bytes = buffer.get(..len).unwrap_or(&[]);
-            if let Some(tail) = &mut sink.tail {
-                tail.push(bytes);
-            }
+            sink.tail.push(bytes);
             sink.log.write(bytes, &mut file);
         }
         Ok(Left::Perhaps)
@@ -114,16 +112,16 @@ mod tests {
 
     use super::*;
 
-    fn output(dir: &Path, with_tail: bool) -> (Output, File) {
+    fn output(dir: &Path) -> (Output, File) {
         let (reader, writer) = io::pipe().unwrap();
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
-        (Output::new(reader, dir.join("out"), with_tail).unwrap(), File::from(writer))
+        (Output::new(reader, dir.join("out")).unwrap(), File::from(writer))
     }
 
     #[tokio::test]
     async fn the_file_has_everything_and_the_tail_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let (output, mut writer) = output(dir.path(), true);
+        let (output, mut writer) = output(dir.path());
         let all: Vec<u8> = (0..6_000_u32).map(|n| n as u8).collect();
         writer.write_all(&all).unwrap();
         drop(writer);
@@ -135,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn the_rest_is_taken_without_waiting_for_an_end() {
         let dir = tempfile::tempdir().unwrap();
-        let (output, mut writer) = output(dir.path(), true);
+        let (output, mut writer) = output(dir.path());
         writer.write_all(b"last words").unwrap();
         output.take_rest();
         assert_eq!(output.tail(), "last words");

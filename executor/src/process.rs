@@ -138,7 +138,8 @@ impl Processes {
                 let [stdout, stderr] = &running.outputs;
                 stdout.take_rest();
                 stderr.take_rest();
-                let end = WorkEnd { exited, stderr_tail: stderr.tail() };
+                let end =
+                    WorkEnd { exited, stdout_tail: stdout.tail(), stderr_tail: stderr.tail() };
                 let task = running.task.clone();
                 self.events.push(Event::LeaderEnded { task, work: *work, end });
             }

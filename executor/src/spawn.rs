@@ -71,15 +71,15 @@ pub(crate) fn spawn(
 
 /// Takes over stdout and stderr of `child`; the handle itself has no further use.
 fn take_outputs(child: Child, dir: &Path) -> Result<[Arc<Output>; 2], StartError> {
-    let take = |pipe: Option<OwnedFd>, name: &'static str, with_tail: bool| {
+    let take = |pipe: Option<OwnedFd>, name: &'static str| {
         let pipe = pipe.ok_or(StartError::NoPipe(name))?;
         let path = dir.join(name);
-        Output::new(pipe, path.clone(), with_tail)
+        Output::new(pipe, path.clone())
             .map(Arc::new)
             .map_err(|source| StartError::Output(path, source))
     };
     Ok([
-        take(child.stdout.map(OwnedFd::from), "stdout", false)?,
-        take(child.stderr.map(OwnedFd::from), "stderr", true)?,
+        take(child.stdout.map(OwnedFd::from), "stdout")?,
+        take(child.stderr.map(OwnedFd::from), "stderr")?,
     ])
 }

@@ -8,12 +8,24 @@ use crate::harness::{Standalone, wait_for};
 fn a_failing_task_shows_its_exit_code_and_the_end_of_its_stderr() {
     let standalone = Standalone::start(&[]);
     standalone.register_app();
-    standalone.register_job("fails", "echo 'no such table' >&2; exit 3", &json!({}));
+    let script = "echo so far; echo 'no such table' >&2; n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; exit 3";
+    standalone.register_job("fails", script, &json!({}));
     let run = standalone.trigger("fails");
     let run = standalone.wait_for_run(&run, "FAILED");
     assert_eq!(run["shards"][0]["exitCode"], 3, "{run}");
     let message = run["shards"][0]["message"].as_str().expect("a message");
     assert!(message.contains("no such table"), "{message}");
+    let shard = &run["shards"][0];
+    assert_eq!(
+        (&shard["stdoutTail"], &shard["stderrTail"]),
+        (&json!("so far\n"), &json!("no such table\n"))
+    );
+    for figure in ["durationMs", "cpuTimeMs", "memoryPeakBytes"] {
+        assert!(shard["usage"][figure].as_u64().is_some_and(|n| n > 0), "{figure}: {shard}");
+    }
+    let shown = standalone.cli(&["run", "get", run["id"].as_str().expect("an id")]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(" MB ") && shown.contains(" ms "), "{shown}");
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub struct Usage {
 pub struct WorkEnd {
     /// How it ended.
     pub exited: Exited,
+    /// The last bytes written to stdout, or those of an answer's body.
+    pub stdout_tail: Bytes,
     /// The last bytes written to stderr, or those of an answer's body.
     pub stderr_tail: Bytes,
 }

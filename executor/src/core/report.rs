@@ -23,8 +23,8 @@ const OUTCOME_VERSION: u32 = 1;
 /// How much of stderr a message for people ends with, in bytes: a few lines on a screen. The whole
 /// tail is in the outcome.
 const MESSAGE_STDERR_LEN_MAX: usize = 512;
-/// How much of stderr goes into an outcome, in bytes; the payload's contract.
-const OUTCOME_STDERR_LEN_MAX: usize = 4096;
+/// How much of each output goes into an outcome, in bytes; the payload's contract.
+const OUTCOME_TAIL_LEN_MAX: usize = 4096;
 
 /// What an update says beside the task it is about.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ pub(super) fn outcome(
         _ => None,
     });
     let tail = ended.map_or_else(Bytes::new, |ended| ended.end.stderr_tail.clone());
+    let stdout = ended.map_or(&[][..], |ended| ended.end.stdout_tail.as_ref());
     let note = match finished.intent {
         Some(Intent::Timeout) => format!("\nshiftwork: {}\n", timed_out(timeout_ms)),
         _ => String::new(),
@@ -141,6 +142,11 @@ pub(super) fn outcome(
         memory_peak_bytes: finished.usage.memory_peak_bytes,
         cpu_time_ms: finished.usage.cpu_time_ms,
         http_status,
+        stdout_tail: Bytes::copy_from_slice(last(stdout, OUTCOME_TAIL_LEN_MAX)),
+        failure: match finished.succeeded() {
+            true => String::new(),
+            false => describe_ending(finished, timeout_ms),
+        },
     }
 }
 
@@ -150,27 +156,33 @@ pub(super) fn outcome_not_started(reason: &str, firing: Option<Timestamp>) -> Ta
         version: OUTCOME_VERSION,
         stderr_tail: tail_with_note(&[], &format!("shiftwork: {reason}\n")),
         firing_time_ms: firing.map_or(0, Timestamp::as_millis),
+        failure: format!("cannot start: {reason}"),
         ..TaskOutcome::default()
     }
 }
 
 fn tail_with_note(tail: &[u8], note: &str) -> Bytes {
     let all = [tail, note.as_bytes()].concat();
-    Bytes::copy_from_slice(last(&all, OUTCOME_STDERR_LEN_MAX))
+    Bytes::copy_from_slice(last(&all, OUTCOME_TAIL_LEN_MAX))
 }
 
+/// How it ended, and the last it said.
 fn describe(finished: &Finished, timeout_ms: Option<u64>) -> String {
+    let what = describe_ending(finished, timeout_ms);
+    let text = tail_text(finished);
+    if text.is_empty() { what } else { format!("{what}: {text}") }
+}
+
+fn describe_ending(finished: &Finished, timeout_ms: Option<u64>) -> String {
     let ending = finished
         .ended
         .as_ref()
         .map_or_else(|| "its end was not seen".to_owned(), |ended| describe_end(&ended.end.exited));
-    let what = match finished.intent {
+    match finished.intent {
         None => ending,
         Some(Intent::Timeout) => format!("{} ({ending})", timed_out(timeout_ms)),
         Some(Intent::Kill | Intent::Shutdown) => format!("killed ({ending})"),
-    };
-    let text = tail_text(finished);
-    if text.is_empty() { what } else { format!("{what}: {text}") }
+    }
 }
 
 /// What a request was answered is worth reading when all is well, too.

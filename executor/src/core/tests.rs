@@ -82,7 +82,7 @@ impl Scene {
     }
 
     fn ended(&mut self, task: &str, work: u64, exited: Exited) -> Vec<String> {
-        let end = WorkEnd { exited, stderr_tail: "oh no\n".into() };
+        let end = WorkEnd { exited, stdout_tail: "so far\n".into(), stderr_tail: "oh no\n".into() };
         self.on(Event::LeaderEnded { task: id(task), work: WorkId(work), end })
     }
 

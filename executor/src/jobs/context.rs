@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ pub struct JobContext {
     logical_time: Timestamp,
     directory: PathBuf,
     cancellation: CancellationToken,
-    stdout: Mutex<LogFile>,
+    stdout: Mutex<(LogFile, Tail)>,
     stderr: Mutex<(LogFile, Tail)>,
 }
 
@@ -49,7 +49,7 @@ impl JobContext {
             spec,
             directory: directory.to_owned(),
             cancellation: CancellationToken::default(),
-            stdout: Mutex::new(LogFile::new(directory.join("stdout"))?),
+            stdout: Mutex::new((LogFile::new(directory.join("stdout"))?, Tail::default())),
             stderr: Mutex::new((LogFile::new(directory.join("stderr"))?, Tail::default())),
         })
     }
@@ -150,19 +150,20 @@ impl JobContext {
         JobOutput { context: self, is_stderr: true }
     }
 
-    pub(super) fn stderr_tail(&self) -> Bytes {
-        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).1.bytes()
+    /// The last bytes of an output.
+    pub(super) fn tail(&self, is_stderr: bool) -> Bytes {
+        self.output(is_stderr).1.bytes()
     }
 
     fn write(&self, is_stderr: bool, bytes: &[u8]) {
-        if is_stderr {
-            let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-            stderr.0.write(bytes, &mut None);
-            stderr.1.push(bytes);
-        } else {
-            let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-            stdout.write(bytes, &mut None);
-        }
+        let mut output = self.output(is_stderr);
+        output.0.write(bytes, &mut None);
+        output.1.push(bytes);
+    }
+
+    fn output(&self, is_stderr: bool) -> MutexGuard<'_, (LogFile, Tail)> {
+        let output = if is_stderr { &self.stderr } else { &self.stdout };
+        output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,7 +226,8 @@ mod tests {
         context.log_error("oh no");
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!((read("stdout").as_str(), read("stderr").as_str()), ("one\ntwo 1", "oh no\n"));
-        assert_eq!(context.stderr_tail(), "oh no\n");
+        assert_eq!(context.tail(true), "oh no\n");
+        assert_eq!(context.tail(false), "one\ntwo 1");
         assert_eq!(context.logical_time(), "2026-11-20T02:00:00Z");
     }
 

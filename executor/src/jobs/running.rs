@@ -146,7 +146,7 @@ fn perform(job: &Job, context: &JobContext, streaming: bool) -> WorkEnd {
             Exited::Failed { reason }
         }
     };
-    WorkEnd { exited, stderr_tail: context.stderr_tail() }
+    WorkEnd { exited, stdout_tail: context.tail(false), stderr_tail: context.tail(true) }
 }
 
 fn job_error_chain(error: &JobError) -> String {

@@ -4,6 +4,7 @@ use shiftwork_schedule::Timestamp;
 
 use crate::command::Command;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use crate::record::Usage;
 use crate::resources::Resources;
 
 /// Names a request that waits for a reply; given by the shell, only compared here.
@@ -151,8 +152,14 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long it ran, milliseconds.
-    pub duration_ms: u64,
+    /// How long it ran and what it used.
+    pub usage: Usage,
+    /// The status of the answer, where the work is a request.
+    pub http_status: Option<u16>,
+    /// How it failed, in words; `None` if it succeeded or its executor does not say.
+    pub failure: Option<String>,
+    /// The end of its stdout.
+    pub stdout_tail: String,
     /// The end of its stderr.
     pub stderr_tail: String,
     /// The daemon firing this is about.

@@ -191,7 +191,7 @@ impl Engine {
         let task = TaskId::of(&job.name, item, kind, &slot.agent, uuid);
         shard.attempt += 1;
         shard.task_id = Some(task.clone());
-        shard.exit_code = None;
+        shard.note_outcome(None, 0);
         shard.message = None;
         shard.phase = Phase::Launching { agent: slot.agent.clone(), since: now };
         let attempt = shard.attempt;

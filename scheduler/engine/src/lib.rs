@@ -22,6 +22,7 @@ pub mod ids;
 mod kill;
 mod launch;
 mod live;
+mod outcome;
 pub mod placement;
 mod query;
 mod queues;

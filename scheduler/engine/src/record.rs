@@ -138,9 +138,38 @@ pub struct Shard {
     /// How its latest task ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signal: Option<i32>,
+    /// The status of the answer, where its work is a request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub http_status: Option<u16>,
+    /// What it used, as its executor told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<Usage>,
+    /// The end of its stdout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stdout_tail: Option<String>,
+    /// The end of its stderr.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stderr_tail: Option<String>,
     /// What is to be said about it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<String>,
+}
+
+/// How long the work of a task ran and what it used. What was not measured is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// From the start of its first process to its end, milliseconds.
+    pub duration_ms: u64,
+    /// The most memory one of its processes held, or all together where they have a cgroup; bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub memory_peak_bytes: Option<u64>,
+    /// Time on a CPU of all its processes, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cpu_time_ms: Option<u64>,
 }
 
 fn is_zero(value: &u32) -> bool {

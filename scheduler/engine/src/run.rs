@@ -304,6 +304,11 @@ impl Shard {
             other_app: false,
             phase: Phase::Waiting { due: Timestamp::MIN, avoid: None },
             exit_code: None,
+            signal: None,
+            http_status: None,
+            usage: None,
+            stdout_tail: None,
+            stderr_tail: None,
             message: None,
         }
     }

@@ -13,6 +13,11 @@ impl ShardView {
             agent: None,
             attempt: 0,
             exit_code: None,
+            signal: None,
+            http_status: None,
+            usage: None,
+            stdout_tail: None,
+            stderr_tail: None,
             message: None,
         }
     }
@@ -30,6 +35,11 @@ impl ShardView {
             agent,
             attempt: shard.attempt,
             exit_code: shard.exit_code,
+            signal: shard.signal,
+            http_status: shard.http_status,
+            usage: shard.usage,
+            stdout_tail: shard.stdout_tail.clone(),
+            stderr_tail: shard.stderr_tail.clone(),
             message: shard.message.clone(),
         }
     }

@@ -3,20 +3,14 @@
 use crate::document::Backoff;
 use crate::effect::{Action, Effects, Trace};
 use crate::engine::{Engine, delete};
-use crate::event::{Outcome, StatusReason, StatusUpdate, TaskState};
+use crate::event::{StatusReason, StatusUpdate, TaskState};
 use crate::ids::{RunId, TaskId};
+use crate::outcome;
 use crate::record::{KillIntent, Phase, ShardOutcome};
 use crate::timers::Deadline;
 
 /// A daemon shard that ran this long has recovered: its next loss waits as briefly as the first.
 const DAEMON_RECOVERED_MS: i64 = 10 * 60 * 1000;
-
-/// Longest message kept with a shard, bytes: an exit code and the end of stderr.
-const MESSAGE_LEN_MAX: usize = 8 * 1024;
-/// Longest message kept of a daemon's latest firing, bytes.
-const FIRING_LEN_MAX: usize = 1024;
-/// All messages of a run together, bytes: its record must fit one registry node.
-const MESSAGES_LEN_MAX: usize = 256 * 1024;
 
 impl Engine {
     pub(crate) fn on_status(&mut self, update: StatusUpdate, fx: &mut Effects) {
@@ -68,7 +62,7 @@ impl Engine {
             item,
             task: update.task.clone(),
             state: update.state.name(),
-            message: told(update).map(|text| shorten(text, MESSAGE_LEN_MAX)),
+            message: outcome::told(update),
         });
     }
 
@@ -115,8 +109,7 @@ impl Engine {
             // Told again, or a firing of a daemon: nothing to store.
             _ => {
                 if let Some(outcome) = &update.outcome {
-                    shard.exit_code = outcome.exit_code;
-                    shard.message = failure_of(outcome).map(|text| shorten(text, FIRING_LEN_MAX));
+                    shard.note_firing(outcome);
                 }
                 return;
             }
@@ -286,7 +279,7 @@ impl Engine {
         let now = self.now;
         let run = self.runs.get_mut(id)?;
         run.idle.retain(|idle| *idle != item);
-        let message_len_max = MESSAGE_LEN_MAX.min(MESSAGES_LEN_MAX / run.shards.len().max(1));
+        let shards = run.shards.len();
         let app = run.job.app.clone();
         delete(fx, run.shard_key(item));
         let shard = run.shard_mut(item)?;
@@ -299,8 +292,7 @@ impl Engine {
             }
             _ => None,
         };
-        shard.exit_code = update.outcome.as_ref().and_then(|outcome| outcome.exit_code);
-        shard.message = end_message(update, message_len_max);
+        shard.note_end(update, shards);
         self.dirty.insert(id.clone());
         if let Some(agent) = agent {
             self.fleet.task_ended(&agent, &app, &update.task);
@@ -320,47 +312,4 @@ fn on_unknown_task(update: &StatusUpdate, fx: &mut Effects) {
         let (task, agent) = (update.task.clone(), agent.clone());
         fx.action(Action::Kill { task, agent, grace_ms: GRACE_MS });
     }
-}
-
-/// What is kept of the end of a task: its message and the end of its stderr.
-fn end_message(update: &StatusUpdate, len_max: usize) -> Option<String> {
-    if update.state == TaskState::Finished {
-        return None;
-    }
-    let said = update.message.clone().filter(|text| !text.is_empty());
-    Some(shorten(said.unwrap_or_else(|| update.state.name().to_owned()), len_max))
-}
-/// What an update says; a firing of a daemon that failed says how.
-fn told(update: &StatusUpdate) -> Option<String> {
-    let message = update.message.clone();
-    match update.outcome.as_ref().and_then(failure_of) {
-        Some(failure) if update.state == TaskState::Running => {
-            Some(format!("{}: {failure}", message.unwrap_or_default()))
-        }
-        _ => message,
-    }
-}
-
-/// How a firing failed, if it did.
-fn failure_of(outcome: &Outcome) -> Option<String> {
-    let how = match (outcome.exit_code, outcome.signal) {
-        (Some(0), _) => return None,
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "did not run".to_owned(),
-    };
-    let tail = outcome.stderr_tail.trim();
-    Some(if tail.is_empty() { how } else { format!("{how}: {tail}") })
-}
-
-fn shorten(mut text: String, len_max: usize) -> String {
-    if text.len() > len_max {
-        let mut end = len_max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

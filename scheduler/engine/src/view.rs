@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::command::Overrides;
 use crate::ids::{AgentId, AppName, JobName, RunId, TaskId};
-use crate::record::{DisabledRecord, Origin};
+use crate::record::{DisabledRecord, Origin, Usage};
 
 /// State of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,6 +117,16 @@ pub struct ShardView {
     pub attempt: u32,
     /// How its latest task ended.
     pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The status of the answer, where its work is a request.
+    pub http_status: Option<u16>,
+    /// What it used.
+    pub usage: Option<Usage>,
+    /// The end of its stdout.
+    pub stdout_tail: Option<String>,
+    /// The end of its stderr.
+    pub stderr_tail: Option<String>,
     /// What is to be said about it.
     pub message: Option<String>,
 }

@@ -72,11 +72,14 @@ const COLUMNS: [Column; 6] = [
     Column { title: "REASON", cell: |row| row.text("/reason") },
 ];
 
-const SHARD_COLUMNS: [Column; 7] = [
+const SHARD_COLUMNS: [Column; 10] = [
     Column { title: "ITEM", cell: |row| row.text("/item") },
     Column { title: "STATE", cell: |row| row.text("/state") },
     Column { title: "ATTEMPT", cell: |row| row.text("/attempt") },
-    Column { title: "EXIT", cell: |row| row.text("/exitCode") },
+    Column { title: "EXIT", cell: exit },
+    Column { title: "TOOK", cell: |row| row.millis("/usage/durationMs") },
+    Column { title: "CPU", cell: |row| row.millis("/usage/cpuTimeMs") },
+    Column { title: "MEMORY", cell: |row| row.megabytes("/usage/memoryPeakBytes") },
     Column { title: "AGENT", cell: |row| row.text("/agent") },
     Column { title: "TASK", cell: |row| row.text("/taskId") },
     Column { title: "MESSAGE", cell: |row| row.text("/message") },
@@ -96,6 +99,17 @@ pub(super) fn shards(row: &Row<'_>) -> String {
     let shards = row.array("/shards");
     let is_done = |shard: &&Value| shard.get("state").and_then(Value::as_str) == Some("SUCCEEDED");
     format!("{}/{}", shards.iter().filter(is_done).count(), shards.len())
+}
+
+/// How the task of a shard ended: its exit code, the signal, or the status of the answer.
+fn exit(row: &Row<'_>) -> String {
+    let forms = [("/exitCode", ""), ("/signal", "signal "), ("/httpStatus", "HTTP ")];
+    let given =
+        forms.iter().find(|(member, _)| row.value.pointer(member).is_some_and(Value::is_i64));
+    given.map_or_else(
+        || row.text("/exitCode"),
+        |(member, kind)| format!("{kind}{}", row.text(member)),
+    )
 }
 
 /// Carries out a command.
@@ -169,9 +183,10 @@ mod tests {
         json!({"id": "foo@20261120T020000Z", "job": "foo", "logicalTime": "2026-11-20T02:00:00Z",
             "state": "FAILED", "reason": "shard 1 failed", "attempt": 1, "shards": [
             {"item": 0, "state": "SUCCEEDED", "taskId": "t0", "agent": "S0", "attempt": 1,
-                "exitCode": 0, "message": null},
+                "exitCode": 0, "message": null,
+                "usage": {"durationMs": 8200, "cpuTimeMs": 950, "memoryPeakBytes": 7_500_000}},
             {"item": 1, "state": "FAILED", "taskId": "t1", "agent": "S1", "attempt": 3,
-                "exitCode": 7, "message": "no space\nleft"}],
+                "exitCode": null, "signal": 9, "message": "no space\nleft"}],
             "createdAt": "2026-11-20T02:00:00Z", "startedAt": "2026-11-20T02:00:01Z",
             "finishedAt": "2026-11-20T02:00:09Z"})
     }
@@ -191,7 +206,13 @@ mod tests {
         let value = example();
         let text = render(&Row { value: &value, now: Timestamp::from_millis(0) });
         assert!(text.starts_with("run:           foo@20261120T020000Z\n"), "{text}");
-        let last = text.lines().last().unwrap();
-        assert_eq!(last, "1     FAILED     3        7     S1     t1    no space left");
+        let shards: Vec<&str> = text.lines().rev().take(2).collect();
+        assert_eq!(
+            shards,
+            [
+                "1     FAILED     3        signal 9  -     -       -       S1     t1    no space left",
+                "0     SUCCEEDED  1        0         8s    950 ms  8 MB    S0     t0    -"
+            ]
+        );
     }
 }

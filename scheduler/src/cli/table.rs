@@ -47,6 +47,22 @@ impl Row<'_> {
         }
     }
 
+    /// A number of milliseconds as a span of time.
+    pub(super) fn millis(&self, pointer: &str) -> String {
+        let millis = self.value.pointer(pointer).and_then(Value::as_i64);
+        match millis {
+            Some(millis) if millis < 1_000 => format!("{millis} ms"),
+            Some(millis) => short(millis),
+            None => NOTHING.to_owned(),
+        }
+    }
+
+    /// A number of bytes in megabytes as Mesos counts them, rounded up.
+    pub(super) fn megabytes(&self, pointer: &str) -> String {
+        let bytes = self.value.pointer(pointer).and_then(Value::as_u64);
+        bytes.map_or_else(|| NOTHING.to_owned(), |bytes| format!("{} MB", bytes.div_ceil(1 << 20)))
+    }
+
     /// The members of an array.
     pub(super) fn array(&self, pointer: &str) -> &[Value] {
         self.value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)

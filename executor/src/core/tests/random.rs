@@ -216,7 +216,7 @@ impl World {
                     exited = Exited::Signal(9);
                 }
             }
-            let end = WorkEnd { exited, stderr_tail: "x".into() };
+            let end = WorkEnd { exited, stdout_tail: "y".into(), stderr_tail: "x".into() };
             self.happen(Event::LeaderEnded { task, work: WorkId(work), end });
         }
     }

@@ -1,6 +1,7 @@
 //! The table of states: what each does to shard, run, registry and master.
 
 use super::*;
+use crate::record::Usage;
 
 /// One shard running on `a1`; more capacity on `a2`.
 fn running(extra: &str) -> (World, TaskId) {
@@ -215,6 +216,7 @@ fn a_daemon_shard_is_launched_again_by_itself() {
     let failed = Outcome {
         exit_code: Some(3),
         stderr_tail: "no such table".to_owned(),
+        usage: Usage { duration_ms: 12, ..Usage::default() },
         ..Outcome::default()
     };
     let mut complete = update(&tasks[0], TaskState::Running);
@@ -222,8 +224,10 @@ fn a_daemon_shard_is_launched_again_by_itself() {
     complete.outcome = Some(failed);
     let turn = world.turn(Event::Status(complete));
     let Some(Trace::Task { message, .. }) = turn.traces.first() else { panic!("no trace") };
-    assert_eq!(message.as_deref(), Some("COMPLETE: exited with code 3: no such table"));
-    assert_eq!(world.active("d").shards[0].exit_code, Some(3), "a failing daemon is seen");
+    assert_eq!(message.as_deref(), Some("COMPLETE: exited with code 3: no such table (ran 12 ms)"));
+    let view = world.active("d");
+    assert_eq!(view.shards[0].exit_code, Some(3), "a failing daemon is seen");
+    assert_eq!(view.shards[0].usage.map(|usage| usage.duration_ms), Some(12));
     world.turn(begin("COMPLETE"));
     assert_eq!(idle(&world), Some(true));
     let turn = world.turn(begin("BEGIN"));

@@ -62,7 +62,15 @@ struct Known {
     app: AppName,
     /// The run, while the task may still write.
     live: Option<RunId>,
-    /// What is said of the shard, if this task was its latest.
+    /// What is left of its output, if this task was its shard's latest.
+    left: Left,
+}
+
+/// What a shard remembers of what its task wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Left {
+    stdout: Option<String>,
+    stderr: Option<String>,
     message: Option<String>,
 }
 
@@ -125,14 +133,19 @@ fn place(
     FilePlace::of(framework, &known.app, task, stream)
 }
 
-/// What is left of the output where the agent's file is not to be had: the end of stderr.
+/// What is left of the output where the agent's file is not to be had: its end.
 fn remembered(
     task: TaskId,
     stream: Stream,
     known: &Known,
     error: &FilesError,
 ) -> Result<LogView, Problem> {
-    let Some(data) = known.message.clone() else {
+    let left = &known.left;
+    let data = match stream {
+        Stream::Stdout => left.stdout.clone(),
+        Stream::Stderr => left.stderr.clone().or_else(|| left.message.clone()),
+    };
+    let Some(data) = data else {
         let detail = format!("output of task {task}: {error}");
         return Err(Problem::not_found(&detail));
     };
@@ -160,7 +173,9 @@ async fn find(state: &ApiState, task: &TaskId) -> Result<Known, Problem> {
         page.runs.iter().filter_map(|run| serde_json::from_str(&run.json).ok()).collect();
     // A task that is no longer a shard's latest is of the app its job's other runs are of.
     find_stored(&runs, task)
-        .or_else(|| app_of(runs.first()?).map(|app| Known { app, live: None, message: None }))
+        .or_else(|| {
+            app_of(runs.first()?).map(|app| Known { app, live: None, left: Left::default() })
+        })
         .ok_or_else(|| Problem::not_found(&format!("task {task}")))
 }
 
@@ -176,12 +191,18 @@ fn find_live(engine: &Engine, filter: &RunFilter, task: &TaskId) -> Option<Known
                 | ShardState::Killing
         );
         let live = writes.then(|| run.id.clone());
-        Some(Known { app: run.app.clone(), live, message: shard.message.clone() })
+        let left = Left {
+            stdout: shard.stdout_tail.clone(),
+            stderr: shard.stderr_tail.clone(),
+            message: shard.message.clone(),
+        };
+        Some(Known { app: run.app.clone(), live, left })
     });
     // An earlier attempt of a shard of a run that lives.
     found.or_else(|| {
         let app = runs.first()?.app.clone();
-        Some(Known { app, live: None, message: None }).filter(|_| names_shard_of(&runs, task))
+        Some(Known { app, live: None, left: Left::default() })
+            .filter(|_| names_shard_of(&runs, task))
     })
 }
 
@@ -197,8 +218,13 @@ fn find_stored(runs: &[Value], task: &TaskId) -> Option<Known> {
     runs.iter().find_map(|run| {
         let is_it = |shard: &&Value| shard["taskId"] == task.as_str();
         let shard = run["shards"].as_array()?.iter().find(is_it)?;
-        let message = shard["message"].as_str().map(str::to_owned);
-        Some(Known { app: app_of(run)?, live: None, message })
+        let text = |name: &str| shard[name].as_str().map(str::to_owned);
+        let left = Left {
+            stdout: text("stdoutTail"),
+            stderr: text("stderrTail"),
+            message: text("message"),
+        };
+        Some(Known { app: app_of(run)?, live: None, left })
     })
 }
 
@@ -326,25 +352,33 @@ mod tests {
             serde_json::json!({"app": "app", "shards": []}),
             serde_json::json!({"app": "app", "shards": [
                 {"taskId": task(0).as_str(), "message": null},
-                {"taskId": task(1).as_str(), "message": "exited with code 3: oh no"}]}),
+                {"taskId": task(1).as_str(), "message": "exited with code 3: oh no",
+                    "stdoutTail": "so far"}]}),
         ];
         let known = find_stored(&runs, &task(1)).unwrap();
-        assert_eq!(known.message.as_deref(), Some("exited with code 3: oh no"));
-        assert_eq!(find_stored(&runs, &task(0)).unwrap().message, None);
+        assert_eq!(known.left.message.as_deref(), Some("exited with code 3: oh no"));
+        assert_eq!(known.left.stdout.as_deref(), Some("so far"));
+        assert_eq!(find_stored(&runs, &task(0)).unwrap().left, Left::default());
         assert_eq!(find_stored(&runs, &task(2)), None);
     }
 
     #[test]
-    fn without_the_agent_the_message_is_shown_and_says_why() {
+    fn without_the_agent_what_is_left_is_shown_and_says_why() {
         let known = |message: Option<&str>| Known {
             app: AppName::parse("app").unwrap(),
             live: None,
-            message: message.map(str::to_owned),
+            left: Left { message: message.map(str::to_owned), ..Left::default() },
         };
         let error = FilesError::UnknownAgent(shiftwork_engine::ids::AgentId::new("S1"));
         let view = remembered(task(0), Stream::Stderr, &known(Some("oh no")), &error).unwrap();
         assert_eq!((view.data.as_str(), view.source), ("oh no", "status"));
         assert!(view.note.unwrap().contains("S1"));
+        let mut both = known(Some("oh no"));
+        both.left.stderr = Some("whole end".to_owned());
+        both.left.stdout = Some("so far".to_owned());
+        for (stream, data) in [(Stream::Stderr, "whole end"), (Stream::Stdout, "so far")] {
+            assert_eq!(remembered(task(0), stream, &both, &error).unwrap().data, data);
+        }
         let problem = remembered(task(0), Stream::Stderr, &known(None), &error).unwrap_err();
         assert_eq!(problem.status().as_u16(), 404);
     }

@@ -3,6 +3,7 @@
 use prost::Message as _;
 use shiftwork_engine::event::{Outcome, StatusReason, StatusUpdate, TaskState};
 use shiftwork_engine::ids::{AgentId, TaskId};
+use shiftwork_engine::record::Usage;
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::task_status::Reason;
 use shiftwork_proto::shiftwork::v1::TaskOutcome;
@@ -15,8 +16,8 @@ use super::incoming::required;
 /// a whole `ExecutorInfo` in its own.
 const MESSAGE_LEN_MAX: usize = 4096;
 
-/// Longest tail of stderr kept, in bytes: what an executor of ours sends at most.
-const STDERR_TAIL_LEN_MAX: usize = 4096;
+/// Longest end of an output kept, in bytes: what an executor of ours sends at most.
+const TAIL_LEN_MAX: usize = 4096;
 
 /// Reads one update.
 ///
@@ -85,17 +86,32 @@ fn read_reason(number: i32) -> StatusReason {
 /// `data` belongs to whoever wrote the executor: what is no outcome of ours is none at all.
 fn read_outcome(data: bytes::Bytes) -> Option<Outcome> {
     let outcome = TaskOutcome::decode(data).ok().filter(|outcome| outcome.version > 0)?;
-    let tail = &outcome.stderr_tail;
-    let tail = tail.get(tail.len().saturating_sub(STDERR_TAIL_LEN_MAX)..).unwrap_or_default();
+    let measured = |figure: u64| Some(figure).filter(|figure| *figure > 0);
     Some(Outcome {
         exit_code: outcome.exit_code,
         signal: outcome.signal,
-        duration_ms: outcome.duration_ms,
-        stderr_tail: String::from_utf8_lossy(tail).into_owned(),
+        usage: Usage {
+            duration_ms: outcome.duration_ms,
+            memory_peak_bytes: measured(outcome.memory_peak_bytes),
+            cpu_time_ms: measured(outcome.cpu_time_ms),
+        },
+        http_status: outcome.http_status.and_then(|status| u16::try_from(status).ok()),
+        failure: Some(outcome.failure).filter(|text| !text.is_empty()).map(shorten),
+        stdout_tail: read_tail(&outcome.stdout_tail),
+        stderr_tail: read_tail(&outcome.stderr_tail),
         firing_time: Some(outcome.firing_time_ms)
             .filter(|millis| *millis != 0)
             .map(Timestamp::from_millis),
     })
+}
+
+/// The end of an output as text. It goes to people's terminals and into JSON, so that what controls
+/// the one and swells the other is left out.
+fn read_tail(bytes: &[u8]) -> String {
+    let bytes = bytes.get(bytes.len().saturating_sub(TAIL_LEN_MAX)..).unwrap_or_default();
+    let text = String::from_utf8_lossy(bytes);
+    let is_text = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars().map(|c| if is_text(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 fn shorten(mut message: String) -> String {

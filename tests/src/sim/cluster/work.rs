@@ -2,6 +2,7 @@
 
 use shiftwork_engine::event::{Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, TaskId};
+use shiftwork_engine::record::Usage;
 
 use super::agent::AgentTask;
 use super::master::is_terminal;
@@ -81,7 +82,8 @@ impl Cluster {
         let now = env.now();
         let Some(found) = self.task_mut(id, task) else { return };
         let duration_ms = (now - found.began_at).unsigned_abs();
-        let outcome = Outcome { exit_code: Some(exit_code), duration_ms, ..Outcome::default() };
+        let usage = Usage { duration_ms, ..Usage::default() };
+        let outcome = Outcome { exit_code: Some(exit_code), usage, ..Outcome::default() };
         let state = if failed { TaskState::Failed } else { TaskState::Finished };
         self.update(id, task, state, StatusReason::Other, None, Some(outcome), env);
         self.left_executor(id, task, env);

@@ -7,6 +7,7 @@ use prost::Message as _;
 use serde_json::Value;
 use shiftwork_engine::event::{Event, Offer, Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use shiftwork_engine::record::Usage;
 use shiftwork_engine::resources::Milli;
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::scheduler::event as wire;
@@ -180,9 +181,11 @@ fn an_outcome_is_read_and_anything_else_is_none() {
         signal: None,
         duration_ms: 12,
         stderr_tail: Bytes::from([vec![b'x'; 5000], b"end\xff".to_vec()].concat()),
-        memory_peak_bytes: 0,
+        memory_peak_bytes: 4096,
         cpu_time_ms: 0,
         http_status: None,
+        stdout_tail: Bytes::from_static(b"a\x1b[2J\n"),
+        failure: "exited with code 3".to_owned(),
         firing_time_ms: 1_795_140_000_000,
     };
     let read = |data: Vec<u8>| {
@@ -205,9 +208,14 @@ fn an_outcome_is_read_and_anything_else_is_none() {
     assert_eq!((update.task, update.state), (TaskId::new("t"), TaskState::Staging));
     assert_eq!(update.uuid, None, "an empty uuid cannot be acknowledged");
     assert_eq!(update.message.map(|message| message.len()), Some(4096));
-    let Outcome { exit_code, signal, duration_ms, stderr_tail, firing_time } =
-        update.outcome.unwrap();
-    assert_eq!((exit_code, signal, duration_ms), (Some(3), None, 12));
+    let Outcome {
+        exit_code, signal, usage, stderr_tail, stdout_tail, failure, firing_time, ..
+    } = update.outcome.unwrap();
+    assert_eq!((exit_code, signal), (Some(3), None));
+    let used = Usage { duration_ms: 12, memory_peak_bytes: Some(4096), cpu_time_ms: None };
+    assert_eq!(usage, used, "what was not measured is not zero");
+    assert_eq!(stdout_tail, "a\u{fffd}[2J\n", "nothing that controls a terminal");
+    assert_eq!(failure.as_deref(), Some("exited with code 3"));
     assert_eq!(firing_time, Some(Timestamp::from_millis(1_795_140_000_000)));
     assert!(stderr_tail.ends_with("xend\u{fffd}") && stderr_tail.chars().count() == 4096);
 
