@@ -88,8 +88,7 @@ pub async fn start(
     let state = ApiState {
         handle: handle.clone(),
         history: history.clone(),
-        agent_files: AgentFiles::new(config.driver.agents.clone())
-            .context("the HTTP client for the agents cannot be built")?,
+        agent_files: agent_files(&config.driver)?,
         default_zone: config.settings.default_zone.clone(),
     };
     let router = api::with_standby(api::router(state), standing.subscribe());
@@ -107,6 +106,11 @@ pub async fn start(
         result
     });
     Ok(Scheduler { http, handle, tenures, tracker, history })
+}
+
+fn agent_files(driver: &DriverConfig) -> anyhow::Result<AgentFiles> {
+    AgentFiles::new(driver.agents.clone(), &driver.tls, driver.credentials.as_ref())
+        .context("the HTTP client for the agents cannot be built")
 }
 
 /// A registry that is not there beside a history that is was not always so.

@@ -10,7 +10,7 @@ use shiftwork_scheduler::app::{self, SchedulerConfig};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::engine_args::EngineArgs;
-use shiftwork_scheduler::mesos::DriverConfig;
+use shiftwork_scheduler::mesos_args::MesosArgs;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ enum Command {
     /// Run everything in one process: scheduler, Mesos master, one agent of this machine
     Standalone(StandaloneArgs),
     /// Run the scheduler for a Mesos cluster
-    Scheduler(SchedulerArgs),
+    Scheduler(Box<SchedulerArgs>),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -97,24 +97,14 @@ struct StandaloneArgs {
 struct SchedulerArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Mesos masters, host:port, separated by commas
-    #[arg(
-        long,
-        env = "SHIFTWORK_MESOS",
-        required = true,
-        value_delimiter = ',',
-        value_name = "MASTERS"
-    )]
-    mesos: Vec<String>,
+    #[command(flatten)]
+    mesos: MesosArgs,
     #[command(flatten)]
     registry: RegistryArgs,
     /// Address at which other machines reach this scheduler, for the shared registry and redirects
     /// (default: http:// and what --http says)
     #[arg(long, env = "SHIFTWORK_ADVERTISE", value_name = "URL")]
     advertise: Option<String>,
-    /// Mesos role whose resources are used
-    #[arg(long, env = "SHIFTWORK_ROLE", default_value = "*", value_name = "ROLE")]
-    role: String,
 }
 
 fn main() -> ExitCode {
@@ -143,7 +133,7 @@ async fn dispatch(cli: Cli) -> ExitCode {
         }
         Command::Scheduler(args) => {
             init_log("info");
-            run_scheduler(args).await
+            run_scheduler(*args).await
         }
     };
     match result {
@@ -195,7 +185,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         registry: args.registry.config()?,
         http: args.server.http,
         advertise: args.advertise,
-        driver: DriverConfig { role: args.role, ..DriverConfig::new(args.mesos) },
+        driver: args.mesos.config()?,
         settings: args.server.engine.settings(),
     };
     let scheduler = app::start(config, shutdown).await?;

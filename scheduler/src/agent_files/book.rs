@@ -12,9 +12,19 @@ use shiftwork_engine::ids::AgentId;
 /// by their id, which are those of the oldest masters, are forgotten.
 const AGENTS_MAX: usize = 100_000;
 
+/// What an agent speaks, as its offers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP in TLS.
+    Https,
+}
+
 /// The network address of an agent, fit for a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAddress {
+    scheme: Scheme,
     host: String,
     port: u16,
 }
@@ -23,17 +33,45 @@ pub struct AgentAddress {
 #[derive(Debug, Clone, Default)]
 pub struct AgentBook(Arc<Mutex<BTreeMap<AgentId, AgentAddress>>>);
 
+// === impl Scheme ===
+
+impl Scheme {
+    /// Reads the scheme of an agent's URL; `None` for one nobody here speaks.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 // === impl AgentAddress ===
 
 impl AgentAddress {
     /// An address from what an offer's URL says; `None` for what could not be part of a URL.
-    pub fn new(host: &str, port: u16) -> Option<Self> {
+    pub fn new(scheme: Scheme, host: &str, port: u16) -> Option<Self> {
         if host.parse::<Ipv6Addr>().is_ok() {
-            return Some(Self { host: format!("[{host}]"), port });
+            return Some(Self { scheme, host: format!("[{host}]"), port });
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        (!host.is_empty() && host.chars().all(is_plain) && port > 0)
-            .then(|| Self { host: host.to_owned(), port })
+        (!host.is_empty() && host.chars().all(is_plain) && port > 0).then(|| Self {
+            scheme,
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// The beginning of all its URLs.
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{self}", self.scheme.as_str())
     }
 }
 
@@ -67,24 +105,30 @@ mod tests {
 
     #[test]
     fn addresses_are_fit_for_a_url() {
-        let text = |host: &str| AgentAddress::new(host, 5051).map(|address| address.to_string());
+        let text = |host: &str| {
+            AgentAddress::new(Scheme::Http, host, 5051).map(|address| address.to_string())
+        };
         assert_eq!(text("10.0.0.1").unwrap(), "10.0.0.1:5051");
         assert_eq!(text("agent-1.example").unwrap(), "agent-1.example:5051");
         assert_eq!(text("::1").unwrap(), "[::1]:5051");
         for bad in ["", "a/b", "a@b", "a b", "a:1", "ä"] {
             assert_eq!(text(bad), None, "{bad}");
         }
-        assert_eq!(AgentAddress::new("host", 0), None);
+        assert_eq!(AgentAddress::new(Scheme::Http, "host", 0), None);
+        let tls = AgentAddress::new(Scheme::Https, "host", 5051).unwrap();
+        assert_eq!(tls.origin(), "https://host:5051");
+        assert_eq!(Scheme::parse("ftp"), None);
     }
 
     #[test]
     fn the_last_word_counts() {
         let book = AgentBook::default();
         let (agent, other) = (AgentId::new("S1"), book.clone());
+        let at = |port| AgentAddress::new(Scheme::Http, "h", port).unwrap();
         for port in [1, 2] {
-            book.learn([(agent.clone(), AgentAddress::new("h", port).unwrap())]);
+            book.learn([(agent.clone(), at(port))]);
         }
-        assert_eq!(other.find(&agent), AgentAddress::new("h", 2));
+        assert_eq!(other.find(&agent), Some(at(2)));
         assert_eq!(other.find(&AgentId::new("S2")), None);
     }
 }

@@ -5,11 +5,15 @@ mod book;
 
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use shiftwork_engine::ids::{AgentId, AppName, ExecutorId, FrameworkId, TaskId};
 
-pub use book::{AgentAddress, AgentBook};
+pub use book::{AgentAddress, AgentBook, Scheme};
+
+use crate::mesos::Credentials;
+use crate::tls::ClientTls;
 
 /// How long an agent may take to answer: it reads a few pages from its disk.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -67,6 +71,17 @@ pub enum FilesError {
         /// What the network said.
         #[source]
         source: reqwest::Error,
+    },
+    /// The agent lets nobody read who does not say who he is, or not us.
+    #[error(
+        "agent {agent} refused with {status}: it asks for a principal that may read this sandbox; \
+         check --mesos-principal and --mesos-secret-file"
+    )]
+    Forbidden {
+        /// The agent.
+        agent: AgentId,
+        /// Its status.
+        status: StatusCode,
     },
     /// The agent answers something else than a file.
     #[error("agent {agent} answered {status} instead of the file")]
@@ -129,17 +144,25 @@ impl FilePlace {
 // === impl AgentFiles ===
 
 impl AgentFiles {
-    /// A way to the agents in `book`.
+    /// A way to the agents in `book`, by what they ask of who talks to them.
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
-    pub fn new(book: AgentBook) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
+    pub fn new(
+        book: AgentBook,
+        tls: &ClientTls,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self, reqwest::Error> {
+        let mut headers = HeaderMap::new();
+        if let Some(authorization) = credentials.and_then(Credentials::authorization) {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        let builder = Client::builder()
+            .default_headers(headers)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(ANSWER_WAIT_MAX)
-            .build()?;
-        Ok(Self { client, book })
+            .timeout(ANSWER_WAIT_MAX);
+        Ok(Self { client: tls.apply(builder).build()?, book })
     }
 
     /// Reads up to `length` bytes from `offset`; past the end there is nothing.
@@ -180,12 +203,15 @@ impl AgentFiles {
         };
         let foreign = |problem: String| FilesError::Foreign { agent: agent(), problem };
         let query = [("path", place.path.as_str()), ("offset", offset), ("length", length)];
-        let url = Url::parse_with_params(&format!("http://{address}/files/read"), query)
+        let url = Url::parse_with_params(&format!("{}/files/read", address.origin()), query)
             .map_err(|error| foreign(error.to_string()))?;
         let mut answer = self.client.get(url).send().await.map_err(unreachable)?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(FilesError::NoFile(agent())),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                return Err(FilesError::Forbidden { agent: agent(), status });
+            }
             status => return Err(FilesError::Refused { agent: agent(), status }),
         }
         let mut body = Vec::new();
@@ -222,9 +248,9 @@ mod tests {
             String::from_utf8_lossy(&request[..len]).into_owned()
         });
         let book = AgentBook::default();
-        let address = AgentAddress::new("127.0.0.1", address.port()).unwrap();
+        let address = AgentAddress::new(Scheme::Http, "127.0.0.1", address.port()).unwrap();
         book.learn([(AgentId::new("m-S1"), address)]);
-        let files = AgentFiles::new(book).unwrap();
+        let files = AgentFiles::new(book, &ClientTls::default(), None).unwrap();
         (files.read(&place(), 7, 1_000_000).await, serving.await.unwrap())
     }
 
@@ -247,10 +273,12 @@ mod tests {
         let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(ask(answer).await.0, Err(FilesError::NoFile(_))));
         let answer = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+        assert!(matches!(ask(answer).await.0, Err(FilesError::Forbidden { .. })));
+        let answer = "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(ask(answer).await.0, Err(FilesError::Refused { .. })));
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]";
         assert!(matches!(ask(answer).await.0, Err(FilesError::Foreign { .. })));
-        let files = AgentFiles::new(AgentBook::default()).unwrap();
+        let files = AgentFiles::new(AgentBook::default(), &ClientTls::default(), None).unwrap();
         let unknown = files.len(&place()).await;
         assert!(matches!(unknown, Err(FilesError::UnknownAgent(_))));
     }

@@ -16,6 +16,7 @@ use super::ApiState;
 use crate::agent_files::{AgentBook, AgentFiles};
 use crate::mesos::{self, DriverConfig};
 use crate::registry::{LeaderInfo, MemoryRegistry, Registry};
+use crate::tls::ClientTls;
 use crate::trace::{History, SpoolLimits, WriterOptions};
 use crate::turn::{self, Owner};
 
@@ -115,7 +116,8 @@ impl World {
         tracker.spawn(async move {
             owner.run(&mut inbox, &mut happened, &stop).await;
         });
-        let agent_files = AgentFiles::new(AgentBook::default()).unwrap();
+        let agent_files =
+            AgentFiles::new(AgentBook::default(), &ClientTls::default(), None).unwrap();
         let state = ApiState { handle, history, agent_files, default_zone: Zone::utc() };
         Self { door: Door(super::router(state)), shutdown, tracker, directory }
     }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::Backoff;
-use super::http::{STREAM_ID, post, refusal_text};
+use super::http::{STREAM_ID, post, refusal_hint, refusal_text};
 use super::session::{Counters, Queued, Session, Shared};
 use super::wire::{WireError, call_kind, write_call};
 
@@ -48,7 +48,7 @@ const DECLINE_REFUSE_MS: u64 = 1000;
 enum CallError {
     #[error("it cannot be written")]
     Unwritable(#[source] WireError),
-    #[error("the master refused it with {status}: {text}")]
+    #[error("the master refused it with {status}: {text}{}", refusal_hint(*status))]
     Refused { status: StatusCode, text: String },
     #[error("the master could not take it, {status}: {text}")]
     Unavailable { status: StatusCode, text: String },

@@ -1,19 +1,37 @@
 //! What the driver is told once, at its start. Absent: where it is read from.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::credentials::Credentials;
+use super::masters::{MasterSource, redacted};
 use crate::agent_files::AgentBook;
+use crate::tls::ClientTls;
 
 /// Calls that may wait in the queue: at a hundred bytes each a few megabytes, and more than a master
 /// answers in a minute. Beyond it the connection is taken for broken.
 pub const CALLS_QUEUED_MAX_DEFAULT: usize = 100_000;
 
+/// For so long the master keeps our tasks while no scheduler is subscribed, unless told otherwise: a
+/// week, as Elastic-Job-Cloud asks, so that a long weekend without a leader kills nothing.
+pub const FAILOVER_TIMEOUT_DEFAULT: Duration = Duration::from_hours(7 * 24);
+
 /// Who we are and where the masters are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DriverConfig {
-    /// The masters, `host:port` each (5050 where no port is named), tried in turn. One that does not
-    /// lead tells who does.
+    /// The masters, `host:port` each (5050 where no port is named), tried in turn; one that does not
+    /// lead tells who does. Or one `zk://host1:2181,host2:2181/path` that stands for all of them.
     pub masters: Vec<String>,
+    /// Whether masters whose address does not say it speak TLS.
+    pub masters_tls: bool,
+    /// What TLS connections are made with.
+    pub tls: ClientTls,
+    /// Who we are to masters and agents that ask.
+    pub credentials: Option<Credentials>,
+    /// For so long the master keeps our tasks while no scheduler is subscribed.
+    pub failover_timeout: Duration,
+    /// Whether agents with GPUs are wanted; the master keeps them from frameworks that do not say so.
+    pub gpus: bool,
     /// The user tasks run as; `None` for the one this process runs as.
     pub user: Option<String>,
     /// The role whose resources are offered to us; `*` for what nobody reserved.
@@ -54,15 +72,26 @@ pub struct Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No master is named.
-    #[error("no Mesos master is configured; name at least one as host:port")]
+    #[error(
+        "no Mesos master is configured; name at least one as host:port, or all as zk://host/path"
+    )]
     NoMaster,
     /// A master is not named as it should be.
     #[error(
-        "{address:?} is not the address of a Mesos master; write host:port, such as mesos-1:5050"
+        "{address:?} is not the address of a Mesos master; write host:port, such as mesos-1:5050, or \
+         https://mesos-1:5050"
     )]
     BadMaster {
         /// As configured.
         address: String,
+    },
+    /// The masters in ZooKeeper are not named as they should be.
+    #[error("{address:?} {problem}; write zk://host1:2181,host2:2181/mesos")]
+    BadZooKeeper {
+        /// As configured, without the password.
+        address: String,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The role is empty.
     #[error("the Mesos role is empty; use * for resources nobody reserved")]
@@ -79,6 +108,11 @@ impl DriverConfig {
     pub fn new(masters: Vec<String>) -> Self {
         Self {
             masters,
+            masters_tls: false,
+            tls: ClientTls::default(),
+            credentials: None,
+            failover_timeout: FAILOVER_TIMEOUT_DEFAULT,
+            gpus: false,
             user: None,
             role: "*".to_owned(),
             hostname: String::new(),
@@ -87,6 +121,34 @@ impl DriverConfig {
             timing: Timing::default(),
             agents: AgentBook::default(),
         }
+    }
+
+    /// Whether a driver can be started with it: told before anything else is begun.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.source().map(|_| ())
+    }
+
+    /// The masters, read.
+    pub(super) fn source(&self) -> Result<MasterSource, ConfigError> {
+        if self.role.is_empty() {
+            return Err(ConfigError::NoRole);
+        }
+        MasterSource::parse(&self.masters, self.masters_tls)
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for DriverConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masters: Vec<String> = self.masters.iter().map(|master| redacted(master)).collect();
+        f.debug_struct("DriverConfig")
+            .field("masters", &masters)
+            .field("role", &self.role)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Client;
 use shiftwork_engine::effect::Action;
 use shiftwork_engine::event::Event;
 use shiftwork_engine::ids::FrameworkId;
@@ -15,10 +15,13 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff::Backoff;
 use super::calls::Calls;
+use super::choice::Choice;
 use super::config::{ConfigError, DriverConfig};
+use super::detect::Detector;
 use super::framework::{framework_info, user};
 use super::handle::DriverHandle;
 use super::http;
+use super::masters::MasterSource;
 use super::session::{Counters, DriverState, Session, Shared};
 use super::subscribe::{EventStream, SubscribeError, subscribe};
 use super::wire::{Incoming, UnusableOffer, read_event};
@@ -51,15 +54,8 @@ pub fn spawn(
     tracker: &TaskTracker,
     shutdown: CancellationToken,
 ) -> Result<DriverHandle, ConfigError> {
-    let masters = config.masters.iter().map(|address| http::master_url(address));
-    let masters: Vec<Url> = masters.collect::<Result<_, _>>()?;
-    if masters.is_empty() {
-        return Err(ConfigError::NoMaster);
-    }
-    if config.role.is_empty() {
-        return Err(ConfigError::NoRole);
-    }
-    let client = http::client(&config.timing)?;
+    let source = config.source()?;
+    let client = http::client(&config)?;
     let (queue, queued) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(queue, config.calls_queued_max));
     let (stop, flushed) = (shutdown.child_token(), CancellationToken::new());
@@ -72,13 +68,21 @@ pub fn spawn(
         flush_timeout: config.timing.flush_timeout,
     };
     tracker.spawn(calls.run(stop.clone(), flushed.clone().drop_guard()));
+    let choice = match source {
+        MasterSource::List(masters) => Choice::in_turn(masters),
+        MasterSource::ZooKeeper(masters) => {
+            let detector = Detector::new(masters);
+            let leader = detector.leader();
+            tracker.spawn(detector.run(stop.clone()));
+            Choice::leading(leader)
+        }
+    };
     let driver = Driver {
         backoff: Backoff::new(config.timing.backoff_min, config.timing.backoff_max),
         user: user(&config),
         config,
         client,
-        masters,
-        next_master: 0,
+        choice,
         framework: framework_id,
         epoch: 0,
         events,
@@ -93,8 +97,7 @@ struct Driver {
     config: DriverConfig,
     user: String,
     client: Client,
-    masters: Vec<Url>,
-    next_master: usize,
+    choice: Choice,
     framework: Option<FrameworkId>,
     epoch: u64,
     backoff: Backoff,
@@ -154,17 +157,20 @@ impl Driver {
     }
 
     async fn subscribe_once(&mut self) -> End {
-        // The list is never empty, and the index is taken modulo its length.
-        let Some(master) = self.masters.get(self.next_master % self.masters.len()) else {
+        let Some(master) = self.choice.choose().await else {
             return End::OwnerGone;
         };
         let info = framework_info(&self.config, &self.user, self.framework.as_ref());
         let answer_timeout = self.config.timing.subscribe_timeout;
         let begun = Instant::now();
-        let mut stream = match subscribe(&self.client, master, info, answer_timeout).await {
+        let answer = tokio::select! {
+            answer = subscribe(&self.client, &master, info, answer_timeout) => answer,
+            () = self.choice.moved() => Err(SubscribeError::Moved),
+        };
+        let mut stream = match answer {
             Ok(stream) => stream,
             Err(error) => {
-                self.next_master = self.next_master.wrapping_add(1);
+                self.choice.failed();
                 return End::Lost(error);
             }
         };
@@ -183,6 +189,7 @@ impl Driver {
             let record = tokio::select! {
                 biased;
                 () = ended.cancelled() => Err(SubscribeError::Calls),
+                () = self.choice.moved() => Err(SubscribeError::Moved),
                 record = stream.next(patience) => record,
             };
             let record = match record {
@@ -279,6 +286,9 @@ impl Driver {
     }
 
     async fn on_lost(&mut self, error: &SubscribeError) {
+        if matches!(error, SubscribeError::Moved) {
+            self.backoff.reset();
+        }
         let delay = self.backoff.next_delay();
         let cause = std::error::Error::source(error).map(ToString::to_string);
         let retry_ms = delay.as_millis() as u64;
@@ -288,7 +298,11 @@ impl Driver {
             }
             _ => tracing::warn!(%error, cause, retry_ms, "no subscription"),
         }
-        tokio::time::sleep(delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            // Another one leads: no reason to let it wait for what the old one did.
+            () = self.choice.moved() => self.backoff.reset(),
+        }
     }
 
     /// Tells the owner and waits until it has given up the old id.

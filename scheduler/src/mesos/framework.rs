@@ -1,4 +1,5 @@
-//! What we tell the master of ourselves. Absent: credentials; this version has none.
+//! What we tell the master of ourselves. Absent: the secret; it goes with the
+//! request, not into the message.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -10,10 +11,6 @@ use super::config::DriverConfig;
 
 /// The name shown by the master.
 const NAME: &str = "shiftwork";
-
-/// For so long the master keeps our tasks while no scheduler is subscribed: a week, as
-/// Elastic-Job-Cloud asks, so that a long weekend without a leader kills nothing.
-const FAILOVER_TIMEOUT_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
 
 /// What we understand beyond the first Mesos: roles as a list, tasks that come back from a
 /// partition, `TASK_KILLING`, and reservations as a stack.
@@ -34,13 +31,16 @@ pub(super) fn framework_info(
         user: user.to_owned(),
         name: NAME.to_owned(),
         id: id.map(|id| mesos::FrameworkId { value: id.to_string() }),
-        failover_timeout: Some(FAILOVER_TIMEOUT_SECONDS),
+        failover_timeout: Some(config.failover_timeout.as_secs_f64()),
         checkpoint: Some(true),
         roles: vec![config.role.clone()],
         hostname: Some(config.hostname.clone()).filter(|hostname| !hostname.is_empty()),
         webui_url: config.webui_url.clone(),
+        // A master that authenticates refuses a framework of another principal than the request's.
+        principal: config.credentials.as_ref().map(|own| own.principal().to_owned()),
         capabilities: CAPABILITIES
             .into_iter()
+            .chain(config.gpus.then_some(capability::Type::GpuResources))
             .map(|capability| Capability { r#type: Some(capability as i32) })
             .collect(),
         ..mesos::FrameworkInfo::default()
@@ -83,6 +83,21 @@ mod tests {
         let again = framework_info(&config, "batch", Some(&id));
         assert_eq!(again.id.map(|id| id.value).as_deref(), Some("f-1"));
         assert_eq!(again.failover_timeout, Some(604_800.0));
+        assert_eq!(again.principal, None);
+    }
+
+    #[test]
+    fn gpus_are_asked_for_only_when_wanted() {
+        let mut config = DriverConfig::new(vec!["m:5050".to_owned()]);
+        let named = |config: &DriverConfig| {
+            let info = framework_info(config, "batch", None);
+            info.capabilities.iter().map(|c| c.r#type().as_str_name()).collect::<Vec<_>>()
+        };
+        let always =
+            ["MULTI_ROLE", "PARTITION_AWARE", "TASK_KILLING_STATE", "RESERVATION_REFINEMENT"];
+        assert_eq!(named(&config), always);
+        config.gpus = true;
+        assert_eq!(named(&config)[4..], ["GPU_RESOURCES"]);
     }
 
     #[test]

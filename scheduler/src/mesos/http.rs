@@ -1,17 +1,12 @@
-//! The HTTP of the v1 API: the client, the addresses of masters, what every request carries. Absent:
-//! what requests mean.
+//! The HTTP of the v1 API: the client, redirects, what every request carries and how it is refused.
+//! Absent: what requests mean.
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use super::config::{ConfigError, Timing};
-
-/// Where a master takes calls and subscriptions.
-const SCHEDULER_PATH: &str = "/api/v1/scheduler";
-
-/// The port of a Mesos master unless told otherwise.
-const MASTER_PORT_DEFAULT: u16 = 5050;
+use super::config::{ConfigError, DriverConfig};
+use super::credentials::Credentials;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
@@ -26,36 +21,26 @@ const REFUSAL_LEN_MAX: usize = 1024;
 /// Redirects are followed by hand, because the stream and its calls must go to the same master.
 /// Nothing is tried again on its own: a second ACCEPT would be another ACCEPT. There is no timeout
 /// on reading, because the stream never ends; whoever reads it watches the heartbeats.
-pub(super) fn client(timing: &Timing) -> Result<Client, ConfigError> {
-    Client::builder()
+pub(super) fn client(config: &DriverConfig) -> Result<Client, ConfigError> {
+    let mut headers = HeaderMap::new();
+    if let Some(authorization) = config.credentials.as_ref().and_then(Credentials::authorization) {
+        headers.insert(AUTHORIZATION, authorization);
+    }
+    let builder = Client::builder()
+        .default_headers(headers)
         .http1_only()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .connect_timeout(timing.connect_timeout)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(ConfigError::Client)
+        .connect_timeout(config.timing.connect_timeout)
+        .tcp_nodelay(true);
+    config.tls.apply(builder).build().map_err(ConfigError::Client)
 }
 
-/// The URL of the scheduler API of a master given as `host:port` or `host`.
-pub(super) fn master_url(address: &str) -> Result<Url, ConfigError> {
-    let bad = || ConfigError::BadMaster { address: address.to_owned() };
-    // What could end the authority of a URL cannot be part of it.
-    if address.is_empty() || address.contains(['/', '\\', '?', '#', '@']) {
-        return Err(bad());
-    }
-    let mut url = Url::parse(&format!("http://{address}{SCHEDULER_PATH}")).map_err(|_| bad())?;
-    // The parser drops port 80 as the scheme's own: whoever writes it means it.
-    if url.port().is_none() && !address.ends_with(":80") {
-        url.set_port(Some(MASTER_PORT_DEFAULT)).map_err(|()| bad())?;
-    }
-    Ok(url)
-}
-
-/// The leading master as a `Location` names it: `//host:port/path` or a whole URL.
+/// The leading master as a `Location` names it: `//host:port/path` or a whole URL. It must speak what
+/// the one that names it speaks: credentials that were meant for TLS are not sent without it.
 pub(super) fn redirect_target(from: &Url, location: &str) -> Option<Url> {
-    from.join(location).ok().filter(|url| url.scheme() == "http" && url.has_host())
+    from.join(location).ok().filter(|url| url.scheme() == from.scheme() && url.has_host())
 }
 
 /// A POST of one protobuf message.
@@ -77,33 +62,38 @@ pub(super) async fn refusal_text(mut response: Response) -> String {
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
+/// How to mend a refusal, where its status alone tells.
+pub(super) fn refusal_hint(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            " (it asks for credentials that it knows: check --mesos-principal and \
+             --mesos-secret-file)"
+        }
+        StatusCode::FORBIDDEN => {
+            " (the principal may not do this: check --mesos-principal and the master's ACLs)"
+        }
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn masters_are_host_and_port() {
-        let url = |text: &str| master_url(text).map(String::from);
-        assert_eq!(url("m1:6050").unwrap(), "http://m1:6050/api/v1/scheduler");
-        assert_eq!(url("m1").unwrap(), "http://m1:5050/api/v1/scheduler");
-        assert_eq!(url("m1:80").unwrap(), "http://m1/api/v1/scheduler");
-        assert_eq!(url("[::1]:5050").unwrap(), "http://[::1]:5050/api/v1/scheduler");
-        for bad in ["", "http://m1:5050", "zk://z:2181/mesos", "u@m1", "m1:x", "m1:70000", "a b"] {
-            let error = url(bad).unwrap_err().to_string();
-            assert!(error.contains("host:port"), "{bad}: {error}");
-        }
-    }
-
-    #[test]
     fn the_leading_master_is_named_without_a_scheme() {
-        let from = master_url("m1:5050").unwrap();
+        let from = Url::parse("http://m1:5050/api/v1/scheduler").unwrap();
         let target = |location: &str| redirect_target(&from, location).map(String::from);
         assert_eq!(
             target("//m2:5050/master/api/v1/scheduler").as_deref(),
             Some("http://m2:5050/master/api/v1/scheduler")
         );
         assert_eq!(target("http://m3:1/x").as_deref(), Some("http://m3:1/x"));
-        assert_eq!(target("https://m3/x"), None, "TLS is not spoken");
+        assert_eq!(target("https://m3/x"), None, "not what is spoken here");
         assert_eq!(target("//:bad"), None);
+        let from = Url::parse("https://m1:5050/api/v1/scheduler").unwrap();
+        assert_eq!(redirect_target(&from, "http://m2:5050/x"), None, "never out of TLS");
+        let kept = redirect_target(&from, "//m2:5050/x").map(String::from);
+        assert_eq!(kept.as_deref(), Some("https://m2:5050/x"));
     }
 }

@@ -12,7 +12,7 @@ use shiftwork_proto::mesos::v1::scheduler::{Call, call};
 use shiftwork_proto::recordio::{Decoder, MAX_RECORD_LEN_DEFAULT, RecordIoError};
 use tokio::time::timeout;
 
-use super::http::{STREAM_ID, post, redirect_target, refusal_text};
+use super::http::{STREAM_ID, post, redirect_target, refusal_hint, refusal_text};
 
 /// Redirects followed for one subscription: masters that do not lead name the one that does, and
 /// while they elect they may name each other.
@@ -29,11 +29,9 @@ pub(super) enum SubscribeError {
     },
     #[error("the master at {url} did not answer SUBSCRIBE within {} ms", waited.as_millis())]
     NoAnswer { url: Url, waited: Duration },
-    #[error("the master at {url} refused SUBSCRIBE with {status}: {text}")]
+    #[error("the master at {url} refused SUBSCRIBE with {status}: {text}{}", refusal_hint(*status))]
     Refused { url: Url, status: StatusCode, text: String },
-    #[error(
-        "the master at {url} names no leading master that can be reached over http: {location:?}"
-    )]
+    #[error("the master at {url} names no leading master that speaks what it speaks: {location:?}")]
     Location { url: Url, location: String },
     #[error(
         "{REDIRECTS_MAX} masters in a row said that another one leads; an election may be going on"
@@ -55,6 +53,8 @@ pub(super) enum SubscribeError {
     OutOfOrder,
     #[error("the master does not take our calls")]
     Calls,
+    #[error("another master leads now")]
+    Moved,
 }
 
 /// The stream of a subscription that a master took up.

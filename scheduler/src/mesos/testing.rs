@@ -46,6 +46,8 @@ pub(super) struct Master {
 pub(super) struct Request {
     pub path: String,
     pub stream_id: Option<String>,
+    /// The header `Authorization`.
+    pub authorization: Option<String>,
     pub call: Call,
     reply: oneshot::Sender<Response>,
 }
@@ -67,6 +69,14 @@ impl Master {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        Self::on(listener, address)
+    }
+
+    /// One that takes what a listener accepts.
+    pub(super) fn on<L>(listener: L, address: String) -> Self
+    where
+        L: axum::serve::Listener<Addr: std::fmt::Debug>,
+    {
         let (sender, requests) = mpsc::unbounded_channel();
         let router = Router::new().fallback(take).with_state(sender);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -119,9 +129,11 @@ async fn take(
     assert_eq!(headers["content-type"], "application/x-protobuf");
     assert_eq!(headers["accept"], "application/x-protobuf");
     let (reply, answer) = oneshot::channel();
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let request = Request {
         path: uri.path().to_owned(),
-        stream_id: headers.get("mesos-stream-id").map(|id| id.to_str().unwrap().to_owned()),
+        stream_id: text("mesos-stream-id"),
+        authorization: text("authorization"),
         call: Call::decode(body).unwrap(),
         reply,
     };

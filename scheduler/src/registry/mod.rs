@@ -42,7 +42,7 @@ mod zookeeper_config;
 mod zookeeper_load;
 mod zookeeper_multi;
 #[cfg(test)]
-mod zookeeper_tests;
+pub(crate) mod zookeeper_tests;
 mod zookeeper_writer;
 
 use bytes::Bytes;

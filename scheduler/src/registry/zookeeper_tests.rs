@@ -1,7 +1,7 @@
 //! The ZooKeeper registry against a real server, one for the whole test binary: the contract, and
 //! what only it does. Absent: whole schedulers; those are driven from the end-to-end tests.
 
-mod server;
+pub(crate) mod server;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -57,7 +57,8 @@ async fn a_configuration_that_cannot_work_starts_nothing() {
         error.to_string()
     };
     assert!(try_spawn(config(Vec::new())).contains("no Mesos master"));
-    assert!(try_spawn(config(vec!["zk://z:2181/mesos".to_owned()])).contains("host:port"));
+    assert!(try_spawn(config(vec!["zk://z:2181".to_owned()])).contains("zk://host1:2181"));
+    assert!(try_spawn(config(vec!["m/x".to_owned()])).contains("host:port"));
     let mut no_role = config(vec!["m:5050".to_owned()]);
     no_role.role.clear();
     assert!(try_spawn(no_role).contains("role"));

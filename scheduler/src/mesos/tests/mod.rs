@@ -1,7 +1,9 @@
 //! The driver against a scripted master on a real socket: what it survives, and in which order it
 //! speaks. No test waits for time to pass but those that are about silence.
 
+mod authentication;
 mod calls;
+mod detection;
 mod lifecycle;
 mod subscription;
 

@@ -10,7 +10,7 @@ use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::scheduler::event as wire;
 
 use super::{WireError, resources, status};
-use crate::agent_files::AgentAddress;
+use crate::agent_files::{AgentAddress, Scheme};
 
 /// Heartbeat interval of a master that does not name one: what every Mesos 1.x master uses.
 const HEARTBEAT_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
@@ -132,11 +132,14 @@ fn read_offers(offers: Vec<mesos::Offer>) -> Incoming {
     Incoming::Offers { usable, unusable, agents }
 }
 
-/// Where the agent of an offer is: its IP address, which needs no name service, else its name.
+/// Where the agent of an offer is: its IP address, which needs no name service; its name with TLS,
+/// since that is what its certificate is for.
 fn read_address(offer: &mesos::Offer) -> Option<(AgentId, AgentAddress)> {
-    let address = &offer.url.as_ref()?.address;
-    let host = address.ip.as_deref().or(address.hostname.as_deref())?;
-    let address = AgentAddress::new(host, u16::try_from(address.port).ok()?)?;
+    let url = offer.url.as_ref()?;
+    let scheme = Scheme::parse(&url.scheme)?;
+    let (ip, name) = (url.address.ip.as_deref(), url.address.hostname.as_deref());
+    let host = if scheme == Scheme::Https { name.or(ip) } else { ip.or(name) }?;
+    let address = AgentAddress::new(scheme, host, u16::try_from(url.address.port).ok()?)?;
     Some((AgentId::new(offer.agent_id.value.clone()), address))
 }
 
