@@ -99,8 +99,8 @@ pub struct Engine {
     /// Firings that got a run, and those that got none, since this leader began.
     pub(crate) fired: u64,
     pub(crate) missed: u64,
-    /// Records that could not be read.
-    pub(crate) problems: Vec<String>,
+    /// Records that cannot be read, and why.
+    pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
     pub(crate) dirty: BTreeSet<RunId>,
 }
@@ -139,7 +139,7 @@ impl Engine {
             ended_triggers: VecDeque::new(),
             fired: 0,
             missed: 0,
-            problems: Vec::new(),
+            problems: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }
     }
@@ -167,6 +167,7 @@ impl Engine {
                 let reply = self.on_command(&by, command, fx);
                 fx.reply(request, reply);
             }
+            Event::RegistryChanged(change) => self.on_registry_changed(change, fx),
             Event::Tick => {}
         }
         self.flush_pending(fx);

@@ -4,7 +4,7 @@ use shiftwork_schedule::Timestamp;
 
 use crate::command::Command;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
-use crate::record::Usage;
+use crate::record::{Usage, Write};
 use crate::resources::Resources;
 
 /// Names a request that waits for a reply; given by the shell, only compared here.
@@ -50,6 +50,8 @@ pub enum Event {
         /// What is asked.
         command: Command,
     },
+    /// Another program wrote or removed a record that people may change: a document or a flag.
+    RegistryChanged(Write),
     /// Time has passed: the way deadlines are met when nothing else happens.
     Tick,
 }

@@ -5,6 +5,7 @@
 //! crate depends on is the proof. Shells carry the effects out: writes first, and only when they
 //! are durable the actions and replies that rest on them.
 
+mod by_hand;
 mod catalogue;
 pub mod command;
 mod commands;

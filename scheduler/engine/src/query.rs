@@ -42,7 +42,11 @@ impl Engine {
             missed: self.missed,
             tasks: self.tasks.len(),
             offers: self.fleet.offer_count(),
-            problems: self.problems.clone(),
+            problems: self
+                .problems
+                .iter()
+                .map(|(key, problem)| format!("{key:?}: {problem}"))
+                .collect(),
         }
     }
 

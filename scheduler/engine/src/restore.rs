@@ -11,7 +11,7 @@ use crate::document::{App, CalendarDocument, Job, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
 use crate::fleet::{Executor, Presence};
-use crate::ids::{FrameworkId, JobName, RunId};
+use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId};
 use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
 use crate::run::{Run, first_error};
 use crate::settings::Settings;
@@ -55,38 +55,47 @@ impl Engine {
         engine
     }
 
-    fn problem(&mut self, key: &Key, problem: &str) {
-        self.problems.push(format!("{key:?}: {problem}"));
+    pub(crate) fn problem(&mut self, key: &Key, problem: &str) {
+        self.problems.insert(key.clone(), problem.to_owned());
+    }
+
+    /// Takes up a stored app document, whatever it holds.
+    pub(crate) fn restore_app(&mut self, name: AppName, value: &[u8]) {
+        let parsed = App::parse(value, Strictness::Stored)
+            .map_err(|errors| first_error("document", &errors))
+            .and_then(|app| same_name(app.name == name, app));
+        let document = self.document(&Key::App(name.clone()), value, parsed);
+        self.app_entry(name).document = document;
+    }
+
+    /// Takes up a stored job document, whatever it holds. It does not fire yet.
+    pub(crate) fn restore_job(&mut self, name: JobName, value: &[u8]) {
+        let zone = self.settings.default_zone.clone();
+        let parsed = Job::parse(value, Strictness::Stored, &zone)
+            .map_err(|errors| first_error("document", &errors))
+            .and_then(|job| same_name(job.name == name, job));
+        let document = self
+            .document(&Key::Job(name.clone()), value, parsed)
+            .map(|job| self.registered(&job));
+        self.job_entry(name.clone()).document = document;
+        self.index_job(&name);
+    }
+
+    /// Takes up a stored calendar, whatever it holds.
+    pub(crate) fn restore_calendar(&mut self, name: CalendarName, value: &[u8]) {
+        let zone = self.settings.default_zone.clone();
+        let parsed = CalendarDocument::parse(value, Strictness::Stored, &zone)
+            .map_err(|errors| first_error("document", &errors))
+            .and_then(|calendar| same_name(calendar.name == name, calendar));
+        let document = self.document(&Key::Calendar(name.clone()), value, parsed);
+        self.calendars.insert(name, document);
     }
 
     fn restore_one(&mut self, key: Key, value: &[u8]) {
         match key {
-            Key::App(name) => {
-                let parsed = App::parse(value, Strictness::Stored)
-                    .map_err(|errors| first_error("document", &errors))
-                    .and_then(|app| same_name(app.name == name, app));
-                let document = self.document(&Key::App(name.clone()), value, parsed);
-                self.app_entry(name).document = document;
-            }
-            Key::Job(name) => {
-                let zone = self.settings.default_zone.clone();
-                let parsed = Job::parse(value, Strictness::Stored, &zone)
-                    .map_err(|errors| first_error("document", &errors))
-                    .and_then(|job| same_name(job.name == name, job));
-                let document = self
-                    .document(&Key::Job(name.clone()), value, parsed)
-                    .map(|job| self.registered(&job));
-                self.job_entry(name.clone()).document = document;
-                self.index_job(&name);
-            }
-            Key::Calendar(name) => {
-                let zone = self.settings.default_zone.clone();
-                let parsed = CalendarDocument::parse(value, Strictness::Stored, &zone)
-                    .map_err(|errors| first_error("document", &errors))
-                    .and_then(|calendar| same_name(calendar.name == name, calendar));
-                let document = self.document(&Key::Calendar(name.clone()), value, parsed);
-                self.calendars.insert(name, document);
-            }
+            Key::App(name) => self.restore_app(name, value),
+            Key::Job(name) => self.restore_job(name, value),
+            Key::Calendar(name) => self.restore_calendar(name, value),
             Key::DisabledApp(name) => {
                 let record = self.disabled_record(name.as_str(), value);
                 self.app_entry(name).disabled = Some(record);
@@ -136,7 +145,7 @@ impl Engine {
         })
     }
 
-    fn disabled_record(&self, name: &str, value: &[u8]) -> DisabledRecord {
+    pub(crate) fn disabled_record(&self, name: &str, value: &[u8]) -> DisabledRecord {
         serde_json::from_slice(value).unwrap_or_else(|_| DisabledRecord {
             name: name.to_owned(),
             by: "hand".to_owned(),
@@ -145,13 +154,13 @@ impl Engine {
         })
     }
 
-    fn app_entry(&mut self, name: crate::ids::AppName) -> &mut AppEntry {
+    pub(crate) fn app_entry(&mut self, name: AppName) -> &mut AppEntry {
         self.apps
             .entry(name)
             .or_insert_with(|| AppEntry { document: Err(absent()), disabled: None })
     }
 
-    fn job_entry(&mut self, name: JobName) -> &mut JobEntry {
+    pub(crate) fn job_entry(&mut self, name: JobName) -> &mut JobEntry {
         let now = self.now;
         self.jobs.entry(name).or_insert_with(|| JobEntry {
             document: Err(absent()),
@@ -341,8 +350,15 @@ fn same_name<T>(same: bool, document: T) -> Result<T, String> {
     if same { Ok(document) } else { Err("the document names another".to_owned()) }
 }
 
-fn absent() -> Broken {
-    Broken { problem: "the document is missing".to_owned(), source: raw(b"null") }
+/// What is said of a job or app of which a flag is there and no document.
+const ABSENT: &str = "the document is missing";
+
+pub(crate) fn absent() -> Broken {
+    Broken { problem: ABSENT.to_owned(), source: raw(b"null") }
+}
+
+pub(crate) fn is_absent(broken: &Broken) -> bool {
+    broken.problem == ABSENT
 }
 
 /// The text of a stored document that cannot be read: as JSON if it is, else as a string.

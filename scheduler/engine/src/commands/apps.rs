@@ -1,6 +1,5 @@
 //! Apps: registered, replaced, removed, enabled and disabled.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
@@ -10,7 +9,7 @@ use crate::command::{Done, Reply};
 use crate::document::{App, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Engine, delete};
-use crate::ids::{AppName, JobName};
+use crate::ids::AppName;
 use crate::record::{Key, KillIntent};
 use crate::view::RunState;
 
@@ -41,6 +40,7 @@ impl Engine {
         };
         write_document(fx, Key::App(name.clone()), &app.source);
         entry.document = Ok(Arc::new(app));
+        self.problems.remove(&Key::App(name.clone()));
         self.retire_executors_of(name, fx);
         self.place_needed = true;
         Ok(Done::Changed)
@@ -55,6 +55,7 @@ impl Engine {
         }
         self.end_runs_of(name, fx);
         self.apps.remove(name);
+        self.problems.remove(&Key::App(name.clone()));
         delete(fx, Key::App(name.clone()));
         delete(fx, Key::DisabledApp(name.clone()));
         self.retire_executors_of(name, fx);
@@ -79,13 +80,7 @@ impl Engine {
         let record = (!enabled).then(|| disabled(name.as_str(), by, reason, now));
         write_flag(fx, Key::DisabledApp(name.clone()), record.as_ref());
         entry.disabled = record;
-        // Also those that have moved to another app and still have runs of this one.
-        let of_app = self.runs.values().filter(|run| run.job.app == *name);
-        let mut jobs: BTreeSet<JobName> = of_app.map(|run| run.job.name.clone()).collect();
-        jobs.extend(self.jobs_of(name));
-        for job in jobs {
-            self.after_flag(&job, enabled, fx);
-        }
+        self.after_app_flag(name, enabled, fx);
         Ok(Done::Changed)
     }
 
@@ -103,7 +98,7 @@ impl Engine {
         }
     }
 
-    fn retire_executors_of(&mut self, app: &AppName, fx: &mut Effects) {
+    pub(crate) fn retire_executors_of(&mut self, app: &AppName, fx: &mut Effects) {
         let agents: Vec<_> = self.fleet.executors.keys().cloned().collect();
         for agent in agents {
             self.retire_outdated(&agent, app, fx);

@@ -51,6 +51,7 @@ impl Engine {
         // Else a new leader would look at firings before this moment with the new calendar.
         self.raise_watermark(fx);
         write_document(fx, Key::Calendar(document.name.clone()), &document.source);
+        self.problems.remove(&Key::Calendar(document.name.clone()));
         self.calendars.insert(document.name.clone(), Ok(Arc::new(document)));
     }
 
@@ -69,6 +70,7 @@ impl Engine {
             )));
         }
         self.calendars.remove(name);
+        self.problems.remove(&Key::Calendar(name.clone()));
         delete(fx, Key::Calendar(name.clone()));
         Ok(Done::Deleted)
     }

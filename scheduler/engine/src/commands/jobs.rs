@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// A document takes effect: from now on, never for the past.
-    fn start_job(&mut self, name: &JobName, fx: &mut Effects) {
+    pub(crate) fn start_job(&mut self, name: &JobName, fx: &mut Effects) {
         self.raise_watermark(fx);
         let from = self.watermark;
         if let Some(entry) = self.jobs.get_mut(name) {
@@ -106,6 +106,7 @@ impl Engine {
             return Err(not_found("job", name));
         };
         let old = std::mem::replace(&mut entry.document, Ok(registered));
+        self.problems.remove(&Key::Job(name.clone()));
         write_document(fx, Key::Job(name.clone()), &job.source);
         if let Ok(old) = old {
             self.leave_schedule(name, &old);
@@ -118,7 +119,7 @@ impl Engine {
     }
 
     /// A daemon takes up a new document: its run ends, and the next one is made with it.
-    fn replace_daemon(&mut self, name: &JobName, fx: &mut Effects) {
+    pub(crate) fn replace_daemon(&mut self, name: &JobName, fx: &mut Effects) {
         for run in self.pending_runs(name) {
             if self.runs.get(&run).is_some_and(|run| run.origin == Origin::Daemon) {
                 let reason = KillIntent::Update.words().to_owned();
@@ -147,7 +148,7 @@ impl Engine {
         Ok(Done::Deleted)
     }
 
-    pub(super) fn remove_job(&mut self, name: &JobName, fx: &mut Effects) {
+    pub(crate) fn remove_job(&mut self, name: &JobName, fx: &mut Effects) {
         for run in self.pending_runs(name) {
             let reason = KillIntent::Delete.words().to_owned();
             self.end_pending(&run, RunState::Cancelled, reason, fx);
@@ -162,6 +163,7 @@ impl Engine {
             self.leave_schedule(name, job);
             self.unindex_job(name, job);
         }
+        self.problems.remove(&Key::Job(name.clone()));
         delete(fx, Key::Job(name.clone()));
         delete(fx, Key::DisabledJob(name.clone()));
         delete(fx, Key::ReadyCount(name.clone()));
@@ -192,7 +194,7 @@ impl Engine {
         Ok(Done::Changed)
     }
 
-    pub(super) fn after_flag(&mut self, name: &JobName, enabled: bool, fx: &mut Effects) {
+    pub(crate) fn after_flag(&mut self, name: &JobName, enabled: bool, fx: &mut Effects) {
         if enabled {
             self.ensure_daemon(name, fx);
         } else {

@@ -1,5 +1,6 @@
 //! The engine's rules in virtual time: each test says what happens and asserts every effect.
 
+mod by_hand;
 mod calendars;
 mod commands;
 mod committing;
@@ -22,8 +23,8 @@ use shiftwork_schedule::Timestamp;
 use crate::command::{Command, Done, Overrides, Refusal, Reply};
 use crate::effect::{Action, Effect, Effects, Trace};
 use crate::event::{Event, Offer, Outcome, RequestId, StatusReason, StatusUpdate, TaskState};
-use crate::ids::{AgentId, AppName, FrameworkId, JobName, OfferId, RunId, TaskId};
-use crate::record::Key;
+use crate::ids::{AgentId, AppName, CalendarName, FrameworkId, JobName, OfferId, RunId, TaskId};
+use crate::record::{Key, Write};
 use crate::resources::{Kind, Milli, Origin, Piece, Resources};
 use crate::view::{RunState, RunView};
 use crate::{Engine, Settings};
