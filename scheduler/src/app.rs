@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use shiftwork_engine::record::Key;
-use shiftwork_engine::{Effects, Engine, Settings};
+use shiftwork_engine::record::{Key, Write};
+use shiftwork_engine::{Effects, Engine, Event, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +17,8 @@ use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::registry::{
-    EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
-    ZooKeeperConfig, ZooKeeperRegistry, keys,
+    Change, EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
+    ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
 };
 use crate::trace::{History, SpoolLimits, Store, WriterOptions};
 use crate::turn::{self, Handle, Inbox, Owner};
@@ -166,7 +166,9 @@ struct Tenures {
 /// What a tenure needs beside the engine: torn down at its end.
 struct Connection {
     driver: DriverHandle,
-    events: mpsc::Receiver<shiftwork_engine::Event>,
+    events: mpsc::Receiver<Event>,
+    /// Where `events` come from; it does not keep them open.
+    happened: mpsc::WeakSender<Event>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -177,13 +179,14 @@ impl Tenures {
     async fn run(self, mut registry: Box<dyn Registry>, mut inbox: Inbox) -> anyhow::Result<()> {
         let mut led = false;
         loop {
-            let Some(tenure) = self.take_over(&mut *registry, &mut inbox, led).await? else {
+            let Some(mut tenure) = self.take_over(&mut *registry, &mut inbox, led).await? else {
                 registry.close().await;
                 return Ok(());
             };
             led = true;
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
+            connection.listen(std::mem::replace(&mut tenure.changes, no_changes()));
             self.standing.send_replace(Standing::Leading);
             let owner = Owner::new(
                 engine,
@@ -261,9 +264,11 @@ impl Tenures {
         let mut records = Vec::new();
         for (path, data) in &tenure.nodes {
             match keys::place_of(path) {
-                // A parent that was only made for its children.
-                keys::Place::Record(_) if data.is_empty() => {}
-                keys::Place::Record(key) => records.push((key, data.to_vec())),
+                keys::Place::Record(key) if documents::says_nothing(&key, data) => {}
+                keys::Place::Record(key) => {
+                    let data = documents::readable(&key, data).into_owned();
+                    records.push((key, data));
+                }
                 keys::Place::Structure => {}
                 keys::Place::Unknown => {
                     tracing::warn!(%path, "skipped: not a node of this program");
@@ -286,13 +291,14 @@ impl Tenures {
 
     fn connect(&self, engine: &Engine) -> anyhow::Result<Connection> {
         let (sender, events) = mpsc::channel(turn::INPUTS_MAX);
+        let happened = sender.downgrade();
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
         let framework = engine.framework_id().cloned();
         let driver = self.config.driver.clone();
         let driver = mesos::spawn(driver, framework, sender, &tracker, stop.clone())?;
         tracker.close();
-        Ok(Connection { driver, events, tracker, stop })
+        Ok(Connection { driver, events, happened, tracker, stop })
     }
 
     /// A tenure ends with the process, or when another instance took the framework over.
@@ -313,6 +319,23 @@ impl Tenures {
 // === impl Connection ===
 
 impl Connection {
+    /// Passes on to the engine what other programs change in the registry.
+    fn listen(&self, mut changes: mpsc::Receiver<Change>) {
+        let (stop, happened) = (self.stop.clone(), self.happened.clone());
+        self.tracker.spawn(async move {
+            while let Some(Some(change)) = stop.run_until_cancelled(changes.recv()).await {
+                let keys::Place::Record(key) = keys::place_of(&change.path) else { continue };
+                let value = change.value.filter(|value| !documents::says_nothing(&key, value));
+                let value = value.map(|value| documents::readable(&key, &value).into_owned());
+                let event = Event::RegistryChanged(Write { key, value });
+                let Some(happened) = happened.upgrade() else { return };
+                if happened.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Closes the stream without TEARDOWN: tasks go on.
     async fn close(mut self) {
         self.stop.cancel();

@@ -74,9 +74,8 @@ impl Engine {
         let parsed = Job::parse(value, Strictness::Stored, &zone)
             .map_err(|errors| first_error("document", &errors))
             .and_then(|job| same_name(job.name == name, job));
-        let document = self
-            .document(&Key::Job(name.clone()), value, parsed)
-            .map(|job| self.registered(&job));
+        let document =
+            self.document(&Key::Job(name.clone()), value, parsed).map(|job| self.registered(&job));
         self.job_entry(name.clone()).document = document;
         self.index_job(&name);
     }

@@ -14,7 +14,7 @@ pub use super::journal::read_offline;
 use super::tree::Write;
 use super::{
     CommitError, Epoch, LeaderInfo, Lease, OpenError, Refusal, Registry, TakeOverError, Tenure,
-    Transaction, Tree,
+    Transaction, Tree, no_changes,
 };
 
 /// The file's name in the data directory.
@@ -279,7 +279,12 @@ impl Worker {
         }
         self.journal = Some(journal);
         self.tenure = Some(epoch);
-        Ok(Tenure { epoch, nodes: self.tree.to_nodes(), lease: Lease::unlimited() })
+        Ok(Tenure {
+            epoch,
+            nodes: self.tree.to_nodes(),
+            lease: Lease::unlimited(),
+            changes: no_changes(),
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{
     CommitError, Epoch, LeaderInfo, Lease, Registry, TakeOverError, Tenure, Transaction, Tree,
+    no_changes,
 };
 
 /// When the next commit loses its process, as its caller sees it: [`CommitError::Unknown`].
@@ -75,7 +76,7 @@ impl MemoryRegistry {
             (epoch, tree.to_nodes())
         };
         self.tenure = Some(epoch);
-        Ok(Tenure { epoch, nodes, lease: Lease::unlimited() })
+        Ok(Tenure { epoch, nodes, lease: Lease::unlimited(), changes: no_changes() })
     }
 
     fn commit_now(&mut self, epoch: Epoch, batch: Vec<Transaction>) -> Result<(), CommitError> {

@@ -20,13 +20,17 @@
 //!    dropping the future does not recall it. Batches take effect in the order of the calls.
 //! 6. **Fencing.** A batch under any epoch but the current one writes nothing. An empty batch asks
 //!    the fence and nothing else.
-//! 7. **A failed commit ends the tenure.** Whoever pipelines has built later batches on the failed
+//! 7. **Changes by others.** Nodes that people may change, documents and flags, are watched where
+//!    other programs can reach them: [`Tenure::changes`] tells what they did, after everything that
+//!    take-over returned and without this process's own commits.
+//! 8. **A failed commit ends the tenure.** Whoever pipelines has built later batches on the failed
 //!    one, so they are refused too, until the next take-over. Only [`CommitError::Unknown`] leaves
 //!    open what was written; every other error means that nothing of the batch was.
 
 mod change;
 #[cfg(test)]
 mod contract_tests;
+pub mod documents;
 mod election;
 mod embedded;
 mod error;
@@ -43,11 +47,13 @@ mod zookeeper_load;
 mod zookeeper_multi;
 #[cfg(test)]
 pub(crate) mod zookeeper_tests;
+mod zookeeper_watch;
 mod zookeeper_writer;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 pub use change::{
     CHANGE_OVERHEAD_BYTES, Change, TRANSACTION_BYTES_MAX, Transaction, VALUE_BYTES_MAX, check_size,
@@ -90,7 +96,7 @@ pub struct LeaderInfo {
 }
 
 /// What a successful take-over gives: the right to commit, and the tree to restore from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Tenure {
     /// The epoch to commit under, larger than every earlier one.
     pub epoch: Epoch,
@@ -98,6 +104,13 @@ pub struct Tenure {
     pub nodes: Vec<(Path, Bytes)>,
     /// How long this process may act on it.
     pub lease: Lease,
+    /// What other programs change while it lasts, each node as it is then.
+    pub changes: mpsc::Receiver<Change>,
+}
+
+/// The changes of a registry that no other program can write to.
+pub(crate) fn no_changes() -> mpsc::Receiver<Change> {
+    mpsc::channel(1).1
 }
 
 /// A registry, as one process sees it. The contract stands at the top of this module.

@@ -148,6 +148,15 @@ impl Tree {
         Ok(done)
     }
 
+    /// Takes over what another program did to a node. What stood below one that is gone went before
+    /// it, node by node.
+    pub(super) fn adopt(&mut self, path: &Path, data: Option<Bytes>) {
+        match data {
+            Some(data) => self.put(path.clone(), data, &mut Log::default()),
+            None => drop(self.nodes.remove(path)),
+        }
+    }
+
     /// The rules of one transaction, before anything is changed.
     fn check(&self, net: &BTreeMap<Path, Option<Vec<u8>>>) -> Result<(), Refusal> {
         if net.contains_key(LEADER_PATH) {

@@ -18,7 +18,8 @@ use super::election::{Candidate, Standing};
 use super::tree::LeaderRecord;
 use super::zookeeper_config::ZooKeeperConfig;
 use super::zookeeper_load::{COMMITS_PATH, Scope, load};
-use super::zookeeper_writer::{Fence, Writer, lease_time};
+use super::zookeeper_watch::Watch;
+use super::zookeeper_writer::{Fence, Noticing, Writer, lease_time};
 use super::{
     CommitError, Epoch, LEADER_PATH, LeaderInfo, Lease, Refusal, Registry, TakeOverError, Tenure,
     Transaction, Tree,
@@ -27,6 +28,10 @@ use super::{
 /// How many commits may be queued. The owner pipelines a handful; more means that the servers do
 /// not follow, and that memory would fill.
 const COMMITS_QUEUED_MAX: usize = 64;
+
+/// Changes by other programs that may wait to be taken in. Where there are more, restoring from the
+/// registry takes them all in at once.
+const CHANGES_QUEUED_MAX: usize = 10_000;
 
 /// How long leaving may take: the session's end does the same a little later.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -209,6 +214,8 @@ impl Worker {
         tracing::info!(candidate, "elected; loading the registry");
         let fence = self.raise_epoch(&client, leader).await?;
         let failed = |error| self.config.failed("loading the tree", error);
+        // Before loading, so that nothing is missed in between.
+        let watch = Watch::begin(&client).await.map_err(failed)?;
         let loaded = load(&client, Scope::Records(self.config.is_ours)).await.map_err(failed)?;
         // Loading may have taken longer than a session lasts: is the lead still ours?
         let asked = Instant::now();
@@ -220,8 +227,10 @@ impl Worker {
         let lease = Lease::until(asked + lease_time(&client));
         let nodes = loaded.nodes.clone();
         let epoch = fence.epoch;
-        let writer = Writer::new(fence, loaded, lease.clone(), self.config.clone());
-        Ok((Tenure { epoch, nodes, lease }, writer, client))
+        let (noticed, changes) = mpsc::channel(CHANGES_QUEUED_MAX);
+        let noticing = Noticing { watch, noticed };
+        let writer = Writer::new(fence, loaded, lease.clone(), self.config.clone(), noticing);
+        Ok((Tenure { epoch, nodes, lease, changes }, writer, client))
     }
 
     /// Waits until this process is to lead, behind the others if it has led before: what made it

@@ -87,21 +87,22 @@ impl Loaded {
                 Ok(path) if is_wanted(&path) => wanted.push(path),
                 Ok(path) => {
                     tracing::warn!(%path, "skipped: not a node of this program");
-                    self.hold_above(&name);
+                    hold_above(&name, &mut self.held);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "skipped: not a node of this program");
-                    self.hold_above(&name);
+                    hold_above(&name, &mut self.held);
                 }
             }
         }
         wanted
     }
+}
 
-    fn hold_above(&mut self, name: &str) {
-        let parents = name.match_indices('/').filter_map(|(slash, _)| name.get(..slash));
-        self.held.extend(parents.filter_map(|parent| Path::new(parent).ok()));
-    }
+/// Notes the nodes above one that is not ours.
+pub(super) fn hold_above(name: &str, held: &mut BTreeSet<Path>) {
+    let parents = name.match_indices('/').filter_map(|(slash, _)| name.get(..slash));
+    held.extend(parents.filter_map(|parent| Path::new(parent).ok()));
 }
 
 /// The nodes at these paths; those that are gone meanwhile are left out.

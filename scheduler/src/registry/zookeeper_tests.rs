@@ -230,6 +230,80 @@ async fn garbage_is_left_alone_and_does_not_stop_anything() {
 }
 
 #[tokio::test]
+async fn what_others_change_is_told_and_what_this_process_writes_is_not() {
+    let fixture = ZooKeeper::new();
+    let (mut registry, _) = fixture.process();
+    let mut tenure = registry.take_over(leader("a")).await.unwrap();
+    let epoch = tenure.epoch;
+    let node = |i: usize| format!("config/job/own{i:04}");
+    // Many of its own on their way, so that what is written later is not yet what is read.
+    let mut commits = Vec::new();
+    for round in 0..3 {
+        for i in 0..100 {
+            let change = set(&node(i), &round.to_string());
+            commits.push(registry.commit(epoch, one(vec![change])));
+            if commits.len() == 50 {
+                for commit in commits.drain(..) {
+                    commit.await.unwrap();
+                }
+            }
+        }
+    }
+    let client = fixture.client().await;
+    let anyone = fixture.config.options(CreateMode::Persistent);
+    client.create("/config/job/b", b"1", &anyone).await.unwrap();
+    let told = async |tenure: &mut Tenure| {
+        soon("it is told", tenure.changes.recv()).await.expect("it is watched")
+    };
+    assert_eq!(told(&mut tenure).await, set("config/job/b", "1"));
+    client.set_data("/config/job/own0007", b"by hand", None).await.unwrap();
+    assert_eq!(told(&mut tenure).await, set("config/job/own0007", "by hand"));
+    client.delete("/config/job/own0008", None).await.unwrap();
+    assert_eq!(told(&mut tenure).await, delete("config/job/own0008"));
+    client.mkdir("/state/disable/job", &anyone).await.unwrap();
+    client.create("/state/disable/job/b", b"", &anyone).await.unwrap();
+    let mut flags = vec![told(&mut tenure).await];
+    while flags.last() != Some(&set("state/disable/job/b", "")) {
+        flags.push(told(&mut tenure).await);
+    }
+    // It goes on from what is there now: sets, creates and removes what it finds.
+    let changes = vec![
+        set("config/job/b", "2"),
+        set("config/job/own0007", "x"),
+        set("config/job/own0008", "y"),
+        delete("state/disable/job/b"),
+    ];
+    registry.commit(epoch, one(changes)).await.unwrap();
+    // What only a leader writes is not watched.
+    client.mkdir("/state/ready/b", &anyone).await.unwrap();
+    client.create("/config/job/last", b"", &anyone).await.unwrap();
+    assert_eq!(told(&mut tenure).await, set("config/job/last", ""));
+    assert!(tenure.changes.try_recv().is_err(), "nothing else");
+    assert!(tenure.lease.is_held(), "and it leads on");
+}
+
+#[tokio::test]
+async fn more_changes_than_can_be_told_are_taken_in_by_taking_over() {
+    let fixture = ZooKeeper::new();
+    let (mut registry, _) = fixture.process();
+    let tenure = registry.take_over(leader("a")).await.unwrap();
+    let client = fixture.client().await;
+    let anyone = fixture.config.options(CreateMode::Persistent);
+    client.mkdir("/config/job", &anyone).await.unwrap();
+    for thousand in 0..11 {
+        let mut multi = client.new_multi_writer();
+        for i in 0..1_000 {
+            multi.add_create(&format!("/config/job/{thousand}-{i}"), b"x", &anyone).unwrap();
+        }
+        multi.commit().await.unwrap();
+    }
+    // Nobody listens, so that they fill the queue.
+    soon("it gives up", tenure.lease.lost()).await;
+    let again = soon("it leads again", registry.take_over(leader("a"))).await.unwrap();
+    assert_eq!(content(&again).len(), 11_000 + 2);
+}
+
+#[tokio::test]
 async fn a_leader_node_that_is_garbage_stops_the_take_over_with_the_reason() {
     let fixture = ZooKeeper::new();
     let (mut registry, _) = fixture.process();

@@ -15,9 +15,10 @@ use zookeeper_client::{Client, CreateMode, Error, MultiWriteError, MultiWriter, 
 use super::tree::Write;
 use super::zookeeper::Request;
 use super::zookeeper_config::ZooKeeperConfig;
-use super::zookeeper_load::{COMMITS_PATH, Loaded};
+use super::zookeeper_load::{COMMITS_PATH, Loaded, hold_above};
 use super::zookeeper_multi::{Failure, MULTI_BYTES_MAX, Multi, Waiting, explain, pack, size};
-use super::{CommitError, Epoch, LEADER_PATH, Lease, Path, Transaction, Tree};
+use super::zookeeper_watch::{Found, Told, Watch};
+use super::{Change, CommitError, Epoch, LEADER_PATH, Lease, Path, Transaction, Tree};
 
 /// Multi-operations on their way at once: enough to hide the round trip, few enough that commits
 /// gather behind them instead of going out one by one.
@@ -53,6 +54,13 @@ pub(super) struct Writer {
     held: BTreeSet<Path>,
     lease: Lease,
     config: ZooKeeperConfig,
+    noticing: Noticing,
+}
+
+/// How changes by other programs are noticed and told.
+pub(super) struct Noticing {
+    pub(super) watch: Watch,
+    pub(super) noticed: mpsc::Sender<Change>,
 }
 
 /// A multi-operation that was answered.
@@ -79,9 +87,15 @@ type Renewal = (Instant, Result<Option<i32>, Error>);
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn new(fence: Fence, loaded: Loaded, lease: Lease, config: ZooKeeperConfig) -> Self {
+    pub(super) fn new(
+        fence: Fence,
+        loaded: Loaded,
+        lease: Lease,
+        config: ZooKeeperConfig,
+        noticing: Noticing,
+    ) -> Self {
         let (tree, held) = loaded.into_tree();
-        Self { fence, tree, held, lease, config }
+        Self { fence, tree, held, lease, config, noticing }
     }
 
     /// Serves commits until the tenure is over. Gives the request that comes next.
@@ -107,6 +121,7 @@ impl Writer {
         }
         let mut in_flight = FuturesOrdered::new();
         let mut renewals = FuturesUnordered::new();
+        let mut reads = FuturesUnordered::new();
         let mut clock = tokio::time::interval(lease_time(client) / RENEWALS_PER_LEASE);
         let mut end = None;
         loop {
@@ -114,6 +129,9 @@ impl Writer {
                 && let Some(end) = end
             {
                 return end;
+            }
+            if reads.is_empty() {
+                reads.extend(self.noticing.watch.read(client, &self.tree));
             }
             let may_send = end.is_none() && in_flight.len() < MULTIS_IN_FLIGHT_MAX;
             tokio::select! {
@@ -133,6 +151,12 @@ impl Writer {
                     renewals.push(renew(client));
                 }
                 Some(renewal) = renewals.next() => if !self.on_renewal(client, renewal) {
+                    return End::Lost;
+                },
+                told = self.noticing.watch.told() => if !self.on_told(told) {
+                    return End::Lost;
+                },
+                Some(found) = reads.next() => if !self.on_found(found) {
                     return End::Lost;
                 },
                 request = inbox.recv(), if may_send => match request {
@@ -251,6 +275,53 @@ impl Writer {
             let _ = answer.send(result);
         }
         failure.is_none()
+    }
+
+    /// False when the tenure is over.
+    fn on_told(&mut self, told: Told) -> bool {
+        match told {
+            Told::Touched => true,
+            Told::Foreign(name) => {
+                tracing::warn!(name, "skipped: not a node of this program");
+                hold_above(&name, &mut self.held);
+                true
+            }
+            Told::Lost => false,
+        }
+    }
+
+    /// Tells what another program changed. False when the tenure is over.
+    fn on_found(&mut self, found: Result<Vec<Found>, Error>) -> bool {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read what was changed by another program");
+                return false;
+            }
+        };
+        for Found { path, written, data } in found {
+            if data == written {
+                continue;
+            }
+            if !(self.config.is_ours)(&path) {
+                tracing::warn!(%path, "skipped: not a node of this program");
+                hold_above(path.as_str(), &mut self.held);
+                continue;
+            }
+            if self.tree.get(&path) != written.as_ref() {
+                // Written by this process since: what it made of that is to be read first.
+                self.noticing.watch.touch(path);
+                continue;
+            }
+            tracing::info!(%path, gone = data.is_none(), "changed by another program");
+            self.tree.adopt(&path, data.clone());
+            let change = Change { path, value: data.map(Vec::from) };
+            if self.noticing.noticed.try_send(change).is_err() {
+                tracing::warn!("more was changed by other programs than can be told one by one");
+                return false;
+            }
+        }
+        true
     }
 
     /// False when the tenure is over.
