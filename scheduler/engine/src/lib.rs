@@ -20,6 +20,7 @@ mod firing;
 mod fleet;
 mod holds;
 pub mod ids;
+mod inherit;
 mod kill;
 mod launch;
 mod live;

@@ -12,6 +12,7 @@ use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
 use crate::fleet::{Executor, Presence};
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId};
+use crate::inherit::Inheritance;
 use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
 use crate::run::{Run, first_error};
 use crate::settings::Settings;
@@ -31,7 +32,12 @@ impl Engine {
         let mut engine = Self::empty(settings, seed, now);
         let mut runs = Vec::new();
         let mut shards = Vec::new();
+        let is_inherited = !records.iter().any(|(key, _)| *key == Key::Watermark);
+        let mut inheritance = Inheritance::default();
         for (key, value) in records {
+            if is_inherited {
+                inheritance.note(&key, &value);
+            }
             match key {
                 Key::Ready(..) | Key::Running(_) | Key::ParallelRunning(_) => {
                     runs.push((key, value));
@@ -47,6 +53,9 @@ impl Engine {
         runs.sort_by_key(|(key, _)| !matches!(key, Key::Ready(..)));
         for (key, value) in runs {
             engine.restore_run(key, &value, fx);
+        }
+        if is_inherited {
+            engine.inherit(inheritance, fx);
         }
         engine.drop_stale_shards(shards, fx);
         engine.start_restored(fx);
@@ -206,7 +215,7 @@ impl Engine {
         self.add_run(run);
     }
 
-    fn restore_active(&mut self, mut run: Run, parallel: bool) {
+    pub(crate) fn restore_active(&mut self, mut run: Run, parallel: bool) {
         run.parallel = parallel;
         let id = run.id.clone();
         self.active.entry(run.job.name.clone()).or_default().insert(id.clone());

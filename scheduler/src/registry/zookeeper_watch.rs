@@ -86,7 +86,7 @@ impl Watch {
                 }
             }
             EventType::NodeChildrenChanged => Told::Touched,
-            _ => Told::Lost,
+            EventType::Session => Told::Lost,
         }
     }
 

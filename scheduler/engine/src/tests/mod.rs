@@ -7,6 +7,7 @@ mod committing;
 mod every_firing;
 mod firing;
 mod holding;
+mod inheriting;
 mod launching;
 mod overlapping;
 mod placing;
