@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::transport::TransportError;
 
 /// How long the agent may take to answer a call, or to begin its answer to SUBSCRIBE. It is on the
 /// same machine; an agent this slow is as good as gone.
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
 pub(crate) enum ConnectionError {
     #[error("the HTTP client could not be set up")]
     Client(#[source] reqwest::Error),
+    #[error("the way to the agent cannot be set up")]
+    Transport(#[source] TransportError),
     #[error("the authentication token holds characters that no HTTP header may carry")]
     Token,
     #[error("{call} to the agent at {url} failed")]
@@ -87,7 +90,10 @@ impl Agent {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = Client::builder()
+        let client = config
+            .transport
+            .set_up(Client::builder(), &config.agent_endpoint)
+            .map_err(ConnectionError::Transport)?
             .default_headers(headers)
             .http1_only()
             // The agent is this machine's own; a proxy from the environment has no say in it.
@@ -99,7 +105,7 @@ impl Agent {
             .map_err(ConnectionError::Client)?;
         Ok(Self {
             client,
-            url: format!("http://{}/api/v1/executor", config.agent_endpoint),
+            url: config.transport.url(&config.agent_endpoint),
             framework_id: mesos::FrameworkId { value: config.framework_id.clone() },
             executor_id: mesos::ExecutorId { value: config.executor_id.clone() },
         })

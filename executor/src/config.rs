@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::transport::Transport;
+
 /// The bound of the pause between two subscriptions when the agent names none; the agent's own
 /// default (`--executor_reregistration_timeout` is the same 2 s).
 const SUBSCRIPTION_BACKOFF_MAX_DEFAULT_MS: u64 = 2_000;
@@ -19,6 +21,8 @@ const SHUTDOWN_GRACE_DEFAULT_MS: u64 = 5_000;
 pub struct Config {
     /// `host:port` of the agent (`MESOS_AGENT_ENDPOINT`).
     pub agent_endpoint: String,
+    /// How it is reached there.
+    pub transport: Transport,
     /// The framework this executor belongs to (`MESOS_FRAMEWORK_ID`).
     pub framework_id: String,
     /// This executor's id (`MESOS_EXECUTOR_ID`).
@@ -123,6 +127,7 @@ impl Config {
             framework_id: need("MESOS_FRAMEWORK_ID")?,
             executor_id: need("MESOS_EXECUTOR_ID")?,
             agent_endpoint,
+            transport: Transport::read(get)?,
             sandbox,
             recovery_timeout_ms,
             subscription_backoff_ms_max: duration(
@@ -213,6 +218,7 @@ mod tests {
     fn reads_what_a_real_agent_sets() {
         let expected = Config {
             agent_endpoint: "127.0.0.1:5081".into(),
+            transport: Transport::Plain,
             framework_id: "b9a4602a-0000".into(),
             executor_id: "app1@-@S0".into(),
             sandbox: "/var/lib/mesos/run".into(),

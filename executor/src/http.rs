@@ -47,7 +47,7 @@ pub(crate) struct Requests {
 pub(crate) enum RequestError {
     #[error("the job's HTTP URI {uri:?} cannot be read; it must be like http://host:port/path")]
     Uri { uri: String },
-    #[error("the job's HTTP URI has the scheme {scheme:?}; only http is spoken here")]
+    #[error("the job's HTTP URI has the scheme {scheme:?}; it must be http or https")]
     Scheme { scheme: String },
     #[error("the job's HTTP method {method:?} is none")]
     Method { method: String },
@@ -138,9 +138,12 @@ impl Requests {
 fn request(http: &Http, context: &str) -> Result<RequestBuilder, RequestError> {
     let url =
         Url::parse(http.uri.trim()).map_err(|_| RequestError::Uri { uri: http.uri.clone() })?;
-    if url.scheme() != "http" {
-        return Err(RequestError::Scheme { scheme: url.scheme().to_owned() });
-    }
+    let client = match url.scheme() {
+        // Without roots: reading those of the system for each request would be for nothing.
+        "http" => Client::builder().tls_certs_only([]),
+        "https" => Client::builder().https_only(true),
+        scheme => return Err(RequestError::Scheme { scheme: scheme.to_owned() }),
+    };
     let method = http.method.trim().to_ascii_uppercase();
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| RequestError::Method { method: http.method.clone() })?;
@@ -148,7 +151,7 @@ fn request(http: &Http, context: &str) -> Result<RequestBuilder, RequestError> {
         0 => default,
         ms => Duration::from_millis(ms),
     };
-    let client = Client::builder()
+    let client = client
         .http1_only()
         // The environment of the agent has no say in where a job's request goes.
         .no_proxy()
@@ -174,9 +177,11 @@ fn headers(http: &Http, context: &str) -> Result<HeaderMap, RequestError> {
     Ok(headers)
 }
 
-/// A few redirects within HTTP; another scheme could mean a file or a protocol nobody asked for.
+/// A few redirects within the scheme that the job names: another could mean that what TLS was to keep
+/// goes out in the open, or a protocol nobody asked for.
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    if attempt.url().scheme() != "http" {
+    let before = attempt.previous().first().map(Url::scheme);
+    if before != Some(attempt.url().scheme()) {
         let scheme = attempt.url().scheme().to_owned();
         return attempt.error(format!("redirected to another scheme, {scheme}"));
     }

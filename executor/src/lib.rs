@@ -20,6 +20,7 @@ pub mod script;
 mod sharding_context;
 mod signals;
 mod spawn;
+pub mod transport;
 mod user;
 mod wire;
 mod works;

@@ -143,9 +143,10 @@ pub(super) fn outcome(
         cpu_time_ms: finished.usage.cpu_time_ms,
         http_status,
         stdout_tail: Bytes::copy_from_slice(last(stdout, OUTCOME_TAIL_LEN_MAX)),
-        failure: match finished.succeeded() {
-            true => String::new(),
-            false => describe_ending(finished, timeout_ms),
+        failure: if finished.succeeded() {
+            String::new()
+        } else {
+            describe_ending(finished, timeout_ms)
         },
     }
 }

@@ -1,7 +1,7 @@
 //! A scripted agent: takes calls over HTTP, answers as told, sends the events it is given. Absent:
 //! any behaviour of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,23 +15,26 @@ use shiftwork_proto::mesos::v1::{
 };
 use shiftwork_proto::recordio;
 use shiftwork_proto::shiftwork::v1::ExecutorPayload;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::common::PATIENCE;
 
 /// The agent, one executor, and its sandbox.
 pub(crate) struct Agent {
-    listener: TcpListener,
+    listener: Listener,
     port: u16,
     calls: mpsc::UnboundedReceiver<Received>,
     calls_in: mpsc::UnboundedSender<Received>,
     servers: JoinSet<()>,
     /// How many UPDATEs are still to be refused.
     refusals: Arc<AtomicUsize>,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     pub(crate) sandbox: tempfile::TempDir,
     pub(crate) executor: Child,
 }
@@ -40,7 +43,7 @@ pub(crate) struct Agent {
 pub(crate) struct Received {
     pub(crate) call: Call,
     pub(crate) head: String,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
 }
 
 /// How one executor is started.
@@ -48,11 +51,32 @@ pub(crate) struct Setting {
     pub(crate) checkpoint: &'static str,
     pub(crate) recovery_timeout: &'static str,
     pub(crate) token: &'static str,
+    pub(crate) way: Way,
 }
+
+/// How the executor is to reach its agent.
+pub(crate) enum Way {
+    Plain,
+    /// With what the executor's environment says of it.
+    Tls(TlsAcceptor, Vec<(&'static str, PathBuf)>),
+    Socket,
+}
+
+enum Listener {
+    Tcp(TcpListener, Option<TlsAcceptor>),
+    Socket(UnixListener),
+}
+
+/// A connection, over whatever.
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+
+type Stream = Box<dyn Connection>;
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { checkpoint: "1", recovery_timeout: "15mins", token: "" }
+        Self { checkpoint: "1", recovery_timeout: "15mins", token: "", way: Way::Plain }
     }
 }
 
@@ -70,7 +94,8 @@ impl Agent {
         let port = listener.local_addr().expect("an address").port();
         let sandbox = tempfile::tempdir().expect("a sandbox");
         let log = std::fs::File::create(sandbox.path().join("executor.log")).expect("a log");
-        let executor = Command::new(program)
+        let mut executor = Command::new(program);
+        executor
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("a PATH"))
             .env("MESOS_AGENT_ENDPOINT", format!("127.0.0.1:{port}"))
@@ -85,9 +110,21 @@ impl Agent {
             .env("SHIFTWORK_EXECUTOR_LOG", "debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the executor");
+            .stderr(log);
+        let listener = match setting.way {
+            Way::Plain => Listener::Tcp(listener, None),
+            Way::Tls(acceptor, variables) => {
+                executor.envs(variables);
+                Listener::Tcp(listener, Some(acceptor))
+            }
+            Way::Socket => {
+                let path = sandbox.path().join("agent.sock");
+                executor.env("MESOS_DOMAIN_SOCKET", &path);
+                executor.env("MESOS_SLAVE_PID", format!("slave(1)@127.0.0.1:{port}"));
+                Listener::Socket(UnixListener::bind(path).expect("a socket"))
+            }
+        };
+        let executor = executor.spawn().expect("the executor");
         let (calls_in, calls) = mpsc::unbounded_channel();
         let servers = JoinSet::new();
         Self {
@@ -118,10 +155,14 @@ impl Agent {
                 tokio::select! {
                     call = self.calls.recv() => return call.expect("the sender is kept"),
                     connection = self.listener.accept() => {
-                        let (stream, _) = connection.expect("a connection");
-                        let calls = self.calls_in.clone();
-                        let refusals = Arc::clone(&self.refusals);
-                        self.servers.spawn(serve(stream, calls, refusals));
+                        let (calls, refusals) = (self.calls_in.clone(), Arc::clone(&self.refusals));
+                        let (stream, acceptor) = connection;
+                        self.servers.spawn(async move {
+                            // What does not get through the handshake says nothing.
+                            if let Some(stream) = shake_hands(stream, acceptor).await {
+                                serve(stream, calls, refusals).await;
+                            }
+                        });
                     }
                 }
             }
@@ -214,12 +255,14 @@ impl Agent {
     pub(crate) async fn vanish(&mut self) {
         self.hang_up();
         self.servers.shutdown().await;
-        self.listener = TcpListener::bind("127.0.0.1:0").await.expect("another port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("another port");
+        self.listener = Listener::Tcp(listener, None);
     }
 
     pub(crate) async fn come_back(&mut self) {
         let address = ("127.0.0.1", self.port);
-        self.listener = TcpListener::bind(address).await.expect("the port is still free");
+        let listener = TcpListener::bind(address).await.expect("the port is still free");
+        self.listener = Listener::Tcp(listener, None);
     }
 
     /// The executor's exit code.
@@ -270,16 +313,34 @@ impl Drop for Agent {
     }
 }
 
+impl Listener {
+    async fn accept(&self) -> (Stream, Option<TlsAcceptor>) {
+        match self {
+            Self::Tcp(listener, acceptor) => {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                (Box::new(stream), acceptor.clone())
+            }
+            Self::Socket(listener) => {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                (Box::new(stream), None)
+            }
+        }
+    }
+}
+
+async fn shake_hands(stream: Stream, acceptor: Option<TlsAcceptor>) -> Option<Stream> {
+    match acceptor {
+        None => Some(stream),
+        Some(acceptor) => Some(Box::new(acceptor.accept(stream).await.ok()?)),
+    }
+}
+
 fn of(kind: event::Type) -> Event {
     Event { r#type: Some(kind.into()), ..Event::default() }
 }
 
 /// Takes calls from one connection, answers 202, hands over SUBSCRIBEs with their connection.
-async fn serve(
-    stream: TcpStream,
-    calls: mpsc::UnboundedSender<Received>,
-    refusals: Arc<AtomicUsize>,
-) {
+async fn serve(stream: Stream, calls: mpsc::UnboundedSender<Received>, refusals: Arc<AtomicUsize>) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();

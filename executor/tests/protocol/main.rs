@@ -5,6 +5,7 @@ mod agent;
 #[path = "../common/mod.rs"]
 mod common;
 mod http;
+mod tls;
 mod word_app;
 
 use agent::{Agent, Setting};
