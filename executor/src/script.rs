@@ -1,5 +1,6 @@
 //! What a script is given: its shell line, its argument, its environment. The contract with user
-//! code stands here and nowhere else. Absent: starting it.
+//! code stands here and nowhere else, also for scripts that Mesos' own executor runs. Absent: starting
+//! it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -44,44 +45,49 @@ impl Script {
         app: &BTreeMap<String, String>,
         own: impl Fn(&str) -> Option<OsString>,
     ) -> Self {
-        let payload = &spec.payload;
-        let logical_time = sharding_context::logical_time(spec, firing);
-        let context = sharding_context::json(spec, firing);
-        let arguments =
-            vec!["-c".to_owned(), shell_line(command_line), SHELL_NAME.to_owned(), context.clone()];
-
         let mut environment = BTreeMap::new();
         let mut set = |name: String, value: OsString| environment.insert(name.into(), value);
         for name in INHERITED {
             own(name).map(|value| set(name.to_owned(), value));
         }
-        for (name, value) in app.iter().chain(&payload.env) {
-            set(name.clone(), value.into());
-        }
-        for (index, port) in payload.ports.iter().enumerate() {
-            set(format!("PORT{index}"), port.to_string().into());
-        }
-        let values: [(&str, &dyn ToString); 11] = [
-            ("SHIFTWORK_APP", &payload.app),
-            ("SHIFTWORK_JOB", &payload.job),
-            ("SHIFTWORK_RUN_ID", &payload.run_id),
-            ("SHIFTWORK_LOGICAL_TIME", &logical_time),
-            ("SHIFTWORK_ATTEMPT", &payload.attempt),
-            ("SHIFTWORK_ITEM", &payload.item),
-            ("SHIFTWORK_SHARDING_TOTAL_COUNT", &payload.sharding_total_count),
-            ("SHIFTWORK_SHARDING_PARAMETER", &payload.sharding_parameter),
-            ("SHIFTWORK_JOB_PARAMETER", &payload.job_parameter),
-            ("SHIFTWORK_CONTEXT", &context),
-            (TASK_ID_VARIABLE, &spec.id),
-        ];
-        for (name, value) in values {
-            set(name.to_owned(), value.to_string().into());
+        for (name, value) in app.clone().into_iter().chain(variables(spec, firing)) {
+            set(name, value.into());
         }
         set("SHIFTWORK_APP_DIR".to_owned(), sandbox.into());
         set("MESOS_SANDBOX".to_owned(), sandbox.into());
         put_in_front_of_path(&mut environment, sandbox);
-        Self { arguments, environment }
+        Self { arguments: arguments(spec, command_line, firing), environment }
     }
+}
+
+/// The arguments of `sh` for the script `command_line`.
+pub fn arguments(spec: &TaskSpec, command_line: &str, firing: Option<Timestamp>) -> Vec<String> {
+    let context = sharding_context::json(spec, firing);
+    vec!["-c".to_owned(), shell_line(command_line), SHELL_NAME.to_owned(), context]
+}
+
+/// The variables that are a script's wherever it runs: the job's `env`, its ports, its context.
+pub fn variables(spec: &TaskSpec, firing: Option<Timestamp>) -> BTreeMap<String, String> {
+    let payload = &spec.payload;
+    let mut variables = payload.env.clone();
+    for (index, port) in payload.ports.iter().enumerate() {
+        variables.insert(format!("PORT{index}"), port.to_string());
+    }
+    let values: [(&str, &dyn ToString); 11] = [
+        ("SHIFTWORK_APP", &payload.app),
+        ("SHIFTWORK_JOB", &payload.job),
+        ("SHIFTWORK_RUN_ID", &payload.run_id),
+        ("SHIFTWORK_LOGICAL_TIME", &sharding_context::logical_time(spec, firing)),
+        ("SHIFTWORK_ATTEMPT", &payload.attempt),
+        ("SHIFTWORK_ITEM", &payload.item),
+        ("SHIFTWORK_SHARDING_TOTAL_COUNT", &payload.sharding_total_count),
+        ("SHIFTWORK_SHARDING_PARAMETER", &payload.sharding_parameter),
+        ("SHIFTWORK_JOB_PARAMETER", &payload.job_parameter),
+        ("SHIFTWORK_CONTEXT", &sharding_context::json(spec, firing)),
+        (TASK_ID_VARIABLE, &spec.id),
+    ];
+    variables.extend(values.map(|(name, value)| (name.to_owned(), value.to_string())));
+    variables
 }
 
 /// The sandbox holds the app's package: its programs are found by name.

@@ -2,6 +2,7 @@
 //! looks inside them.
 
 mod api;
+mod command_mode;
 mod crash;
 mod demo;
 mod executor;

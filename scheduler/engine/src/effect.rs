@@ -95,7 +95,7 @@ pub struct Launch {
     pub task: TaskId,
     /// Its resources, with their origins.
     pub resources: Resources,
-    /// The executor it runs in.
+    /// The executor it runs in; for a job in command mode only its app means anything.
     pub executor: ExecutorLaunch,
     /// The run it belongs to.
     pub run: RunId,

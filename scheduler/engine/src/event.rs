@@ -154,8 +154,8 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// How long it ran and what it used.
-    pub usage: Usage,
+    /// How long it ran and what it used; `None` if its executor does not measure.
+    pub usage: Option<Usage>,
     /// The status of the answer, where the work is a request.
     pub http_status: Option<u16>,
     /// How it failed, in words; `None` if it succeeded or its executor does not say.

@@ -45,7 +45,9 @@ impl Engine {
         shard.failures += 1;
         let failures = shard.failures;
         let timed_out = match (job.timeout_ms, outcome) {
-            (Some(limit), Some(outcome)) => outcome.usage.duration_ms >= limit,
+            (Some(limit), Some(outcome)) => {
+                outcome.usage.is_some_and(|usage| usage.duration_ms >= limit)
+            }
             _ => false,
         };
         let retried = job.retry.exit_codes.is_empty()

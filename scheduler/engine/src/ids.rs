@@ -171,6 +171,15 @@ text_id!(
     RunId
 );
 
+// === impl AppName ===
+
+impl AppName {
+    /// Stands for no app: a name that none can have.
+    pub(crate) fn none() -> Self {
+        Self("".into())
+    }
+}
+
 // === impl ExecutorId ===
 
 impl ExecutorId {
@@ -179,9 +188,13 @@ impl ExecutorId {
         Self::new(format!("{app}{ID_DELIMITER}{agent}"))
     }
 
-    /// The app this executor belongs to, if the id is one of ours.
+    /// The app this executor belongs to, if the id is one of ours. Mesos' own executor has the id of
+    /// its task, and belongs to none.
     pub fn app(&self) -> Option<AppName> {
         let (app, _) = self.0.split_once(ID_DELIMITER)?;
+        if TaskId(Arc::clone(&self.0)).job_and_item().is_some() {
+            return None;
+        }
         AppName::parse(app).ok()
     }
 }

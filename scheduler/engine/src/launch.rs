@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::document::{App, Job, Placement};
+use crate::document::{App, Job, JobExecutor, Placement};
 use crate::effect::{Action, Effects, ExecutorLaunch, Launch, Trace};
 use crate::engine::{Engine, put_text};
 use crate::event::Offer;
 use crate::fleet::{Executor, Presence};
-use crate::ids::{AgentId, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
+use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
 use crate::placement::{Candidate, Placer, Site, Slot, Unplaced};
 use crate::record::{Phase, Shard};
 use crate::resources::{Demand, Kind, Milli, Piece, Resources};
@@ -135,9 +135,15 @@ impl Engine {
         let app = self.app_document(&job.app).map_err(Wait::NoApp)?;
         let sites = self.sibling_sites(id, job);
         let siblings: Vec<&Site> = sites.iter().collect();
+        // Mesos' own executor costs the task nothing and is shared with nobody.
+        let (nobody, nothing) = (AppName::none(), Demand::default());
+        let (executor_of, executor) = match job.executor {
+            JobExecutor::App => (&job.app, &app.demand),
+            JobExecutor::Command => (&nobody, &nothing),
+        };
         let candidate = Candidate {
-            app: &job.app,
-            executor: &app.demand,
+            app: executor_of,
+            executor,
             shard: &job.demand,
             count,
             placement: job.placement,
@@ -212,7 +218,12 @@ impl Engine {
             env: job.env.iter().chain(&run.overrides.env).map(pair).collect(),
             job: Arc::clone(&job),
         };
-        let launch = self.charge_executor(launch, &slot.agent, slot.executor, &cycle.placer);
+        let launch = match job.executor {
+            JobExecutor::App => {
+                self.charge_executor(launch, &slot.agent, slot.executor, &cycle.placer)
+            }
+            JobExecutor::Command => launch,
+        };
         if let Some(run) = self.runs.get_mut(id) {
             run.launched_with(item, &launch.executor.app);
         }

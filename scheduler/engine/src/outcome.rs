@@ -38,7 +38,7 @@ impl Shard {
         self.exit_code = outcome.and_then(|outcome| outcome.exit_code);
         self.signal = outcome.and_then(|outcome| outcome.signal);
         self.http_status = outcome.and_then(|outcome| outcome.http_status);
-        self.usage = outcome.map(|outcome| outcome.usage);
+        self.usage = outcome.and_then(|outcome| outcome.usage);
         self.stdout_tail = outcome.and_then(|outcome| tail(&outcome.stdout_tail));
         self.stderr_tail = outcome.and_then(|outcome| tail(&outcome.stderr_tail));
     }
@@ -54,9 +54,12 @@ pub(crate) fn told(update: &StatusUpdate) -> Option<String> {
         Some(failure) => format!("{message}: {failure}"),
         None => message,
     };
-    let used = describe(&outcome.usage);
     let message = shorten(message, MESSAGE_LEN_MAX);
-    Some(if message.is_empty() { used } else { format!("{message} ({used})") })
+    Some(match outcome.usage.as_ref().map(describe) {
+        None => message,
+        Some(used) if message.is_empty() => used,
+        Some(used) => format!("{message} ({used})"),
+    })
 }
 
 /// What is kept of the end of a task: its message and the end of its stderr.
@@ -84,14 +87,11 @@ fn failure_of(outcome: &Outcome) -> Option<String> {
 fn describe(usage: &Usage) -> String {
     /// Bytes in what people call a megabyte, as Mesos counts memory.
     const MEGABYTE: u64 = 1024 * 1024;
-    let mut text = format!("ran {} ms", usage.duration_ms);
-    if let Some(ms) = usage.cpu_time_ms {
-        text.push_str(&format!(", {ms} ms of CPU"));
-    }
-    if let Some(bytes) = usage.memory_peak_bytes {
-        text.push_str(&format!(", {} MB at most", bytes.div_ceil(MEGABYTE)));
-    }
-    text
+    let cpu = usage.cpu_time_ms.map(|ms| format!(", {ms} ms of CPU"));
+    let peak = usage.memory_peak_bytes;
+    let memory = peak.map(|bytes| format!(", {} MB at most", bytes.div_ceil(MEGABYTE)));
+    let (cpu, memory) = (cpu.unwrap_or_default(), memory.unwrap_or_default());
+    format!("ran {} ms{cpu}{memory}", usage.duration_ms)
 }
 
 fn shorten(mut text: String, len_max: usize) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use shiftwork_schedule::Timestamp;
 
-use crate::document::{App, CalendarDocument, Job, Strictness};
+use crate::document::{App, CalendarDocument, Job, JobExecutor, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
 use crate::fleet::{Executor, Presence};
@@ -226,12 +226,14 @@ impl Engine {
             self.timers.set(Deadline::RunTimeout(id.clone()), at);
         }
         let shards = run.shards.clone();
-        let (app, demand) = (run.app.clone(), run.job.demand);
+        let (app, demand, executor) = (run.app.clone(), run.job.demand, run.job.executor);
         self.add_run(run);
         for shard in shards {
             if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
                 self.tasks.insert(task.clone(), (id.clone(), shard.item));
-                self.restore_executor(agent, app, task, shard.other_app);
+                if executor == JobExecutor::App {
+                    self.restore_executor(agent, app, task, shard.other_app);
+                }
                 self.fleet.restore_usage(agent, &demand);
                 self.restore_deadline(task, &shard.phase);
             }

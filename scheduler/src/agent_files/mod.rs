@@ -38,7 +38,8 @@ pub enum Stream {
 #[derive(Debug, Clone)]
 pub struct FilePlace {
     agent: AgentId,
-    path: String,
+    /// Where it may be; the first that exists is it.
+    paths: [String; 2],
 }
 
 /// A part of a file.
@@ -125,7 +126,8 @@ impl Stream {
 impl FilePlace {
     /// The file of one output of a task. The path is the one under which an agent shows the sandbox
     /// of an executor that runs or ran last: `/frameworks/{framework}/executors/{executor}/runs/latest`;
-    /// below it our executor keeps `tasks/{task}`. `None` when the task's id names no agent.
+    /// below it our executor keeps `tasks/{task}`. Mesos' own has the id of its task, and its files are
+    /// the sandbox's. `None` when the task's id names no agent.
     pub fn of(
         framework: &FrameworkId,
         app: &AppName,
@@ -135,9 +137,12 @@ impl FilePlace {
         let agent = task.as_str().rsplit(shiftwork_engine::ids::ID_DELIMITER).nth(1)?;
         let agent = AgentId::new(agent);
         let executor = ExecutorId::of(app, &agent);
-        let sandbox = format!("/frameworks/{framework}/executors/{executor}/runs/latest");
-        let path = format!("{sandbox}/tasks/{task}/{}", stream.file_name());
-        Some(Self { agent, path })
+        let sandbox =
+            |executor| format!("/frameworks/{framework}/executors/{executor}/runs/latest");
+        let name = stream.file_name();
+        let of_app = format!("{}/tasks/{task}/{name}", sandbox(executor.as_str()));
+        let of_command = format!("{}/{name}", sandbox(task.as_str()));
+        Some(Self { agent, paths: [of_app, of_command] })
     }
 }
 
@@ -176,7 +181,7 @@ impl AgentFiles {
         length: u64,
     ) -> Result<Chunk, FilesError> {
         let length = length.min(CHUNK_LEN_MAX).to_string();
-        self.ask(place, &offset.to_string(), &length).await
+        self.find(place, &offset.to_string(), &length).await
     }
 
     /// The length of a file, bytes.
@@ -184,12 +189,26 @@ impl AgentFiles {
     /// # Errors
     /// Why it cannot be known.
     pub async fn len(&self, place: &FilePlace) -> Result<u64, FilesError> {
-        Ok(self.ask(place, "-1", "-1").await?.offset)
+        Ok(self.find(place, "-1", "-1").await?.offset)
+    }
+
+    async fn find(
+        &self,
+        place: &FilePlace,
+        offset: &str,
+        length: &str,
+    ) -> Result<Chunk, FilesError> {
+        let [of_app, of_command] = &place.paths;
+        match self.ask(place, of_app, offset, length).await {
+            Err(FilesError::NoFile(_)) => self.ask(place, of_command, offset, length).await,
+            found => found,
+        }
     }
 
     async fn ask(
         &self,
         place: &FilePlace,
+        path: &str,
         offset: &str,
         length: &str,
     ) -> Result<Chunk, FilesError> {
@@ -202,7 +221,7 @@ impl AgentFiles {
             source: source.without_url(),
         };
         let foreign = |problem: String| FilesError::Foreign { agent: agent(), problem };
-        let query = [("path", place.path.as_str()), ("offset", offset), ("length", length)];
+        let query = [("path", path), ("offset", offset), ("length", length)];
         let url = Url::parse_with_params(&format!("{}/files/read", address.origin()), query)
             .map_err(|error| foreign(error.to_string()))?;
         let mut answer = self.client.get(url).send().await.map_err(unreachable)?;
@@ -270,8 +289,6 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_says_why() {
-        let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
-        assert!(matches!(ask(answer).await.0, Err(FilesError::NoFile(_))));
         let answer = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(ask(answer).await.0, Err(FilesError::Forbidden { .. })));
         let answer = "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n";

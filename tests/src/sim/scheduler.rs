@@ -24,7 +24,7 @@ pub(crate) enum Cause {
     Restore,
     /// The placement at the end of a turn, and the deadlines met by it.
     Place,
-    Status(StatusUpdate),
+    Status(Box<StatusUpdate>),
     /// A request; the shards it names, if it is for some only.
     Command(BTreeSet<u32>),
     Subscribed,
@@ -100,7 +100,7 @@ pub(crate) struct Instance {
 impl Cause {
     pub(crate) fn of(event: &Event) -> Self {
         match event {
-            Event::Status(update) => Self::Status(update.clone()),
+            Event::Status(update) => Self::Status(Box::new(update.clone())),
             Event::Command { command, .. } => Self::Command(match command {
                 Command::Trigger { overrides, .. } => overrides.items.clone(),
                 Command::Rerun { ended, failed_only: true } => ended.failed_items.clone(),

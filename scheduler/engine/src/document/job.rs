@@ -7,6 +7,7 @@ use shiftwork_schedule::{BoundedSchedule, Zone};
 
 use super::app::{read_amount, read_env};
 use super::constraint::{Constraint, read_constraints};
+use super::executor::{JobExecutor, read_executor};
 use super::jitter;
 use super::policy::{read_concurrency, read_misfire, read_retry};
 use super::reader::{Reader, source};
@@ -51,6 +52,8 @@ pub struct Job {
     pub execution: Execution,
     /// What a shard runs.
     pub work: Work,
+    /// Which executor runs its shards.
+    pub executor: JobExecutor,
     /// The user a script runs as; `None` for the executor's own.
     pub run_as: Option<String>,
     /// When it fires; `None` for a job that only runs when triggered.
@@ -149,6 +152,7 @@ fn read(
     let execution = read_execution(reader);
     let work = read_work(reader, strictness);
     let run_as = read_run_as(reader, work.as_ref());
+    let executor = read_executor(reader, work.as_ref(), execution);
     check_daemon_schedule(reader, execution, schedule.as_ref());
     let sharding_total_count = read_sharding_total_count(reader);
     let sharding_item_parameters = read_item_parameters(reader);
@@ -185,6 +189,7 @@ fn read(
         app: app?,
         execution: execution?,
         work: work?,
+        executor,
         run_as,
         schedule: schedule?,
         calendars,

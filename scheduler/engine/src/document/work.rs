@@ -30,7 +30,7 @@ pub enum Work {
 /// A request to make.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HttpWork {
-    /// Where to, `http://...`.
+    /// Where to, `http://...` or `https://...`.
     pub uri: String,
     /// As `GET`.
     pub method: String,
@@ -65,7 +65,7 @@ const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OP
 const USER_NAME_LEN_MAX: usize = 32;
 
 /// How the URI of a request begins.
-const SCHEME: &str = "http://";
+const SCHEMES: [&str; 2] = ["http://", "https://"];
 
 /// Reads what a job runs. `jobType` names it; without one, whatever else the document says does.
 pub(super) fn read_work(reader: &mut Reader, strictness: Strictness) -> Option<Work> {
@@ -226,12 +226,13 @@ fn check(reader: &mut Reader, prefix: &str, request: &HttpWork) -> bool {
         is_good = false;
     };
     let uri = request.uri.trim();
-    let rest = uri
-        .split_at_checked(SCHEME.len())
-        .and_then(|(scheme, rest)| scheme.eq_ignore_ascii_case(SCHEME).then_some(rest));
+    let rest = SCHEMES.iter().find_map(|known| {
+        let (scheme, rest) = uri.split_at_checked(known.len())?;
+        scheme.eq_ignore_ascii_case(known).then_some(rest)
+    });
     match rest {
         _ if uri.is_empty() => wrong("uri", "is required: http://host:port/path".to_owned()),
-        None => wrong("uri", format!("must begin with http://, is {uri:?}: TLS is not spoken yet")),
+        None => wrong("uri", format!("must begin with http:// or https://, is {uri:?}")),
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             wrong("uri", format!("names no host: {uri:?}"));
         }
@@ -291,6 +292,7 @@ mod tests {
             let extra = format!("{job_type}{props}");
             assert_eq!(work(&extra), Ok(Work::Http(expected.clone())));
         }
+        assert!(work(r#""http":{"uri":"HTTPS://h/x"}"#).is_ok());
     }
 
     #[test]
@@ -333,7 +335,8 @@ mod tests {
             (r#""jobType":"SCRIPT","scriptCommandLine":"x","http":{"uri":"http://h/"}"#, "http"),
             (r#""jobType":"HTTP""#, "props.http.uri"),
             (r#""http":{}"#, "http.uri"),
-            (r#""http":{"uri":"https://h/"}"#, "http.uri"),
+            (r#""http":{"uri":"ftp://h/"}"#, "http.uri"),
+            (r#""http":{"uri":"https:///x"}"#, "http.uri"),
             (r#""http":{"uri":"http:///x"}"#, "http.uri"),
             (r#""http":{"uri":"http://h/a b"}"#, "http.uri"),
             (r#""http":{"uri":"http://h/","method":"FETCH"}"#, "http.method"),

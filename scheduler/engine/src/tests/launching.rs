@@ -86,6 +86,26 @@ fn the_executor_is_charged_once_an_agent() {
 }
 
 #[test]
+fn mesos_own_executor_is_not_charged_and_does_not_stand_for_the_apps() {
+    let mut world = World::with_app();
+    let command = r#""scriptCommandLine":"true","executor":"command""#;
+    world.job("c", command);
+    world.job("j", "");
+    // Two shards of 1 cpu each; those of the app's executor need 0.1 more, whatever runs there.
+    world.offer("a1", 4.0);
+    let turn = world.wait(10_000);
+    assert_eq!(turn.said(), ["accept a1 [o1]: c/0#1 c/1#1"]);
+    let Action::Accept { launches, .. } = &turn.actions[0] else { panic!("no accept") };
+    assert!(launches.iter().all(|launch| launch.executor.resources.pieces.is_empty()));
+    for task in world.tasks("c") {
+        world.status(&task, TaskState::Running);
+        world.exit(&task, 0);
+    }
+    assert_eq!(world.offer("a1", 2.09).said(), Vec::<String>::new());
+    assert_eq!(world.offer("a1", 0.01).said(), ["accept a1 [o2 o3]: j/0#1 j/1#1"]);
+}
+
+#[test]
 fn runs_of_one_job_never_overlap() {
     let mut world = World::with_app();
     world.job("j", "");

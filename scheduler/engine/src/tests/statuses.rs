@@ -216,7 +216,7 @@ fn a_daemon_shard_is_launched_again_by_itself() {
     let failed = Outcome {
         exit_code: Some(3),
         stderr_tail: "no such table".to_owned(),
-        usage: Usage { duration_ms: 12, ..Usage::default() },
+        usage: Some(Usage { duration_ms: 12, ..Usage::default() }),
         ..Outcome::default()
     };
     let mut complete = update(&tasks[0], TaskState::Running);

@@ -2,6 +2,7 @@
 //! calls. Everything that arrives is checked here, because prost turns an absent required field into
 //! its default. No I/O, no clock, and no panic on anything a master can send.
 
+mod command_mode;
 mod incoming;
 mod outgoing;
 mod resources;
@@ -71,5 +72,13 @@ pub(super) enum WireError {
     Schedule {
         /// The job.
         job: String,
+    },
+    /// A job that Mesos' own executor could not run.
+    #[error("job {job} cannot be written as a command: {problem}")]
+    Command {
+        /// The job.
+        job: String,
+        /// What is in the way.
+        problem: String,
     },
 }

@@ -123,7 +123,7 @@ fn write_reconcile(tasks: &[(TaskId, AgentId)]) -> call::Reconcile {
     call::Reconcile { tasks }
 }
 
-fn kill_policy(grace_ms: u64) -> mesos::KillPolicy {
+pub(super) fn kill_policy(grace_ms: u64) -> mesos::KillPolicy {
     let nanoseconds = i64::try_from(grace_ms.saturating_mul(NANOS_PER_MILLI)).unwrap_or(i64::MAX);
     mesos::KillPolicy { grace_period: Some(mesos::DurationInfo { nanoseconds }) }
 }

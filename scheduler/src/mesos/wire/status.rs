@@ -5,12 +5,12 @@ use shiftwork_engine::event::{Outcome, StatusReason, StatusUpdate, TaskState};
 use shiftwork_engine::ids::{AgentId, TaskId};
 use shiftwork_engine::record::Usage;
 use shiftwork_proto::mesos::v1 as mesos;
-use shiftwork_proto::mesos::v1::task_status::Reason;
+use shiftwork_proto::mesos::v1::task_status::{Reason, Source};
 use shiftwork_proto::shiftwork::v1::TaskOutcome;
 use shiftwork_schedule::Timestamp;
 
-use super::WireError;
 use super::incoming::required;
+use super::{WireError, command_mode};
 
 /// Longest message kept, in bytes: it goes into run records and the history, and a master quotes
 /// a whole `ExecutorInfo` in its own.
@@ -26,14 +26,20 @@ const TAIL_LEN_MAX: usize = 4096;
 pub(super) fn read_status(status: mesos::TaskStatus) -> Result<StatusUpdate, WireError> {
     let task = required(status.task_id.value, "TaskStatus.task_id")?;
     let state = read_state(&task, status.state)?;
+    let outcome = match status.data.and_then(read_outcome) {
+        None if status.source == Some(Source::Executor as i32) => {
+            status.message.as_deref().and_then(command_mode::read_outcome)
+        }
+        outcome => outcome,
+    };
     Ok(StatusUpdate {
         agent: status.agent_id.map(|id| id.value).filter(|id| !id.is_empty()).map(AgentId::new),
         state,
         reason: status.reason.map_or(StatusReason::Other, read_reason),
         message: status.message.map(shorten),
         uuid: status.uuid.filter(|uuid| !uuid.is_empty()).map(Vec::from),
-        outcome: status.data.and_then(read_outcome),
         task: TaskId::new(task),
+        outcome,
     })
 }
 
@@ -90,11 +96,11 @@ fn read_outcome(data: bytes::Bytes) -> Option<Outcome> {
     Some(Outcome {
         exit_code: outcome.exit_code,
         signal: outcome.signal,
-        usage: Usage {
+        usage: Some(Usage {
             duration_ms: outcome.duration_ms,
             memory_peak_bytes: measured(outcome.memory_peak_bytes),
             cpu_time_ms: measured(outcome.cpu_time_ms),
-        },
+        }),
         http_status: outcome.http_status.and_then(|status| u16::try_from(status).ok()),
         failure: Some(outcome.failure).filter(|text| !text.is_empty()).map(shorten),
         stdout_tail: read_tail(&outcome.stdout_tail),

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use shiftwork_engine::document::{App, ClassStyle, Execution, Job, MisfirePolicy, Work};
+use shiftwork_engine::document::{
+    App, ClassStyle, Execution, Job, JobExecutor, MisfirePolicy, Work,
+};
 use shiftwork_engine::effect::{ExecutorLaunch, Launch};
 use shiftwork_engine::ids::{AgentId, FrameworkId, ID_DELIMITER, TaskId};
 use shiftwork_proto::mesos::v1 as mesos;
@@ -11,8 +13,8 @@ use shiftwork_proto::mesos::v1::{command_info, environment, executor_info};
 use shiftwork_proto::shiftwork::v1 as payload;
 use shiftwork_schedule::Schedule;
 
-use super::outgoing::{agent_id, executor_id, framework_id, task_id};
-use super::{WireError, resources};
+use super::outgoing::{agent_id, executor_id, framework_id, kill_policy, task_id};
+use super::{WireError, command_mode, resources};
 
 /// Version of the meaning of both payloads, raised when an older executor would misread them.
 const PAYLOAD_VERSION: u32 = 1;
@@ -26,15 +28,24 @@ pub(super) fn write_task_info(
     agent: &AgentId,
     framework: &FrameworkId,
 ) -> Result<mesos::TaskInfo, WireError> {
-    Ok(mesos::TaskInfo {
+    let mut task = mesos::TaskInfo {
         name: task_name(&launch.task).to_owned(),
         task_id: task_id(&launch.task),
         agent_id: agent_id(agent),
         resources: resources::write_resources(&launch.resources)?,
-        executor: Some(write_executor_info(&launch.executor, framework)?),
         data: Some(write_task_payload(launch)?.encode_to_vec().into()),
         ..mesos::TaskInfo::default()
-    })
+    };
+    match launch.job.executor {
+        JobExecutor::App => task.executor = Some(write_executor_info(&launch.executor, framework)?),
+        JobExecutor::Command => {
+            task.command = Some(command_mode::write_command(launch, &task)?);
+            task.kill_policy = Some(kill_policy(launch.job.kill_grace_period_ms));
+            // It is for executors of ours; Mesos' own has its command.
+            task.data = None;
+        }
+    }
+    Ok(task)
 }
 
 /// `{job}@-@{item}@-@{type}@-@{agent}`: the task's id without the part that makes it unique

@@ -82,7 +82,7 @@ impl Cluster {
         let now = env.now();
         let Some(found) = self.task_mut(id, task) else { return };
         let duration_ms = (now - found.began_at).unsigned_abs();
-        let usage = Usage { duration_ms, ..Usage::default() };
+        let usage = Some(Usage { duration_ms, ..Usage::default() });
         let outcome = Outcome { exit_code: Some(exit_code), usage, ..Outcome::default() };
         let state = if failed { TaskState::Failed } else { TaskState::Finished };
         self.update(id, task, state, StatusReason::Other, None, Some(outcome), env);

@@ -4,6 +4,7 @@
 // A test falls over at what it does not expect; its helpers too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod command_mode;
 mod incoming;
 mod outgoing;
 mod resources;
