@@ -15,12 +15,14 @@ use crate::registry::{
     self, CONNECT_TIMEOUT_DEFAULT, NAMESPACE_DEFAULT, Path, SESSION_TIMEOUT_DEFAULT, Tree,
     ZooKeeperConfig, ZooKeeperConfigError, ZooKeeperRegistry,
 };
+use crate::tls::ClientTlsFiles;
 
 /// Where the registry is, for schedulers and for whoever looks into it.
 #[derive(Debug, Clone, Args)]
 pub struct RegistryArgs {
-    /// Registry that several schedulers share, zk://host1:2181,host2:2181/chroot
-    #[arg(long, env = "SHIFTWORK_REGISTRY", value_name = "URL")]
+    /// Registry that several schedulers share, zk://host1:2181,host2:2181/chroot; user:password@ in
+    /// front of the hosts is better left to the file or the environment
+    #[arg(long, env = "SHIFTWORK_REGISTRY", hide_env_values = true, value_name = "URL")]
     pub registry: Option<String>,
     /// Node of the shared registry below which everything stands
     #[arg(
@@ -34,6 +36,23 @@ pub struct RegistryArgs {
     /// which other users of the machine cannot see
     #[arg(long, env = "SHIFTWORK_ZK_AUTH", hide_env_values = true, value_name = "CREDENTIALS")]
     pub zk_auth: Option<String>,
+    /// File whose first line is user:password for the shared registry
+    #[arg(
+        long,
+        env = "SHIFTWORK_REGISTRY_CREDENTIALS_FILE",
+        conflicts_with = "zk_auth",
+        value_name = "FILE"
+    )]
+    pub registry_credentials_file: Option<PathBuf>,
+    /// Authorities to trust for the shared registry, PEM; with it its servers are spoken to over TLS
+    #[arg(long, env = "SHIFTWORK_REGISTRY_CA_FILE", value_name = "FILE")]
+    pub registry_ca_file: Option<PathBuf>,
+    /// Our certificate for the shared registry, PEM
+    #[arg(long, env = "SHIFTWORK_REGISTRY_CERT_FILE", value_name = "FILE")]
+    pub registry_cert_file: Option<PathBuf>,
+    /// Key of our certificate, PEM, unencrypted
+    #[arg(long, env = "SHIFTWORK_REGISTRY_KEY_FILE", value_name = "FILE")]
+    pub registry_key_file: Option<PathBuf>,
     /// After this many seconds of silence the lead goes to another scheduler
     #[arg(
         long,
@@ -92,10 +111,20 @@ impl RegistryArgs {
     /// The shared registry, if one is named.
     ///
     /// # Errors
-    /// What is wrong with its address.
+    /// What is wrong with its address, its credentials or its files.
     pub fn config(&self) -> Result<Option<ZooKeeperConfig>, ZooKeeperConfigError> {
         let Some(address) = &self.registry else { return Ok(None) };
-        let mut config = ZooKeeperConfig::new(address, &self.namespace, self.zk_auth.clone())?;
+        let auth = match &self.registry_credentials_file {
+            Some(path) => Some(ZooKeeperConfig::read_auth(path)?),
+            None => self.zk_auth.clone(),
+        };
+        let files = ClientTlsFiles {
+            ca: self.registry_ca_file.clone(),
+            cert: self.registry_cert_file.clone(),
+            key: self.registry_key_file.clone(),
+        };
+        let config = ZooKeeperConfig::new(address, &self.namespace, auth)?;
+        let mut config = config.with_tls(&files)?;
         config.session_timeout = Duration::from_secs(self.zk_session_timeout);
         config.connect_timeout = Duration::from_secs(self.zk_connect_timeout);
         Ok(Some(config))

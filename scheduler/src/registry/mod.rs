@@ -47,6 +47,7 @@ mod zookeeper_load;
 mod zookeeper_multi;
 #[cfg(test)]
 pub(crate) mod zookeeper_tests;
+mod zookeeper_tls;
 mod zookeeper_watch;
 mod zookeeper_writer;
 
@@ -71,6 +72,7 @@ pub use zookeeper_config::{
     CONNECT_TIMEOUT_DEFAULT, NAMESPACE_DEFAULT, SESSION_TIMEOUT_DEFAULT, ZooKeeperConfig,
     ZooKeeperConfigError,
 };
+pub use zookeeper_tls::ZooKeeperTlsError;
 
 /// A number that grows with every change of leadership; commits carry it so that a deposed leader
 /// cannot write.

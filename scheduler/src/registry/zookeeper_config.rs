@@ -1,12 +1,15 @@
-//! Where the ZooKeeper registry is and how to talk to it; opens connections. Absent: TLS, SASL.
+//! Where the ZooKeeper registry is and how to talk to it; opens connections. Absent: SASL.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error};
+use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, TlsOptions};
 
 use super::election::ELECTION_NODE;
+use super::zookeeper_tls::{self, ZooKeeperTlsError};
 use super::{Path, PathError, TakeOverError};
+use crate::tls::ClientTlsFiles;
 
 /// The node below which everything stands unless another is named, as behind Elastic-Job-Cloud.
 pub const NAMESPACE_DEFAULT: &str = "shiftwork";
@@ -39,7 +42,9 @@ pub struct ZooKeeperConfig {
     /// After how much silence another server is tried.
     pub connect_timeout: Duration,
     /// `user:password` for the scheme `digest`; nodes made with it are for this user only.
-    pub auth: Option<String>,
+    pub(super) auth: Option<String>,
+    /// For servers that speak TLS.
+    pub(super) tls: Option<TlsOptions>,
     /// Tells nodes of this program from those somebody else has put below the namespace.
     pub is_ours: fn(&Path) -> bool,
 }
@@ -50,7 +55,7 @@ pub enum ZooKeeperConfigError {
     /// Not of the form expected.
     #[error("registry {address:?} {problem}: write for example zk://host1:2181,host2:2181/chroot")]
     Address {
-        /// As given.
+        /// As given, without credentials.
         address: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -69,12 +74,27 @@ pub enum ZooKeeperConfigError {
     /// No user or no password.
     #[error("the ZooKeeper credentials are not of the form user:password")]
     Auth,
+    /// In the address and beside it.
+    #[error("the ZooKeeper credentials are given twice: leave them out of the address")]
+    TwoAuths,
+    /// The file of credentials cannot be read.
+    #[error("cannot read the ZooKeeper credentials from {}", path.display())]
+    AuthFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] ZooKeeperTlsError),
 }
 
 // === impl ZooKeeperConfig ===
 
 impl ZooKeeperConfig {
-    /// Reads an address such as `zk://host1:2181,host2:2181/chroot`.
+    /// Reads an address such as `zk://user:password@host1:2181,host2:2181/chroot`; `auth` is for
+    /// credentials that do not stand in it.
     ///
     /// # Errors
     /// What is wrong with the address, the namespace or the credentials.
@@ -83,14 +103,27 @@ impl ZooKeeperConfig {
         namespace: &str,
         auth: Option<String>,
     ) -> Result<Self, ZooKeeperConfigError> {
-        let wrong =
-            |problem| ZooKeeperConfigError::Address { address: address.to_owned(), problem };
-        let rest = address.strip_prefix(SCHEME).ok_or_else(|| wrong("is no zk:// address"))?;
-        let (hosts, chroot) = rest.split_once('/').unwrap_or((rest, ""));
+        let rest = address.strip_prefix(SCHEME);
+        let (within, place) = match rest.and_then(|rest| rest.rsplit_once('@')) {
+            Some((within, place)) => (Some(within.to_owned()), place),
+            None => (None, rest.unwrap_or(address)),
+        };
+        let wrong = |problem| {
+            let shown = rest.map_or_else(|| place.to_owned(), |_| format!("{SCHEME}{place}"));
+            ZooKeeperConfigError::Address { address: shown, problem }
+        };
+        if rest.is_none() {
+            return Err(wrong("is no zk:// address"));
+        }
+        let auth = match (within, auth) {
+            (Some(_), Some(_)) => return Err(ZooKeeperConfigError::TwoAuths),
+            (within, auth) => within.or(auth),
+        };
+        let (hosts, chroot) = place.split_once('/').unwrap_or((place, ""));
         if hosts.split(',').any(str::is_empty) {
             return Err(wrong("names no host, or an empty one"));
         }
-        if hosts.chars().any(|c| c.is_whitespace() || c == '@') {
+        if hosts.chars().any(char::is_whitespace) {
             return Err(wrong("holds more than hosts and ports"));
         }
         let mut root = String::new();
@@ -115,8 +148,27 @@ impl ZooKeeperConfig {
             session_timeout: SESSION_TIMEOUT_DEFAULT,
             connect_timeout: CONNECT_TIMEOUT_DEFAULT,
             auth,
+            tls: None,
             is_ours: |path| super::keys::place_of(path) != super::keys::Place::Unknown,
         })
+    }
+
+    /// Reads credentials, `user:password`, from the first line of a file.
+    ///
+    /// # Errors
+    /// When it cannot be read; what it holds is checked with the rest.
+    pub fn read_auth(path: &std::path::Path) -> Result<String, ZooKeeperConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ZooKeeperConfigError::AuthFile { path: path.to_owned(), source })?;
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// Speaks TLS to the servers, if an authority is named.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn with_tls(self, files: &ClientTlsFiles) -> Result<Self, ZooKeeperConfigError> {
+        Ok(Self { tls: zookeeper_tls::load(files)?, ..self })
     }
 
     /// How nodes are made: for everybody, or with credentials for their user only.
@@ -133,7 +185,10 @@ impl ZooKeeperConfig {
         if let Some(auth) = &self.auth {
             connector = connector.with_auth("digest", auth.as_bytes());
         }
-        let client = connector.connect(&self.hosts).await?;
+        let client = match &self.tls {
+            Some(tls) => connector.with_tls(tls.clone()).secure_connect(&self.hosts).await?,
+            None => connector.connect(&self.hosts).await?,
+        };
         client.chroot(self.root.as_str()).map_err(|_| Error::BadArguments(&"the namespace"))
     }
 
@@ -153,9 +208,14 @@ impl ZooKeeperConfig {
     pub(super) fn failed(&self, step: &'static str, source: Error) -> TakeOverError {
         let hint = match source {
             Error::NoAuth | Error::AuthFailed => {
-                "the nodes belong to another user: check SHIFTWORK_ZK_AUTH and their access lists"
+                "the nodes belong to another user: check the credentials (--registry-credentials-file or \
+                 SHIFTWORK_ZK_AUTH) and the nodes' access lists"
             }
             Error::BadArguments(_) => "check the address of the registry",
+            _ if self.tls.is_some() => {
+                "check that a majority of its servers runs, can be reached, speaks TLS at these \
+                 ports and trusts this client's certificate"
+            }
             _ => "check that a majority of its servers runs and can be reached",
         };
         TakeOverError::ZooKeeper { cluster: self.hosts.clone(), step, hint, source: source.into() }
@@ -171,6 +231,7 @@ impl fmt::Debug for ZooKeeperConfig {
             .field("session_timeout", &self.session_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("auth", &self.auth.is_some())
+            .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -191,7 +252,7 @@ mod tests {
         assert_eq!(parts("zk://a", "ns"), pair("a", "/ns"));
         assert_eq!(parts("zk://a/c", ""), pair("a", "/c"));
         assert_eq!(parts("zk://[::1]:2181", "a/b"), pair("[::1]:2181", "/a/b"));
-        for wrong in ["a:1", "http://a", "zk://", "zk:///c", "zk://a,,b", "zk://u:p@h"] {
+        for wrong in ["a:1", "http://a", "zk://", "zk:///c", "zk://a,,b", "zk://u:p@", "zk://a b"] {
             let error = config(wrong, "ns").unwrap_err();
             assert!(matches!(error, ZooKeeperConfigError::Address { .. }), "{wrong}: {error}");
         }
@@ -209,5 +270,15 @@ mod tests {
         }
         let shown = format!("{:?}", with("user:secret").unwrap());
         assert!(!shown.contains("secret"), "{shown}");
+        // In the address; a password may hold an @.
+        let within = ZooKeeperConfig::new("zk://user:se@cret@a:1,b/c", "ns", None).unwrap();
+        assert_eq!(within.auth.as_deref(), Some("user:se@cret"));
+        assert_eq!((within.hosts.as_str(), within.root.as_str()), ("a:1,b", "/c/ns"));
+        let twice = ZooKeeperConfig::new("zk://u:p@a", "ns", Some("u:p".to_owned()));
+        assert!(matches!(twice, Err(ZooKeeperConfigError::TwoAuths)));
+        for wrong in ["zk://user:secret@", "zk://user:secret@a,,b", "user:secret@a"] {
+            let error = ZooKeeperConfig::new(wrong, "ns", None).unwrap_err().to_string();
+            assert!(wrong == "user:secret@a" || !error.contains("secret"), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The ZooKeeper registry against a real server, one for the whole test binary: the contract, and
 //! what only it does. Absent: whole schedulers; those are driven from the end-to-end tests.
 
+mod clusters;
 pub(crate) mod server;
 
 use std::sync::OnceLock;
@@ -189,6 +190,41 @@ async fn a_broken_connection_ends_the_tenure_and_another_follows() {
     assert_eq!(names, expected);
     assert!(names.len() >= done, "{done} were acknowledged, {} are there", names.len());
     drop(server);
+}
+
+// === limits ===
+
+#[tokio::test]
+async fn lists_of_children_beyond_the_default_packet_size_are_read() {
+    const CHILDREN: usize = 20_000;
+    let fixture = ZooKeeper::new();
+    let (mut registry, _) = fixture.process();
+    let epoch = registry.take_over(leader("a")).await.unwrap().epoch;
+    // As long as the name of a run may be, so that the list has 2 MB.
+    let name = |i: usize| format!("state/ready/job/{}@{i:06}", "j".repeat(100));
+    for thousand in 0..CHILDREN / 1_000 {
+        let changes = (0..1_000).map(|i| set(&name(thousand * 1_000 + i), "")).collect();
+        registry.commit(epoch, one(changes)).await.unwrap();
+    }
+    let again = soon("it leads again", registry.take_over(leader("a"))).await.unwrap();
+    assert_eq!(content(&again).len(), CHILDREN + 3);
+    let gone = (0..CHILDREN).map(|i| delete(&name(i))).collect::<Vec<_>>();
+    for part in gone.chunks(1_000) {
+        registry.commit(again.epoch, one(part.to_vec())).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_servers_would_cut_the_connection_for_is_refused_with_the_reason() {
+    let fixture = ZooKeeper::new();
+    let (mut registry, _) = fixture.process();
+    let epoch = registry.take_over(leader("a")).await.unwrap().epoch;
+    let largest = "x".repeat(VALUE_BYTES_MAX);
+    registry.commit(epoch, one(vec![set("x", &largest)])).await.unwrap();
+    let error = registry.commit(epoch, one(vec![set("x", &(largest + "x"))])).await.unwrap_err();
+    assert!(matches!(error, CommitError::TooLarge { .. }), "{error:?}");
+    let again = registry.take_over(leader("a")).await.unwrap();
+    assert_eq!(content(&again)[0].1.len(), VALUE_BYTES_MAX);
 }
 
 // === what others put there ===

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Where Debian's packages put the server and what it needs.
+/// Where Debian's packages put the server and what it needs; the package's own class path lacks what
+/// TLS needs of Netty.
 const CLASS_PATH: &str = "/usr/share/java/zookeeper.jar:/usr/share/java/zookeeper-jute.jar:\
-                          /usr/share/java/slf4j-simple.jar";
+                          /usr/share/java/slf4j-simple.jar:/usr/share/java/netty-codec.jar:\
+                          /usr/share/java/netty-resolver.jar:\
+                          /usr/share/java/netty-transport-native-unix-common.jar";
 
 /// A Java program on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -26,20 +29,25 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        let server = Self::start_in(tempfile::tempdir().expect("a temporary directory"), "");
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts on a directory that holds what `settings`, added to the usual ones, speak of. It may not
+    /// answer yet.
+    pub(crate) fn start_in(directory: TempDir, settings: &str) -> Self {
         let port = free_port();
-        let directory = tempfile::tempdir().expect("a temporary directory");
         let data = directory.path().join("data");
         let config = format!(
             "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n\
              minSessionTimeout=1000\nmaxClientCnxns=0\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=ruok\n",
+             4lw.commands.whitelist=srvr\n{settings}",
             data.display()
         );
         std::fs::write(directory.path().join("zoo.cfg"), config).expect("a file");
         let process = spawn(&directory);
-        let server = Self { port, directory, process };
-        server.wait_until_ready();
-        server
+        Self { port, directory, process }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -48,18 +56,23 @@ impl Server {
 
     /// Kills it and starts it again on what it had written.
     pub(crate) fn restart(mut self) -> Self {
-        self.kill();
-        self.process = spawn(&self.directory);
-        self.wait_until_ready();
+        self.stop();
+        self.start_again();
         self
     }
 
-    fn kill(&mut self) {
+    /// Kills it.
+    pub(crate) fn stop(&mut self) {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 
-    fn wait_until_ready(&self) {
+    pub(crate) fn start_again(&mut self) {
+        self.process = spawn(&self.directory);
+        self.wait_until_ready();
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
         let begun = Instant::now();
         while !self.is_ready() {
             assert!(begun.elapsed() < START_TIMEOUT, "ZooKeeper does not answer");
@@ -71,18 +84,19 @@ impl Server {
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"ruok")?;
+            stream.write_all(b"srvr")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         };
-        ask().is_ok_and(|answer| answer == "imok")
+        // Without a majority of its ensemble it answers and says that it does not serve.
+        ask().is_ok_and(|answer| answer.contains("Mode:"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.kill();
+        self.stop();
     }
 }
 
