@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent_files::AgentFiles;
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, Leadership};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::registry::{
     Change, EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
@@ -70,6 +70,7 @@ pub async fn start(
     })?;
     let http = listener.local_addr()?;
     let (standing, _) = watch::channel(Standing::Starting);
+    let (own, own_receiver) = watch::channel(None);
     let registry: Box<dyn Registry> = if let Some(registry) = config.registry.clone() {
         Box::new(ZooKeeperRegistry::new(registry, standing.clone()))
     } else {
@@ -90,13 +91,16 @@ pub async fn start(
         history: history.clone(),
         agent_files: agent_files(&config.driver)?,
         default_zone: config.settings.default_zone.clone(),
+        leadership: Leadership { standing: standing.subscribe(), own: own_receiver },
     };
     let router = api::with_standby(api::router(state), standing.subscribe());
     tracker.spawn(serve(listener, router, shutdown.clone()));
     tracker.close();
     let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
     let id = uuid::Uuid::new_v4().to_string();
-    let tenures = Tenures { config, id, address, standing, history: history.clone(), shutdown };
+    let history_of_tenures = history.clone();
+    let tenures =
+        Tenures { config, id, address, standing, own, history: history_of_tenures, shutdown };
     let stop = tenures.shutdown.clone();
     let tenures = tokio::spawn(async move {
         let result = tenures.run(registry, inbox).await;
@@ -159,6 +163,8 @@ struct Tenures {
     /// Where others reach its API.
     address: String,
     standing: watch::Sender<Standing>,
+    /// The same process as the leader, while it leads.
+    own: watch::Sender<Option<LeaderInfo>>,
     history: History,
     shutdown: CancellationToken,
 }
@@ -187,6 +193,7 @@ impl Tenures {
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
             connection.listen(std::mem::replace(&mut tenure.changes, no_changes()));
+            self.own.send_replace(Some(self.leader()));
             self.standing.send_replace(Standing::Leading);
             let owner = Owner::new(
                 engine,
@@ -203,6 +210,7 @@ impl Tenures {
             // However it ended: whoever waits for that must not wait any longer.
             stop.cancel();
             self.standing.send_replace(Standing::Standby { leader: None });
+            self.own.send_replace(None);
             let failed_over = *connection.driver.state().borrow() == DriverState::FailedOver;
             connection.close().await;
             if self.shutdown.is_cancelled() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shiftwork_schedule::Timestamp;
 
-use crate::document::FieldError;
+use crate::document::{FieldError, Fingerprint};
 use crate::ids::{AppName, CalendarName, JobName, RunId, TaskId};
 
 /// A change asked for.
@@ -108,6 +108,13 @@ pub enum Command {
     },
     /// Asks the master about every task now.
     Reconcile,
+    /// Carries out a change of one document if that is still as its author saw it.
+    IfUnchanged {
+        /// What was seen.
+        seen: Fingerprint,
+        /// The change; must be one of an app, a job or a calendar that exists.
+        change: Box<Command>,
+    },
 }
 
 /// A run that has ended, as the history remembers it: the engine does not.
@@ -179,6 +186,11 @@ pub enum Done {
 pub enum Refusal {
     /// No such app, job, run or task.
     NotFound {
+        /// What, with its name.
+        what: String,
+    },
+    /// The document is another by now than the one the change was made for.
+    Changed {
         /// What, with its name.
         what: String,
     },

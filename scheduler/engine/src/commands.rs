@@ -18,7 +18,7 @@ mod jobs;
 mod runs;
 
 use crate::command::{Command, Refusal, Reply};
-use crate::document::FieldError;
+use crate::document::{FieldError, Fingerprint, Source};
 use crate::effect::Effects;
 use crate::engine::{Engine, delete, put_json};
 use crate::record::{DisabledRecord, Key, Write};
@@ -48,6 +48,43 @@ impl Engine {
             Command::CancelRun { run } => self.cancel_run(&run, by, fx),
             Command::KillTask { task } => self.kill_task(&task, fx),
             Command::Reconcile => self.reconcile_now(fx),
+            Command::IfUnchanged { seen, change } => self.if_unchanged(by, seen, *change, fx),
+        }
+    }
+
+    fn if_unchanged(
+        &mut self,
+        by: &str,
+        seen: Fingerprint,
+        change: Command,
+        fx: &mut Effects,
+    ) -> Reply {
+        match self.document_of(&change) {
+            Some((what, now)) if Fingerprint::of(now.get()) != seen => {
+                Err(Refusal::Changed { what })
+            }
+            // One that is not there is refused by the command itself, by name.
+            _ => self.on_command(by, change, fx),
+        }
+    }
+
+    /// The stored document that a command is about, and what it is called.
+    fn document_of(&self, command: &Command) -> Option<(String, Source)> {
+        match command {
+            Command::UpdateApp { app, .. }
+            | Command::DeleteApp { app }
+            | Command::SetAppEnabled { app, .. } => {
+                Some((format!("app {app}"), self.app(app)?.document))
+            }
+            Command::UpdateJob { job, .. }
+            | Command::DeleteJob { job }
+            | Command::SetJobEnabled { job, .. } => {
+                Some((format!("job {job}"), self.job(job)?.document))
+            }
+            Command::UpdateCalendar { calendar, .. } | Command::DeleteCalendar { calendar } => {
+                Some((format!("calendar {calendar}"), self.calendar(calendar)?.document))
+            }
+            _ => None,
         }
     }
 }

@@ -8,12 +8,8 @@ use shiftwork_schedule::Timestamp;
 
 use crate::document::Execution;
 use crate::engine::{AppEntry, Engine, JobEntry};
-use crate::ids::{AppName, CalendarName, ExecutorId, JobName, RunId};
-use crate::record::Phase;
-use crate::view::{
-    AgentView, AppView, CalendarView, FailoverView, JobView, ReadyView, RunState, RunView,
-    RunningView, ShardView, StatusView,
-};
+use crate::ids::{AppName, CalendarName, JobName, RunId};
+use crate::view::{AppView, CalendarView, JobView, ReadyView, RunState, RunView, StatusView};
 
 /// Which live runs are asked for.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +20,26 @@ pub struct RunFilter {
     pub app: Option<AppName>,
     /// Only in this state.
     pub state: Option<RunState>,
+}
+
+/// Which end of a list comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By name.
+    Ascending,
+    /// From the end.
+    Descending,
+}
+
+impl Order {
+    /// The part of a list that comes behind a name.
+    fn behind<K>(self, after: Option<&K>) -> (Bound<&K>, Bound<&K>) {
+        match (self, after) {
+            (_, None) => (Bound::Unbounded, Bound::Unbounded),
+            (Self::Ascending, Some(after)) => (Bound::Excluded(after), Bound::Unbounded),
+            (Self::Descending, Some(after)) => (Bound::Unbounded, Bound::Excluded(after)),
+        }
+    }
 }
 
 impl Engine {
@@ -55,15 +71,16 @@ impl Engine {
         self.apps.get(name).map(|entry| self.app_view(name, entry))
     }
 
-    /// Apps by name, those after `after`.
-    pub fn apps(&self, after: Option<&str>, limit: usize) -> Vec<AppView> {
-        let passed = |name: &AppName| after.is_none_or(|after| name.as_str() > after);
-        self.apps
-            .iter()
-            .filter(|(name, _)| passed(name))
-            .take(limit)
-            .map(|(name, entry)| self.app_view(name, entry))
-            .collect()
+    /// Apps in order of their names, those behind `after`.
+    pub fn apps(&self, after: Option<&AppName>, order: Order, limit: usize) -> Vec<AppView> {
+        let range = order.behind(after);
+        let views = |entries: &mut dyn Iterator<Item = (&AppName, &AppEntry)>| {
+            entries.take(limit).map(|(name, entry)| self.app_view(name, entry)).collect()
+        };
+        match order {
+            Order::Ascending => views(&mut self.apps.range(range)),
+            Order::Descending => views(&mut self.apps.range(range).rev()),
+        }
     }
 
     fn app_view(&self, name: &AppName, entry: &AppEntry) -> AppView {
@@ -85,17 +102,24 @@ impl Engine {
         self.jobs.get(name).map(|entry| self.job_view(name, entry))
     }
 
-    /// Jobs by name, those after `after`, of one app if asked.
-    pub fn jobs(&self, app: Option<&AppName>, after: Option<&str>, limit: usize) -> Vec<JobView> {
-        let from = after.and_then(|after| JobName::parse(after).ok());
-        let start = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let passed = |name: &&JobName| after.is_none_or(|after| name.as_str() > after);
-        let views = |names: &mut dyn Iterator<Item = &JobName>| {
-            names.filter(passed).take(limit).filter_map(|name| self.job(name)).collect()
+    /// Jobs in order of their names, those behind `after`, of one app if asked.
+    pub fn jobs(
+        &self,
+        app: Option<&AppName>,
+        after: Option<&JobName>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<JobView> {
+        let range = order.behind(after);
+        let views = |names: &mut dyn DoubleEndedIterator<Item = &JobName>| match order {
+            Order::Ascending => names.take(limit).filter_map(|name| self.job(name)).collect(),
+            Order::Descending => {
+                names.rev().take(limit).filter_map(|name| self.job(name)).collect()
+            }
         };
         match app.map(|app| self.jobs_by_app.get(app)) {
-            None => views(&mut self.jobs.range((start, Bound::Unbounded)).map(|(name, _)| name)),
-            Some(Some(jobs)) => views(&mut jobs.range((start, Bound::Unbounded))),
+            None => views(&mut self.jobs.range(range).map(|(name, _)| name)),
+            Some(Some(jobs)) => views(&mut jobs.range(range)),
             Some(None) => Vec::new(),
         }
     }
@@ -114,11 +138,22 @@ impl Engine {
         })
     }
 
-    /// Calendars by name, those after `after`.
-    pub fn calendars(&self, after: Option<&str>, limit: usize) -> Vec<CalendarView> {
-        let passed = |name: &&CalendarName| after.is_none_or(|after| name.as_str() > after);
-        let names = self.calendars.keys().filter(passed).take(limit);
-        names.filter_map(|name| self.calendar(name)).collect()
+    /// Calendars in order of their names, those behind `after`.
+    pub fn calendars(
+        &self,
+        after: Option<&CalendarName>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<CalendarView> {
+        let range = order.behind(after);
+        let views = |names: &mut dyn Iterator<Item = &CalendarName>| {
+            names.take(limit).filter_map(|name| self.calendar(name)).collect()
+        };
+        let mut names = self.calendars.range(range).map(|(name, _)| name);
+        match order {
+            Order::Ascending => views(&mut names),
+            Order::Descending => views(&mut names.rev()),
+        }
     }
 
     fn job_view(&self, name: &JobName, entry: &JobEntry) -> JobView {
@@ -217,13 +252,10 @@ impl Engine {
         self.run(ready.map(|(_, _, id)| id).or_else(|| pending.map(|(_, id)| id))?)
     }
 
-    /// Jobs with pending runs, by name.
-    pub fn ready(&self, after: Option<&str>, limit: usize) -> Vec<ReadyView> {
-        let from = after.and_then(|after| JobName::parse(after).ok());
-        let start = from.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    /// Jobs with pending runs, by name, those behind `after`.
+    pub fn ready(&self, after: Option<&JobName>, limit: usize) -> Vec<ReadyView> {
         self.queued
-            .range((start, Bound::Unbounded))
-            .filter(|name| after.is_none_or(|after| name.as_str() > after))
+            .range(Order::Ascending.behind(after))
             .take(limit)
             .filter_map(|name| {
                 let next = self.next_pending(name)?;
@@ -235,97 +267,5 @@ impl Engine {
                 })
             })
             .collect()
-    }
-
-    /// Shards that wait to be launched again, by `run/item`.
-    pub fn failover(&self, after: Option<&str>, limit: usize) -> Vec<FailoverView> {
-        let runs = self.active.values().flatten().filter_map(|id| self.runs.get(id));
-        let mut rows: Vec<(String, FailoverView)> = runs
-            .flat_map(|run| run.shards.iter().map(move |shard| (run, shard)))
-            .filter_map(|(run, shard)| {
-                let Phase::Waiting { due, .. } = shard.phase else {
-                    return None;
-                };
-                let reason = if due > self.now {
-                    format!("back-off until {due}")
-                } else {
-                    self.wait_of(run).to_string()
-                };
-                let view = FailoverView {
-                    run: run.id.clone(),
-                    item: shard.item,
-                    original_task_id: shard.task_id.clone(),
-                    due,
-                    reason: Some(reason),
-                };
-                Some((view.cursor(), view))
-            })
-            .filter(|(cursor, _)| after.is_none_or(|after| cursor.as_str() > after))
-            .collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        rows.into_iter().take(limit).map(|(_, view)| view).collect()
-    }
-
-    /// Live tasks by id.
-    pub fn running(&self, after: Option<&str>, limit: usize) -> Vec<RunningView> {
-        self.tasks
-            .iter()
-            .filter(|(task, _)| after.is_none_or(|after| task.as_str() > after))
-            .filter_map(|(task, (id, item))| {
-                let run = self.runs.get(id)?;
-                let shard = run.shard(*item)?;
-                Some(RunningView {
-                    task_id: task.clone(),
-                    run: id.clone(),
-                    item: *item,
-                    state: ShardView::state_of(&shard.phase),
-                    agent: shard.phase.agent()?.clone(),
-                    since: shard.phase.since()?,
-                    idle: run.is_daemon().then(|| run.idle.contains(item)),
-                })
-            })
-            .take(limit)
-            .collect()
-    }
-
-    /// Agents of which offers are held or which run our executors, by id.
-    pub fn agents(&self, after: Option<&str>, limit: usize) -> Vec<AgentView> {
-        let ids: BTreeSet<_> =
-            self.fleet.leases.keys().chain(self.fleet.executors.keys()).collect();
-        ids.into_iter()
-            .filter(|id| after.is_none_or(|after| id.as_str() > after))
-            .take(limit)
-            .map(|id| {
-                let lease = self.fleet.leases.get(id);
-                let executors = self.fleet.executors.get(id);
-                AgentView {
-                    id: id.clone(),
-                    hostname: lease.map(|lease| lease.hostname.clone()).unwrap_or_default(),
-                    attributes: lease
-                        .map(|lease| lease.attributes.iter().cloned().collect())
-                        .unwrap_or_default(),
-                    offered: lease.map(|lease| lease.free.totals()).unwrap_or_default(),
-                    executors: executors
-                        .into_iter()
-                        .flat_map(|executors| executors.keys())
-                        .map(|app| ExecutorId::of(app, id).to_string())
-                        .collect(),
-                    tasks: executors
-                        .into_iter()
-                        .flat_map(|executors| executors.values())
-                        .map(|executor| executor.tasks.len())
-                        .sum(),
-                }
-            })
-            .collect()
-    }
-}
-
-// === impl FailoverView ===
-
-impl FailoverView {
-    /// Where this row stands in the list; pass it as `after` to go on behind it.
-    pub fn cursor(&self) -> String {
-        format!("{}/{:010}", self.run, self.item)
     }
 }

@@ -6,7 +6,7 @@ use shiftwork_schedule::Timestamp;
 use std::sync::Arc;
 
 use crate::command::Overrides;
-use crate::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use crate::ids::{AgentId, AppName, ExecutorId, JobName, OfferId, RunId, TaskId};
 use crate::record::{DisabledRecord, Origin, Usage};
 
 /// State of a run.
@@ -237,6 +237,84 @@ pub struct RunningView {
     pub since: Timestamp,
     /// For a DAEMON: true between firings.
     pub idle: Option<bool>,
+}
+
+/// A live task.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskView {
+    /// Its id.
+    pub id: TaskId,
+    /// Its run.
+    pub run: RunId,
+    /// The run's job.
+    pub job: JobName,
+    /// The job's app.
+    pub app: AppName,
+    /// Its shard.
+    pub item: u32,
+    /// Its state.
+    pub state: ShardState,
+    /// Its agent.
+    pub agent: Option<AgentId>,
+    /// How often the shard was launched, this task included.
+    pub attempt: u32,
+    /// Since when it is in that state.
+    pub since: Option<Timestamp>,
+    /// For a DAEMON: true between firings.
+    pub idle: Option<bool>,
+    /// How it ended, as its process told.
+    pub exit_code: Option<i32>,
+    /// What is to be said about it.
+    pub message: Option<String>,
+}
+
+/// An offer that is held.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OfferView {
+    /// Its id.
+    pub id: OfferId,
+    /// Of which agent.
+    pub agent: AgentId,
+    /// The agent's host name.
+    pub hostname: String,
+    /// What it contains.
+    pub resources: std::collections::BTreeMap<&'static str, f64>,
+    /// When it came.
+    pub since: Timestamp,
+}
+
+/// Whether an executor is known to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExecutorState {
+    /// Launched, and not heard of yet.
+    Launching,
+    /// It lives.
+    Running,
+    /// It lives, takes nothing more and ends when it is idle: its app's document has changed.
+    Retiring,
+    /// It has ended, or its agent is away; some of its tasks have not been told of.
+    Lost,
+}
+
+/// An executor of this framework.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutorView {
+    /// Its id.
+    pub id: ExecutorId,
+    /// Its app.
+    pub app: AppName,
+    /// Its agent.
+    pub agent: AgentId,
+    /// Whether it is there.
+    pub state: ExecutorState,
+    /// Tasks launched in it and not ended.
+    pub tasks: usize,
+    /// What it is charged itself; none if a former leader launched it.
+    pub resources: Option<std::collections::BTreeMap<&'static str, f64>>,
 }
 
 /// An agent as seen through the offers held.

@@ -76,6 +76,22 @@ impl InPath for TaskId {
     }
 }
 
+/// What a parameter in a path is, and the pattern it has.
+pub(super) fn path_parameter_about(name: &str) -> (&'static str, &'static str) {
+    match name {
+        RunId::PARAMETER => (
+            "A run, as {job}@{logical time or key}.",
+            "^[A-Za-z0-9._-]{1,100}@[A-Za-z0-9._-]{1,100}$",
+        ),
+        TaskId::PARAMETER => (
+            "A task, as {job}@-@{item}@-@{READY|FAILOVER}@-@{agent}@-@{uuid}.",
+            "^[A-Za-z0-9._-]{1,100}@-@[0-9]{1,4}@-@(READY|FAILOVER)@-@[A-Za-z0-9._-]+@-@[0-9a-f-]{36}$",
+        ),
+        "agent" => ("The id of an agent, as Mesos gives it.", "^[^/]+$"),
+        _ => ("A name.", "^[A-Za-z0-9._-]{1,100}$"),
+    }
+}
+
 /// The one name in a path.
 pub(super) struct Named<T>(pub(super) T);
 

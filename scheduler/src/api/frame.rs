@@ -1,5 +1,6 @@
-//! What holds for every route: body limit, panics, unknown routes, requests of foreign pages, request
-//! log. Absent: authentication; the server listens on loopback.
+//! What holds for every route: body limit, compression, panics, unknown routes, requests of foreign
+//! pages, request log. Absent: authentication (the server listens on loopback), and what a single
+//! route declares (`table.rs`).
 
 use std::any::Any;
 
@@ -9,6 +10,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 
 use super::BODY_LEN_MAX;
@@ -22,6 +24,8 @@ pub(super) fn framed(routes: Router) -> Router {
         .layer(middleware::from_fn(same_site))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .layer(CatchPanicLayer::custom(caught))
+        // Not what streams, nor what is too small to gain by it.
+        .layer(CompressionLayer::new())
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(span)

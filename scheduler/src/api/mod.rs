@@ -1,16 +1,22 @@
 //! The HTTP API: its state, its router, its server. Absent: what commands and documents mean (the
 //! engine), and TLS and authentication (the server listens on loopback).
 
+mod etag;
 mod extract;
 mod fields;
 mod frame;
+mod openapi;
+mod operation;
 mod page;
 mod params;
 mod problem;
+mod projection;
 mod rest;
 mod run_lookup;
 mod run_page;
+mod schemas;
 mod standby;
+mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -26,9 +32,11 @@ use shiftwork_engine::Engine;
 use shiftwork_engine::command::{Command, Done};
 use shiftwork_schedule::Zone;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentFiles;
+use crate::registry::{LeaderInfo, Standing};
 use crate::trace::History;
 use crate::turn::Handle;
 pub use problem::Problem;
@@ -53,6 +61,17 @@ pub struct ApiState {
     pub agent_files: AgentFiles,
     /// Zone of schedules that name none.
     pub default_zone: Zone,
+    /// Who leads.
+    pub leadership: Leadership,
+}
+
+/// Who leads, as far as this process knows.
+#[derive(Clone)]
+pub struct Leadership {
+    /// What this process is.
+    pub standing: watch::Receiver<Standing>,
+    /// This process as the leader; none while it does not lead.
+    pub own: watch::Receiver<Option<LeaderInfo>>,
 }
 
 impl ApiState {
@@ -72,7 +91,9 @@ impl ApiState {
 
 /// All routes.
 pub fn router(state: ApiState) -> Router {
-    frame::framed(rest::routes().with_state(state))
+    let (routes, operations) = rest::table().finish();
+    let routes = routes.merge(openapi::routes(&operations));
+    frame::framed(routes.with_state(state))
 }
 
 /// Serves until `shutdown`, then lets answers under way finish for a while.

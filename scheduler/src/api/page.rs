@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use super::params::Params;
+use super::params::{Kind, Param, Params};
 use super::problem::Problem;
 
 /// Rows of a page when the client names no limit: a screen or two.
@@ -17,10 +17,16 @@ pub(super) const LIMIT_MAX: usize = 1000;
 /// Longest cursor, bytes: the longest key is a run's, twice a name plus its time, in base64.
 const CURSOR_LEN_MAX: usize = 1024;
 
-/// The parameters of every list.
-pub(super) const LIMIT: &str = "limit";
-/// See [`LIMIT`].
-pub(super) const CURSOR: &str = "cursor";
+/// How many rows of a list are wanted.
+pub(super) static LIMIT: Param = Param {
+    name: "limit",
+    about: "Most rows of the page; 100 unless given.",
+    kind: Kind::Integer(1, LIMIT_MAX as u64),
+};
+
+/// Where a page begins.
+pub(super) static CURSOR: Param =
+    Param { name: "cursor", about: "The `next` of the page before; opaque.", kind: Kind::Text };
 
 /// Part of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +52,10 @@ impl<T> Page<T> {
     }
 }
 
+/// What is said of a cursor that no list gave.
+const NOT_A_CURSOR: &str =
+    "is not a cursor of this list: take it from `next` of the page before, or leave it out";
+
 /// Names a list, so that the cursor of one is not taken for that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct List(pub(super) &'static str);
@@ -57,16 +67,14 @@ impl List {
     }
 
     fn decode(self, cursor: &str) -> Result<String, &'static str> {
-        const WRONG: &str =
-            "is not a cursor of this list: take it from `next` of the page before, or leave it out";
         if cursor.len() > CURSOR_LEN_MAX {
-            return Err(WRONG);
+            return Err(NOT_A_CURSOR);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| WRONG)?;
-        let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| NOT_A_CURSOR)?;
+        let text = String::from_utf8(bytes).map_err(|_| NOT_A_CURSOR)?;
         match text.split_once('\n') {
             Some((list, key)) if list == self.0 => Ok(key.to_owned()),
-            _ => Err(WRONG),
+            _ => Err(NOT_A_CURSOR),
         }
     }
 }
@@ -90,9 +98,21 @@ impl PageAt {
     pub(super) fn read(list: List, params: &Params) -> Result<Self, Problem> {
         Ok(Self {
             list,
-            limit: params.count(LIMIT, LIMIT_DEFAULT, LIMIT_MAX)?,
-            after: params.read(CURSOR, |text| list.decode(text))?,
+            limit: params.count(LIMIT.name, LIMIT_DEFAULT, LIMIT_MAX)?,
+            after: params.read(CURSOR.name, |text| list.decode(text))?,
         })
+    }
+
+    /// The key of the last row of the page before, as `read` reads it.
+    ///
+    /// # Errors
+    /// Names the cursor, which somebody has made up.
+    pub(super) fn read_after<T, E>(
+        &self,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let wrong = |_| Problem::parameter(CURSOR.name, NOT_A_CURSOR);
+        self.after.as_deref().map(read).transpose().map_err(wrong)
     }
 
     /// How many rows to ask for: one more tells whether there is a next page.

@@ -1,8 +1,7 @@
-//! Query parameters, read strictly: what is unknown, doubled or malformed is refused by name.
-//! Absent: the meaning of each; that is with the resource.
+//! Parameters: how routes declare them, and the query read strictly by that: what is unknown or
+//! doubled is refused by name. Absent: the meaning of each; that is with the resource.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -10,6 +9,35 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
 use super::problem::Problem;
+
+/// A parameter as a route declares it: what is declared is accepted, and described in the
+/// document of the API.
+#[derive(Debug)]
+pub(super) struct Param {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it does, in a sentence.
+    pub(super) about: &'static str,
+    /// What it holds.
+    pub(super) kind: Kind,
+}
+
+/// What a parameter holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Any text.
+    Text,
+    /// The name of an app, a job or a calendar.
+    Name,
+    /// A whole number from the first to the second, inclusive.
+    Integer(u64, u64),
+    /// `true` or `false`.
+    Boolean,
+    /// RFC 3339, as `2026-11-20T02:00:00Z`.
+    Instant,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+}
 
 /// The query of a request, not yet looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +47,15 @@ pub(super) struct RawParams(Result<Vec<(String, String)>, ()>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Params(BTreeMap<String, String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for RawParams {
-    type Rejection = Infallible;
+/// The route's frame has read them by what the route declares.
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::parse(&parts.uri))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.remove::<Self>().ok_or_else(|| {
+            tracing::error!(path = parts.uri.path(), "a route stands outside the table of routes");
+            Problem::internal("a defect of the scheduler, see its log")
+        })
     }
 }
 
@@ -60,14 +92,6 @@ impl RawParams {
             params.insert(name, value);
         }
         Ok(Params(params))
-    }
-
-    /// Refuses every parameter.
-    ///
-    /// # Errors
-    /// Names the first.
-    pub(super) fn none(self) -> Result<(), Problem> {
-        self.only(&[]).map(drop)
     }
 }
 

@@ -57,6 +57,7 @@ kinds! {
     NOT_FOUND = NOT_FOUND, "not-found", "Not found";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
     CONFLICT = CONFLICT, "conflict", "Conflict";
+    CHANGED = PRECONDITION_FAILED, "precondition-failed", "Precondition failed";
     TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "Body too large";
     MEDIA_TYPE_UNSUPPORTED = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type";
     INVALID = UNPROCESSABLE_ENTITY, "invalid-document", "Invalid document";
@@ -104,6 +105,19 @@ impl Problem {
         Self::new(METHOD_NOT_ALLOWED, detail)
     }
 
+    /// 412: what the request was made for is no longer so.
+    pub fn changed(what: &str) -> Self {
+        Self::new(
+            CHANGED,
+            format!("{what} has changed since it was read: read it again, then repeat the change"),
+        )
+    }
+
+    /// 409.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(CONFLICT, detail)
+    }
+
     /// 413.
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(TOO_LARGE, detail)
@@ -129,6 +143,11 @@ impl Problem {
         Self::new(UNAVAILABLE, detail)
     }
 
+    /// Whether it contradicts what is there.
+    pub fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT
+    }
+
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -139,6 +158,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotFound { what } => Self::not_found(&what),
+            Refusal::Changed { what } => Self::changed(&what),
             Refusal::Conflict { detail, errors } => Self { errors, ..Self::new(CONFLICT, detail) },
             Refusal::Invalid { detail, errors } => Self::invalid(detail, errors),
         }

@@ -4,19 +4,23 @@
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
-use shiftwork_engine::command::{EndedRun, Refusal};
-use shiftwork_engine::ids::{AppName, JobName, RunId};
-use shiftwork_engine::view::{RunState, RunView, ShardState};
+use shiftwork_engine::command::EndedRun;
+use shiftwork_engine::ids::{AppName, JobName, RunId, TaskId};
+use shiftwork_engine::view::{RunState, RunView, ShardState, TaskView};
 use shiftwork_engine::{Engine, RunFilter};
 use shiftwork_schedule::Timestamp;
 
 use super::ApiState;
 use super::extract::InPath;
-use super::page::{CURSOR, LIMIT, Page, PageAt};
-use super::params::RawParams;
+use super::page::{CURSOR, Page, PageAt};
+use super::params::{Kind, Param, Params};
 use super::problem::Problem;
 use super::run_page::{RUNS, Row, Rows, RunKey, merge};
 use crate::trace::{self, RunRow, StoreError};
+
+/// Runs of a job among which the run of a task is looked for, of those that live and of those in the
+/// history, newest first.
+pub(super) const RUNS_SEARCHED_MAX: usize = 200;
 
 /// All states, to read one from its name.
 const STATES: [RunState; 9] = [
@@ -30,6 +34,23 @@ const STATES: [RunState; 9] = [
     RunState::Expired,
     RunState::Skipped,
 ];
+
+/// Their names.
+pub(super) const STATE_NAMES: [&str; 9] = [
+    "PENDING",
+    "LAUNCHING",
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+    "TIMED_OUT",
+    "EXPIRED",
+    "SKIPPED",
+];
+
+/// Filters runs by state.
+pub(super) static STATE: Param =
+    Param { name: "state", about: "Only in this state.", kind: Kind::OneOf(&STATE_NAMES) };
 
 /// Which runs are asked for.
 #[derive(Debug, Clone)]
@@ -46,11 +67,10 @@ impl Wanted {
     ///
     /// # Errors
     /// Names the parameter that is wrong.
-    pub(super) fn read(params: RawParams) -> Result<Self, Problem> {
-        let params =
-            params.only(&[JobName::PARAMETER, AppName::PARAMETER, "state", LIMIT, CURSOR])?;
-        let mut at = PageAt::read(RUNS, &params)?;
-        let wrong = || Problem::parameter(CURSOR, "is not a cursor of this list: leave it out");
+    pub(super) fn read(params: &Params) -> Result<Self, Problem> {
+        let mut at = PageAt::read(RUNS, params)?;
+        let wrong =
+            || Problem::parameter(CURSOR.name, "is not a cursor of this list: leave it out");
         let after = match at.after.take() {
             Some(text) => Some(RunKey::parse(&text).ok_or_else(wrong)?),
             None => None,
@@ -62,7 +82,7 @@ impl Wanted {
         let filter = RunFilter {
             job: params.read(JobName::PARAMETER, JobName::read)?,
             app: params.read(AppName::PARAMETER, AppName::read)?,
-            state: params.read("state", read_state)?,
+            state: params.read(STATE.name, read_state)?,
         };
         Ok(Self { filter, after, behind, at })
     }
@@ -101,10 +121,10 @@ impl Wanted {
 }
 
 fn read_state(text: &str) -> Result<RunState, String> {
-    STATES.into_iter().find(|state| state.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = STATES.iter().map(|state| state.name()).collect();
-        format!("must be one of {}", names.join(", "))
-    })
+    STATES
+        .into_iter()
+        .find(|state| state.name() == text)
+        .ok_or_else(|| format!("must be one of {}", STATE_NAMES.join(", ")))
 }
 
 fn key(run: &RunView) -> RunKey {
@@ -264,17 +284,66 @@ pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun,
     })
 }
 
+/// A task that no longer lives: the latest of a shard of a run, pending, active or ended.
+///
+/// # Errors
+/// 404 if no shard knows it, 503 without a leader or a history.
+pub(super) async fn find_task(state: &ApiState, id: &TaskId) -> Result<TaskView, Problem> {
+    let not_found = || {
+        let what = format!("task {id} that lives or is the latest of a shard of a recent run");
+        Problem::not_found(&what)
+    };
+    let (job, _) = id.job_and_item().ok_or_else(not_found)?;
+    let of_job = RunFilter { job: Some(job.clone()), ..RunFilter::default() };
+    let live = move |engine: &Engine| engine.live_runs(&of_job, None, RUNS_SEARCHED_MAX);
+    let found = |runs: &[RunView]| runs.iter().find_map(|run| ended_task(run, id));
+    if let Some(task) = found(&state.query(live).await?) {
+        return Ok(task);
+    }
+    caught_up(state).await?;
+    let filter = trace::RunFilter { job: Some(job.to_string()), ..trace::RunFilter::default() };
+    let page = state.history.runs(&filter, None, RUNS_SEARCHED_MAX).await.map_err(no_history)?;
+    let runs: Vec<RunView> =
+        page.runs.iter().filter_map(|row| serde_json::from_str(&row.json).ok()).collect();
+    found(&runs).ok_or_else(not_found)
+}
+
+fn ended_task(run: &RunView, id: &TaskId) -> Option<TaskView> {
+    let shard = run.shards.iter().find(|shard| shard.task_id.as_ref() == Some(id))?;
+    Some(TaskView {
+        id: id.clone(),
+        run: run.id.clone(),
+        job: run.job.clone(),
+        app: run.app.clone(),
+        item: shard.item,
+        state: shard.state,
+        agent: shard.agent.clone(),
+        attempt: shard.attempt,
+        since: run.finished_at,
+        idle: None,
+        exit_code: shard.exit_code,
+        message: shard.message.clone(),
+    })
+}
+
 fn conflict(detail: String) -> Problem {
-    Refusal::Conflict { detail, errors: Vec::new() }.into()
+    Problem::conflict(detail)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::page::List;
+    use crate::api::params::RawParams;
 
     fn wanted(query: &str) -> Result<Wanted, Problem> {
-        Wanted::read(RawParams::parse(&format!("/runs{query}").parse().unwrap()))
+        let raw = RawParams::parse(&format!("/runs{query}").parse().unwrap());
+        Wanted::read(&raw.only(&["job", "app", "state", "limit", "cursor"])?)
+    }
+
+    #[test]
+    fn every_state_has_its_name() {
+        assert_eq!(STATES.map(RunState::name), STATE_NAMES);
     }
 
     #[test]

@@ -17,6 +17,13 @@ const ALIVE: &str = "/healthz";
 /// Whether it is of use, too: a balancer that asks must not be sent elsewhere.
 const READY: &str = "/readyz";
 
+/// Who leads is known here as well as there.
+const LEADER: &str = super::rest::LEADER_PATH;
+
+fn own_answer(path: &str) -> bool {
+    matches!(path, ALIVE | LEADER)
+}
+
 /// Answers in place of `router` while another process leads.
 pub fn with_standby(router: Router, standing: watch::Receiver<Standing>) -> Router {
     router.layer(middleware::from_fn_with_state(standing, answer))
@@ -29,7 +36,7 @@ async fn answer(
 ) -> Response {
     let standing = standing.borrow().clone();
     let leader = match standing {
-        Standing::Standby { leader } if request.uri().path() != ALIVE => leader,
+        Standing::Standby { leader } if !own_answer(request.uri().path()) => leader,
         _ => return next.run(request).await,
     };
     let address = leader.and_then(|leader| leader.addresses.into_iter().next());

@@ -7,15 +7,15 @@ use axum::http::{HeaderMap, Request, header};
 use shiftwork_engine::{Effects, Engine, Settings};
 use shiftwork_schedule::Zone;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::ApiState;
+use super::{ApiState, Leadership};
 use crate::agent_files::{AgentBook, AgentFiles};
 use crate::mesos::{self, DriverConfig};
-use crate::registry::{LeaderInfo, MemoryRegistry, Registry};
+use crate::registry::{LeaderInfo, MemoryRegistry, Registry, Standing};
 use crate::tls::ClientTls;
 use crate::trace::{History, SpoolLimits, WriterOptions};
 use crate::turn::{self, Owner};
@@ -118,7 +118,11 @@ impl World {
         });
         let agent_files =
             AgentFiles::new(AgentBook::default(), &ClientTls::default(), None).unwrap();
-        let state = ApiState { handle, history, agent_files, default_zone: Zone::utc() };
+        let (_, standing) = watch::channel(Standing::Leading);
+        let (_, own) = watch::channel(None);
+        let leadership = Leadership { standing, own };
+        let default_zone = Zone::utc();
+        let state = ApiState { handle, history, agent_files, default_zone, leadership };
         Self { door: Door(super::router(state)), shutdown, tracker, directory }
     }
 
@@ -136,6 +140,20 @@ impl World {
         headers: &[(&str, &str)],
     ) -> Answer {
         self.door.ask_with(method, path, body, headers).await
+    }
+
+    /// Sends a request without a body; the answer is not read.
+    pub(super) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> axum::response::Response {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.door.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Its API, which may outlive it.

@@ -1,6 +1,8 @@
 //! The API against a scheduler that leads but has no master: documents, runs that stay pending,
 //! and what becomes of them.
 
+mod resources;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -24,7 +24,9 @@ mod writer;
 mod writer_tests;
 
 pub use history::{History, Lag};
-pub use query::{CursorError, EventKey, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage};
+pub use query::{
+    CursorError, EventKey, EventKeyError, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage,
+};
 pub use record::{EventRow, RunRow, TraceRecord};
 pub use spool::{Spool, SpoolBatch, SpoolLag, SpoolLimits, SpoolReader};
 pub use store::{Retention, Store, StoreError, TraceStore, Trimmed};

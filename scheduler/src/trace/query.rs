@@ -51,12 +51,41 @@ pub struct EventKey {
     pub sequence: u64,
 }
 
+/// A text that is no key of an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no id of an event: pass back the id of one that was received")]
+pub struct EventKeyError {
+    /// The text as given.
+    pub text: String,
+}
+
 /// A text that is no cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no cursor of a list of runs: pass back what the last page gave as its next")]
 pub struct CursorError {
     /// The text as given.
     pub text: String,
+}
+
+// === impl EventKey ===
+
+/// `{epoch}.{sequence}`.
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
+impl FromStr for EventKey {
+    type Err = EventKeyError;
+
+    fn from_str(text: &str) -> Result<Self, EventKeyError> {
+        let parsed = text
+            .split_once('.')
+            .and_then(|(epoch, sequence)| Some((epoch.parse().ok()?, sequence.parse().ok()?)));
+        let (epoch, sequence) = parsed.ok_or_else(|| EventKeyError { text: text.to_owned() })?;
+        Ok(Self { epoch, sequence })
+    }
 }
 
 // === impl RunCursor ===
@@ -88,6 +117,15 @@ impl FromStr for RunCursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn event_keys_survive_being_text() {
+        let key = EventKey { epoch: 3, sequence: 250 };
+        assert_eq!((key.to_string().as_str(), "3.250".parse()), ("3.250", Ok(key)));
+        for bad in ["3", "3.x", "-1.2", ""] {
+            assert!(bad.parse::<EventKey>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn cursors_survive_being_text() {

@@ -7,7 +7,7 @@ use shiftwork_engine::command::{Command, EndedRun, Overrides};
 use shiftwork_engine::event::RequestId;
 use shiftwork_engine::ids::{AppName, JobName};
 use shiftwork_engine::view::{RunView, ShardState};
-use shiftwork_engine::{Engine, RunFilter, Trace};
+use shiftwork_engine::{Engine, Order, RunFilter, Trace};
 
 use super::documents;
 use super::scheduler::Turn;
@@ -105,7 +105,7 @@ impl Users {
         self.calm = true;
         self.first.clear();
         self.answered = self.requests;
-        for view in engine.jobs(None, None, LIST_MAX) {
+        for view in engine.jobs(None, None, Order::Ascending, LIST_MAX) {
             let Ok(job) = JobName::parse(&view.name) else { continue };
             if view.document.get().contains("DAEMON") {
                 continue;
@@ -163,7 +163,7 @@ impl Users {
 
     /// A job stays with the app that its number names, or with one that is there.
     fn job_document(&mut self, number: u64, engine: &Engine, now: i64) -> Option<Vec<u8>> {
-        let apps = engine.apps(None, LIST_MAX);
+        let apps = engine.apps(None, Order::Ascending, LIST_MAX);
         if apps.is_empty() {
             return None;
         }

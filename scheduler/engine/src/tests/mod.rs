@@ -10,6 +10,7 @@ mod holding;
 mod inheriting;
 mod launching;
 mod overlapping;
+mod paging;
 mod placing;
 mod rerunning;
 mod restoring;

@@ -1,118 +1,79 @@
-//! `/apps`: register, read, replace, remove, enable and disable apps.
+//! `/apps`: apps as documents that can be switched off. Absent: the handlers; documents share them.
 
-use axum::Json;
-use axum::extract::State;
-use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::AppName;
+use shiftwork_engine::view::AppView;
+use shiftwork_engine::{Engine, Order};
 
-use super::{Answer, BASE, done, found, made};
-use crate::api::ApiState;
-use crate::api::extract::{Caller, JsonBody, Named, OptionalJsonBody, document_name};
-use crate::api::fields;
-use crate::api::page::{CURSOR, LIMIT, List, Page, PageAt};
-use crate::api::params::RawParams;
+use super::documents::{self, Document, Switched};
+use crate::api::page::List;
+use crate::api::params::{Param, Params};
+use crate::api::problem::Problem;
+use crate::api::table::Table;
 
-const APPS: List = List("apps");
+/// Apps.
+struct Apps;
 
-/// `GET /apps`
-pub(super) async fn list(State(state): State<ApiState>, params: RawParams) -> Answer {
-    let at = PageAt::read(APPS, &params.only(&[LIMIT, CURSOR])?)?;
-    let (after, fetch) = (at.after.clone(), at.fetch());
-    let rows = state.query(move |engine| engine.apps(after.as_deref(), fetch)).await?;
-    Ok(Json(Page::cut(rows, &at, |app| app.name.clone())).into_response())
+/// The routes of apps.
+pub(super) fn routes(table: Table) -> Table {
+    table.with(documents::routes::<Apps>).with(documents::switches::<Apps>)
 }
 
-/// `POST /apps`
-pub(super) async fn create(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let name = document_name::<AppName>(&body.value, "appName");
-    state.command(by, Command::CreateApp { document: body.bytes.to_vec() }).await?;
-    let name = name?;
-    let location = format!("{BASE}/apps/{name}");
-    let app = state.query(move |engine| engine.app(&name)).await?;
-    Ok(made(true, location, app))
+impl Document for Apps {
+    type Name = AppName;
+    type View = AppView;
+    type Filter = ();
+
+    const NOUN: &'static str = "app";
+    const TYPE: &'static str = "App";
+    const LIST: List = List("apps");
+    const DESCENDING: List = List("apps-");
+    const SCHEMA: &'static str = "App";
+    const DOCUMENT_SCHEMA: &'static str = "AppDocument";
+    const NAME_FIELD: &'static str = "appName";
+    const FILTERS: &'static [&'static Param] = &[];
+
+    fn filter(_: &Params) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn create(document: Vec<u8>) -> Command {
+        Command::CreateApp { document }
+    }
+
+    fn update(app: AppName, document: Vec<u8>) -> Command {
+        Command::UpdateApp { app, document }
+    }
+
+    fn delete(app: AppName) -> Command {
+        Command::DeleteApp { app }
+    }
+
+    fn one(engine: &Engine, name: &AppName) -> Option<AppView> {
+        engine.app(name)
+    }
+
+    fn some(
+        engine: &Engine,
+        (): &(),
+        after: Option<&AppName>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<AppView> {
+        engine.apps(after, order, limit)
+    }
+
+    fn name_of(view: &AppView) -> &str {
+        &view.name
+    }
+
+    fn text_of(view: &AppView) -> &str {
+        view.document.get()
+    }
 }
 
-/// `GET /apps/{app}`
-pub(super) async fn get(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<AppName>,
-) -> Answer {
-    params.none()?;
-    read(&state, name).await
-}
-
-/// `PUT /apps/{app}`
-pub(super) async fn update(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<AppName>,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let document = body.bytes.to_vec();
-    state.command(by, Command::UpdateApp { app: name.clone(), document }).await?;
-    read(&state, name).await
-}
-
-/// `DELETE /apps/{app}`
-pub(super) async fn delete(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(app): Named<AppName>,
-    Caller(by): Caller,
-) -> Answer {
-    params.none()?;
-    state.command(by, Command::DeleteApp { app }).await?;
-    Ok(done())
-}
-
-/// `POST /apps/{app}/enable`
-pub(super) async fn enable(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<AppName>,
-    Caller(by): Caller,
-    OptionalJsonBody(body): OptionalJsonBody,
-) -> Answer {
-    params.none()?;
-    set_enabled(&state, by, name, true, body).await
-}
-
-/// `POST /apps/{app}/disable`
-pub(super) async fn disable(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<AppName>,
-    Caller(by): Caller,
-    OptionalJsonBody(body): OptionalJsonBody,
-) -> Answer {
-    params.none()?;
-    set_enabled(&state, by, name, false, body).await
-}
-
-async fn set_enabled(
-    state: &ApiState,
-    by: String,
-    name: AppName,
-    enabled: bool,
-    body: Option<JsonBody>,
-) -> Answer {
-    let reason = body.map_or(Ok(None), |body| fields::reason(body.value))?;
-    let app = name.clone();
-    state.command(by, Command::SetAppEnabled { app, enabled, reason }).await?;
-    read(state, name).await
-}
-
-async fn read(state: &ApiState, name: AppName) -> Answer {
-    let what = format!("app {name}");
-    found(&what, state.query(move |engine| engine.app(&name)).await?)
+impl Switched for Apps {
+    fn set_enabled(app: AppName, enabled: bool, reason: Option<String>) -> Command {
+        Command::SetAppEnabled { app, enabled, reason }
+    }
 }

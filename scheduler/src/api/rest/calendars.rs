@@ -1,80 +1,73 @@
-//! `/calendars`: register, read, replace and remove the days on which jobs do not fire.
+//! `/calendars`: the days on which jobs do not fire, as documents. Absent: the handlers; documents share them.
 
-use axum::Json;
-use axum::extract::State;
-use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::CalendarName;
+use shiftwork_engine::view::CalendarView;
+use shiftwork_engine::{Engine, Order};
 
-use super::{Answer, BASE, done, found, made};
-use crate::api::ApiState;
-use crate::api::extract::{Caller, JsonBody, Named, document_name};
-use crate::api::page::{CURSOR, LIMIT, List, Page, PageAt};
-use crate::api::params::RawParams;
+use super::documents::{self, Document};
+use crate::api::page::List;
+use crate::api::params::{Param, Params};
+use crate::api::problem::Problem;
+use crate::api::table::Table;
 
-const CALENDARS: List = List("calendars");
+/// Calendars.
+struct Calendars;
 
-/// `GET /calendars`
-pub(super) async fn list(State(state): State<ApiState>, params: RawParams) -> Answer {
-    let at = PageAt::read(CALENDARS, &params.only(&[LIMIT, CURSOR])?)?;
-    let (after, fetch) = (at.after.clone(), at.fetch());
-    let rows = state.query(move |engine| engine.calendars(after.as_deref(), fetch)).await?;
-    Ok(Json(Page::cut(rows, &at, |calendar| calendar.name.clone())).into_response())
+/// The routes of calendars.
+pub(super) fn routes(table: Table) -> Table {
+    table.with(documents::routes::<Calendars>)
 }
 
-/// `POST /calendars`
-pub(super) async fn create(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let name = document_name::<CalendarName>(&body.value, "calendarName");
-    state.command(by, Command::CreateCalendar { document: body.bytes.to_vec() }).await?;
-    let name = name?;
-    let location = format!("{BASE}/calendars/{name}");
-    let calendar = state.query(move |engine| engine.calendar(&name)).await?;
-    Ok(made(true, location, calendar))
-}
+impl Document for Calendars {
+    type Name = CalendarName;
+    type View = CalendarView;
+    type Filter = ();
 
-/// `GET /calendars/{calendar}`
-pub(super) async fn get(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<CalendarName>,
-) -> Answer {
-    params.none()?;
-    read(&state, name).await
-}
+    const NOUN: &'static str = "calendar";
+    const TYPE: &'static str = "Calendar";
+    const LIST: List = List("calendars");
+    const DESCENDING: List = List("calendars-");
+    const SCHEMA: &'static str = "Calendar";
+    const DOCUMENT_SCHEMA: &'static str = "CalendarDocument";
+    const NAME_FIELD: &'static str = "calendarName";
+    const FILTERS: &'static [&'static Param] = &[];
 
-/// `PUT /calendars/{calendar}`
-pub(super) async fn update(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<CalendarName>,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let document = body.bytes.to_vec();
-    state.command(by, Command::UpdateCalendar { calendar: name.clone(), document }).await?;
-    read(&state, name).await
-}
+    fn filter(_: &Params) -> Result<(), Problem> {
+        Ok(())
+    }
 
-/// `DELETE /calendars/{calendar}`
-pub(super) async fn delete(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(calendar): Named<CalendarName>,
-    Caller(by): Caller,
-) -> Answer {
-    params.none()?;
-    state.command(by, Command::DeleteCalendar { calendar }).await?;
-    Ok(done())
-}
+    fn create(document: Vec<u8>) -> Command {
+        Command::CreateCalendar { document }
+    }
 
-async fn read(state: &ApiState, name: CalendarName) -> Answer {
-    let what = format!("calendar {name}");
-    found(&what, state.query(move |engine| engine.calendar(&name)).await?)
+    fn update(calendar: CalendarName, document: Vec<u8>) -> Command {
+        Command::UpdateCalendar { calendar, document }
+    }
+
+    fn delete(calendar: CalendarName) -> Command {
+        Command::DeleteCalendar { calendar }
+    }
+
+    fn one(engine: &Engine, name: &CalendarName) -> Option<CalendarView> {
+        engine.calendar(name)
+    }
+
+    fn some(
+        engine: &Engine,
+        (): &(),
+        after: Option<&CalendarName>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<CalendarView> {
+        engine.calendars(after, order, limit)
+    }
+
+    fn name_of(view: &CalendarView) -> &str {
+        &view.name
+    }
+
+    fn text_of(view: &CalendarView) -> &str {
+        view.document.get()
+    }
 }

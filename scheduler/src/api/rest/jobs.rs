@@ -1,135 +1,100 @@
-//! `/jobs`: register, read, replace, remove, enable and disable jobs, and why one does not run.
-//! Absent: triggers (`runs.rs`) and the coming firings (`schedules.rs`).
+//! `/jobs`: jobs as documents that can be switched off, and why one does not run. Absent: triggers
+//! (`runs.rs`), the coming firings (`schedules.rs`), and the handlers that documents share.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::{AppName, JobName};
+use shiftwork_engine::view::JobView;
+use shiftwork_engine::{Engine, Order};
 
-use super::{Answer, BASE, done, found, made};
+use super::documents::{self, Document, Switched};
+use super::{APP, Answer, BASE, found};
 use crate::api::ApiState;
-use crate::api::extract::{Caller, InPath, JsonBody, Named, OptionalJsonBody, document_name};
-use crate::api::fields;
-use crate::api::page::{CURSOR, LIMIT, List, Page, PageAt};
-use crate::api::params::RawParams;
+use crate::api::extract::{InPath, Named};
+use crate::api::operation::Operation;
+use crate::api::page::List;
+use crate::api::params::{Param, Params};
+use crate::api::problem::Problem;
+use crate::api::table::Table;
 use crate::api::why::{self, Facts};
 
-const JOBS: List = List("jobs");
+/// Jobs.
+struct Jobs;
 
-/// `GET /jobs?app=`
-pub(super) async fn list(State(state): State<ApiState>, params: RawParams) -> Answer {
-    let params = params.only(&[AppName::PARAMETER, LIMIT, CURSOR])?;
-    let app = params.read(AppName::PARAMETER, AppName::read)?;
-    let at = PageAt::read(JOBS, &params)?;
-    let (after, fetch) = (at.after.clone(), at.fetch());
-    let rows =
-        state.query(move |engine| engine.jobs(app.as_ref(), after.as_deref(), fetch)).await?;
-    Ok(Json(Page::cut(rows, &at, |job| job.name.clone())).into_response())
+/// The routes of jobs.
+pub(super) fn routes(table: Table) -> Table {
+    table.with(documents::routes::<Jobs>).with(documents::switches::<Jobs>).route(
+        Operation::get(format!("{BASE}/jobs/{{job}}/why"), "whyJob", "Why a job does not run now.")
+            .tag("jobs")
+            .one("Why")
+            .refuses(&[404]),
+        why,
+    )
 }
 
-/// `POST /jobs`
-pub(super) async fn create(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let name = document_name::<JobName>(&body.value, "jobName");
-    state.command(by, Command::CreateJob { document: body.bytes.to_vec() }).await?;
-    let name = name?;
-    let location = format!("{BASE}/jobs/{name}");
-    let job = state.query(move |engine| engine.job(&name)).await?;
-    Ok(made(true, location, job))
+impl Document for Jobs {
+    type Name = JobName;
+    type View = JobView;
+    /// Of one app.
+    type Filter = Option<AppName>;
+
+    const NOUN: &'static str = "job";
+    const TYPE: &'static str = "Job";
+    const LIST: List = List("jobs");
+    const DESCENDING: List = List("jobs-");
+    const SCHEMA: &'static str = "Job";
+    const DOCUMENT_SCHEMA: &'static str = "JobDocument";
+    const NAME_FIELD: &'static str = "jobName";
+    const FILTERS: &'static [&'static Param] = &[&APP];
+
+    fn filter(params: &Params) -> Result<Option<AppName>, Problem> {
+        params.read(APP.name, AppName::read)
+    }
+
+    fn create(document: Vec<u8>) -> Command {
+        Command::CreateJob { document }
+    }
+
+    fn update(job: JobName, document: Vec<u8>) -> Command {
+        Command::UpdateJob { job, document }
+    }
+
+    fn delete(job: JobName) -> Command {
+        Command::DeleteJob { job }
+    }
+
+    fn one(engine: &Engine, name: &JobName) -> Option<JobView> {
+        engine.job(name)
+    }
+
+    fn some(
+        engine: &Engine,
+        app: &Option<AppName>,
+        after: Option<&JobName>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<JobView> {
+        engine.jobs(app.as_ref(), after, order, limit)
+    }
+
+    fn name_of(view: &JobView) -> &str {
+        &view.name
+    }
+
+    fn text_of(view: &JobView) -> &str {
+        view.document.get()
+    }
 }
 
-/// `GET /jobs/{job}`
-pub(super) async fn get(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<JobName>,
-) -> Answer {
-    params.none()?;
-    read(&state, name).await
-}
-
-/// `PUT /jobs/{job}`
-pub(super) async fn update(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<JobName>,
-    Caller(by): Caller,
-    body: JsonBody,
-) -> Answer {
-    params.none()?;
-    let document = body.bytes.to_vec();
-    state.command(by, Command::UpdateJob { job: name.clone(), document }).await?;
-    read(&state, name).await
-}
-
-/// `DELETE /jobs/{job}`
-pub(super) async fn delete(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(job): Named<JobName>,
-    Caller(by): Caller,
-) -> Answer {
-    params.none()?;
-    state.command(by, Command::DeleteJob { job }).await?;
-    Ok(done())
-}
-
-/// `POST /jobs/{job}/enable`
-pub(super) async fn enable(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<JobName>,
-    Caller(by): Caller,
-    OptionalJsonBody(body): OptionalJsonBody,
-) -> Answer {
-    params.none()?;
-    set_enabled(&state, by, name, true, body).await
-}
-
-/// `POST /jobs/{job}/disable`
-pub(super) async fn disable(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<JobName>,
-    Caller(by): Caller,
-    OptionalJsonBody(body): OptionalJsonBody,
-) -> Answer {
-    params.none()?;
-    set_enabled(&state, by, name, false, body).await
+impl Switched for Jobs {
+    fn set_enabled(job: JobName, enabled: bool, reason: Option<String>) -> Command {
+        Command::SetJobEnabled { job, enabled, reason }
+    }
 }
 
 /// `GET /jobs/{job}/why`
-pub(super) async fn why(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(name): Named<JobName>,
-) -> Answer {
-    params.none()?;
+async fn why(State(state): State<ApiState>, Named(name): Named<JobName>) -> Answer {
     let what = format!("job {name}");
     let facts = state.query(move |engine| Facts::of(engine, &name)).await?;
     found(&what, facts.map(why::explain))
-}
-
-async fn set_enabled(
-    state: &ApiState,
-    by: String,
-    name: JobName,
-    enabled: bool,
-    body: Option<JsonBody>,
-) -> Answer {
-    let reason = body.map_or(Ok(None), |body| fields::reason(body.value))?;
-    let job = name.clone();
-    state.command(by, Command::SetJobEnabled { job, enabled, reason }).await?;
-    read(state, name).await
-}
-
-async fn read(state: &ApiState, name: JobName) -> Answer {
-    let what = format!("job {name}");
-    found(&what, state.query(move |engine| engine.job(&name)).await?)
 }

@@ -1,42 +1,65 @@
 //! `/tasks/{task}/logs`: what a task wrote, read from its agent; where that is gone, what the shard
 //! remembers. Absent: how an agent is asked; `agent_files` knows.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
 use serde::Serialize;
 use serde_json::Value;
 use shiftwork_engine::ids::{AppName, FrameworkId, RunId, TaskId};
 use shiftwork_engine::view::ShardState;
 use shiftwork_engine::{Engine, RunFilter};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Answer;
-use crate::agent_files::{AgentFiles, CHUNK_LEN_MAX, FilePlace, FilesError, Stream};
+use super::log_follow::follow;
+use super::{Answer, BASE};
+use crate::agent_files::{CHUNK_LEN_MAX, FilePlace, FilesError, Stream};
 use crate::api::ApiState;
 use crate::api::extract::Named;
-use crate::api::params::{Params, RawParams};
+use crate::api::operation::{Answered, LAST_EVENT_ID, Operation};
+use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
-use crate::api::run_lookup::no_history;
+use crate::api::run_lookup::{RUNS_SEARCHED_MAX, no_history};
+use crate::api::table::Table;
 use crate::trace;
 
-/// How often a followed file is looked at: soon enough for people.
-const FOLLOW_POLL: Duration = Duration::from_millis(500);
+/// Which of the two files.
+static STREAM: Param = Param {
+    name: "stream",
+    about: "Which output; stdout unless given.",
+    kind: Kind::OneOf(&["stdout", "stderr"]),
+};
 
-/// Followers at a time: each asks an agent twice a second.
-const FOLLOWERS_MAX: usize = 100;
+/// From where on.
+static OFFSET: Param =
+    Param { name: "offset", about: "From which byte on.", kind: Kind::Integer(0, i64::MAX as u64) };
 
-/// Permits of all followers.
-static FOLLOWERS: Semaphore = Semaphore::const_new(FOLLOWERS_MAX);
+/// How much.
+static LENGTH: Param = Param {
+    name: "length",
+    about: "At most so many bytes.",
+    kind: Kind::Integer(1, CHUNK_LEN_MAX),
+};
 
-/// Runs of a job among which the run of a task is looked for, of those that live and of those in the
-/// history, newest first.
-const RUNS_SEARCHED_MAX: usize = 200;
+/// Whether to go on.
+static FOLLOW: Param = Param {
+    name: "follow",
+    about: "Server-sent events with what is written from then on, until the task has ended.",
+    kind: Kind::Boolean,
+};
+
+/// The route of logs.
+pub(super) fn routes(table: Table) -> Table {
+    table.route(
+        Operation::get(format!("{BASE}/tasks/{{task}}/logs"), "readLogs", "What a task wrote.")
+            .tag("tasks")
+            .query(&[&STREAM, &OFFSET, &LENGTH, &FOLLOW])
+            .header(&LAST_EVENT_ID)
+            .answers(200, Answered::Stream(Some("Log")))
+            .refuses(&[404]),
+        read,
+    )
+}
 
 /// A part of what a task wrote.
 #[derive(Debug, Serialize)]
@@ -75,23 +98,25 @@ struct Left {
 }
 
 /// `GET /tasks/{task}/logs?stream=&offset=&length=&follow=`
-pub(super) async fn read(
+async fn read(
     State(state): State<ApiState>,
-    params: RawParams,
+    params: Params,
+    headers: HeaderMap,
     Named(task): Named<TaskId>,
 ) -> Answer {
-    let params = params.only(&["stream", "offset", "length", "follow"])?;
     let (stream, offset, length) = read_range(&params)?;
-    let follow =
-        params.read("follow", |text| text.parse::<bool>().map_err(|_| "must be true or false"))?;
+    // A browser that reconnects says how far it came.
+    let offset = resumed(&headers)?.unwrap_or(offset);
+    let follows = params
+        .read(FOLLOW.name, |text| text.parse::<bool>().map_err(|_| "must be true or false"))?;
     let known = find(&state, &task).await?;
     let framework = state.query(|engine| engine.framework_id().cloned()).await?;
     let place = framework.as_ref().and_then(|id| place(id, &known, &task, stream));
     let Some(place) = place else {
         return Err(Problem::unavailable("no master has been reached yet: ask again shortly"));
     };
-    if follow.unwrap_or(false) {
-        return follow_file(state, task, known, place, offset);
+    if follows.unwrap_or(false) {
+        return follow(state, task, known.live, place, offset);
     }
     let log = match state.agent_files.read(&place, offset, length).await {
         Ok(chunk) => {
@@ -112,16 +137,26 @@ pub(super) async fn read(
 }
 
 fn read_range(params: &Params) -> Result<(Stream, u64, u64), Problem> {
-    let stream = params.read("stream", |text| match text {
+    let stream = params.read(STREAM.name, |text| match text {
         "stdout" => Ok(Stream::Stdout),
         "stderr" => Ok(Stream::Stderr),
         _ => Err("must be stdout or stderr"),
     })?;
-    let offset = params.read("offset", |text| {
+    let offset = params.read(OFFSET.name, |text| {
         text.parse::<u64>().map_err(|_| "must be a whole number of bytes from 0")
     })?;
-    let length = params.count("length", CHUNK_LEN_MAX as usize, CHUNK_LEN_MAX as usize)?;
+    let length = params.count(LENGTH.name, CHUNK_LEN_MAX as usize, CHUNK_LEN_MAX as usize)?;
     Ok((stream.unwrap_or(Stream::Stdout), offset.unwrap_or(0), length as u64))
+}
+
+/// Where a stream that broke off goes on.
+fn resumed(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID.name) else {
+        return Ok(None);
+    };
+    let offset = value.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || Problem::parameter(LAST_EVENT_ID.name, "must be the id of an event of this log");
+    offset.map(Some).ok_or_else(wrong)
 }
 
 fn place(
@@ -232,115 +267,10 @@ fn app_of(run: &Value) -> Option<AppName> {
     AppName::parse(run["app"].as_str()?).ok()
 }
 
-// === following ===
-
-/// A file that is being followed.
-struct Follower {
-    state: ApiState,
-    task: TaskId,
-    place: FilePlace,
-    offset: u64,
-    /// The run, while the task may still write.
-    live: Option<RunId>,
-    over: bool,
-    _permit: SemaphorePermit<'static>,
-}
-
-/// Server-sent events: `log` with the data, its id the offset behind it; `rotated` when the file was
-/// begun anew; `end` when the task has ended and all was sent; `problem` when it cannot be read.
-fn follow_file(
-    state: ApiState,
-    task: TaskId,
-    known: Known,
-    place: FilePlace,
-    offset: u64,
-) -> Answer {
-    let permit = FOLLOWERS.try_acquire().map_err(|_| {
-        Problem::unavailable(format!(
-            "{FOLLOWERS_MAX} logs are being followed: read without follow"
-        ))
-    })?;
-    let live = known.live;
-    let follower = Follower { state, task, place, offset, live, over: false, _permit: permit };
-    let events = stream::unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        Some((Ok::<_, Infallible>(event), follower))
-    });
-    let response: Response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
-    Ok(response)
-}
-
-// === impl Follower ===
-
-impl Follower {
-    async fn next(&mut self) -> Option<Event> {
-        if self.over {
-            return None;
-        }
-        loop {
-            // Asked before the file is read: what is written in between is then still read.
-            let ended = self.has_ended().await;
-            match self.read().await {
-                Ok(Some(event)) => return Some(event),
-                Ok(None) if ended => return Some(self.last("end", "the task has ended")),
-                Ok(None) => tokio::time::sleep(FOLLOW_POLL).await,
-                Err(error) => return Some(self.last("problem", &error.to_string())),
-            }
-        }
-    }
-
-    /// What is new in the file.
-    async fn read(&mut self) -> Result<Option<Event>, FilesError> {
-        let files: &AgentFiles = &self.state.agent_files;
-        let chunk = files.read(&self.place, self.offset, CHUNK_LEN_MAX).await?;
-        if chunk.data.is_empty() {
-            if files.len(&self.place).await? >= self.offset {
-                return Ok(None);
-            }
-            self.offset = 0;
-            return Ok(Some(Event::default().event("rotated").data("the file was begun anew")));
-        }
-        self.offset += chunk.data.len() as u64;
-        // As a JSON string: a line feed would end the event's data, a carriage return be lost.
-        let data = Value::String(chunk.data).to_string();
-        Ok(Some(Event::default().event("log").id(self.offset.to_string()).data(data)))
-    }
-
-    async fn has_ended(&mut self) -> bool {
-        let Some(run) = self.live.clone() else {
-            return true;
-        };
-        let task = self.task.clone();
-        let asked = self.state.query(move |engine| {
-            let run = engine.run(&run)?;
-            let shard =
-                run.shards.into_iter().find(|shard| shard.task_id.as_ref() == Some(&task))?;
-            matches!(
-                shard.state,
-                ShardState::Launching
-                    | ShardState::Running
-                    | ShardState::Unreachable
-                    | ShardState::Killing
-            )
-            .then_some(())
-        });
-        // Without a leader nothing is known: it has not ended as far as anybody can tell.
-        let ended = matches!(asked.await, Ok(None));
-        if ended {
-            self.live = None;
-        }
-        ended
-    }
-
-    fn last(&mut self, kind: &'static str, text: &str) -> Event {
-        self.over = true;
-        Event::default().event(kind).data(text.replace(['\n', '\r'], " "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::params::RawParams;
 
     fn task(item: u32) -> TaskId {
         TaskId::new(format!("job@-@{item}@-@READY@-@S1@-@u"))

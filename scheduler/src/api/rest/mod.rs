@@ -1,10 +1,13 @@
 //! The REST resources: the table of routes, and what their handlers share. A file a resource.
 
-mod agents;
 mod apps;
 mod calendars;
+mod documents;
+mod executors;
 mod health;
 mod jobs;
+mod leader;
+mod log_follow;
 mod logs;
 mod queues;
 mod runs;
@@ -13,61 +16,61 @@ mod status;
 mod tasks;
 
 use axum::Json;
-use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::Serialize;
 
-use super::ApiState;
+use super::params::{Kind, Param};
 use super::problem::Problem;
+use super::table::Table;
 
 /// Where the API begins. A change that would break a client moves to the next number.
 pub(super) const BASE: &str = "/api/v1";
 
+/// Who leads; also standbys answer this themselves.
+pub(super) const LEADER_PATH: &str = "/api/v1/leader";
+
 /// What every handler answers.
 type Answer = Result<Response, Problem>;
 
-/// The table of routes.
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .nest(BASE, resources())
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-}
+/// The states of a shard and its task.
+pub(super) const SHARD_STATES: [&str; 10] = [
+    "PENDING",
+    "LAUNCHING",
+    "RUNNING",
+    "UNREACHABLE",
+    "KILLING",
+    "WAITING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+    "TIMED_OUT",
+];
 
-fn resources() -> Router<ApiState> {
-    Router::new()
-        .route("/apps", get(apps::list).post(apps::create))
-        .route("/apps/{app}", get(apps::get).put(apps::update).delete(apps::delete))
-        .route("/apps/{app}/enable", post(apps::enable))
-        .route("/apps/{app}/disable", post(apps::disable))
-        .route("/calendars", get(calendars::list).post(calendars::create))
-        .route(
-            "/calendars/{calendar}",
-            get(calendars::get).put(calendars::update).delete(calendars::delete),
-        )
-        .route("/jobs", get(jobs::list).post(jobs::create))
-        .route("/jobs/{job}", get(jobs::get).put(jobs::update).delete(jobs::delete))
-        .route("/jobs/{job}/enable", post(jobs::enable))
-        .route("/jobs/{job}/disable", post(jobs::disable))
-        .route("/jobs/{job}/trigger", post(runs::trigger))
-        .route("/jobs/{job}/next", get(schedules::next))
-        .route("/jobs/{job}/why", get(jobs::why))
-        .route("/schedules/preview", get(schedules::preview))
-        .route("/runs", get(runs::list))
-        .route("/runs/{run}", get(runs::get))
-        .route("/runs/{run}/cancel", post(runs::cancel))
-        .route("/runs/{run}/rerun", post(runs::rerun))
-        .route("/runs/{run}/events", get(runs::events))
-        .route("/tasks/{task}/kill", post(tasks::kill))
-        .route("/tasks/{task}/logs", get(logs::read))
-        .route("/queues/ready", get(queues::ready))
-        .route("/queues/failover", get(queues::failover))
-        .route("/queues/running", get(queues::running))
-        .route("/agents", get(agents::list))
-        .route("/status", get(status::get))
-        .route("/reconcile", post(status::reconcile))
+/// Filters a list by app.
+pub(super) static APP: Param = Param { name: "app", about: "Only of this app.", kind: Kind::Name };
+
+/// Filters a list by job.
+pub(super) static JOB: Param = Param { name: "job", about: "Only of this job.", kind: Kind::Name };
+
+/// Filters a list by agent.
+static AGENT: Param = Param { name: "agent", about: "Only of this agent.", kind: Kind::Text };
+
+/// The table of routes.
+pub(super) fn table() -> Table {
+    Table::new()
+        .with(apps::routes)
+        .with(calendars::routes)
+        .with(jobs::routes)
+        .with(schedules::routes)
+        .with(runs::routes)
+        .with(tasks::routes)
+        .with(logs::routes)
+        .with(queues::routes)
+        .with(executors::routes)
+        .with(leader::routes)
+        .with(status::routes)
+        .with(health::routes)
 }
 
 /// 200 with the resource, 404 without.

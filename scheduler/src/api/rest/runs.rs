@@ -10,34 +10,85 @@ use shiftwork_engine::command::{Command, Done};
 use shiftwork_engine::ids::{JobName, RunId};
 use shiftwork_schedule::Timestamp;
 
-use super::{Answer, BASE, accepted, made};
+use super::{APP, Answer, BASE, JOB, accepted, made};
 use crate::api::ApiState;
 use crate::api::extract::{Caller, Named, OptionalJsonBody};
 use crate::api::fields;
-use crate::api::page::{CURSOR, LIMIT, List, Page, PageAt};
-use crate::api::params::RawParams;
+use crate::api::operation::{Answered, IDEMPOTENCY_KEY, Operation};
+use crate::api::page::{List, Page, PageAt};
+use crate::api::params::Params;
 use crate::api::problem::Problem;
-use crate::api::run_lookup::{Wanted, find, find_ended, no_history, page};
+use crate::api::run_lookup::{STATE, Wanted, find, find_ended, no_history, page};
+use crate::api::table::Table;
 use crate::trace::{EventKey, EventRow};
 
-/// The header that makes a trigger repeatable.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const EVENTS: List = List("run-events");
 
-const EVENTS: List = List("events");
+/// The routes of runs.
+pub(super) fn routes(table: Table) -> Table {
+    let one = format!("{BASE}/runs/{{run}}");
+    let makes_run = |operation: Operation| {
+        operation
+            .tag("runs")
+            .header(&IDEMPOTENCY_KEY)
+            .answers(201, Answered::One("Triggered"))
+            .answers(200, Answered::One("Triggered"))
+            .refuses(&[404, 409])
+    };
+    table
+        .route(
+            Operation::get(format!("{BASE}/runs"), "listRuns", "Lists runs, newest first.")
+                .tag("runs")
+                .query(&[&JOB, &APP, &STATE])
+                .page("Run"),
+            list,
+        )
+        .route(
+            Operation::get(&one, "getRun", "Reads a run.").tag("runs").one("Run").refuses(&[404]),
+            get,
+        )
+        .route(
+            Operation::get(format!("{one}/events"), "listRunEvents", "What happened to a run.")
+                .tag("runs")
+                .page("Event")
+                .refuses(&[404]),
+            events,
+        )
+        .route(
+            makes_run(Operation::post(
+                format!("{BASE}/jobs/{{job}}/trigger"),
+                "triggerJob",
+                "Makes a run now.",
+            ))
+            .optional_body("Overrides"),
+            trigger,
+        )
+        .route(
+            makes_run(Operation::post(
+                format!("{one}/rerun"),
+                "rerunRun",
+                "Makes a run that has ended once more.",
+            ))
+            .optional_body("Rerun"),
+            rerun,
+        )
+        .route(
+            Operation::post(format!("{one}/cancel"), "cancelRun", "Ends a run.")
+                .tag("runs")
+                .answers(202, Answered::One("Accepted"))
+                .refuses(&[404, 409]),
+            cancel,
+        )
+}
 
 /// `GET /runs?job=&app=&state=`
-pub(super) async fn list(State(state): State<ApiState>, params: RawParams) -> Answer {
-    let wanted = Wanted::read(params)?;
+async fn list(State(state): State<ApiState>, params: Params) -> Answer {
+    let wanted = Wanted::read(&params)?;
     Ok(Json(page(&state, wanted).await?).into_response())
 }
 
 /// `GET /runs/{run}`
-pub(super) async fn get(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(id): Named<RunId>,
-) -> Answer {
-    params.none()?;
+async fn get(State(state): State<ApiState>, Named(id): Named<RunId>) -> Answer {
     Ok(Json(find(&state, &id).await?).into_response())
 }
 
@@ -67,13 +118,9 @@ impl From<EventRow> for EventView {
 }
 
 /// `GET /runs/{run}/events`
-pub(super) async fn events(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Named(id): Named<RunId>,
-) -> Answer {
-    let at = PageAt::read(EVENTS, &params.only(&[LIMIT, CURSOR])?)?;
-    let behind = at.after.as_deref().map(read_event_key).transpose()?;
+async fn events(State(state): State<ApiState>, params: Params, Named(id): Named<RunId>) -> Answer {
+    let at = PageAt::read(EVENTS, &params)?;
+    let behind = at.read_after(str::parse::<EventKey>)?;
     let rows = state.history.run_events(id.as_str(), behind, at.limit).await;
     let rows = rows.map_err(no_history)?;
     if rows.is_empty() {
@@ -81,18 +128,9 @@ pub(super) async fn events(
     }
     // The history gives no row beyond the limit: a full page may be followed by an empty one.
     let last = rows.last().filter(|_| rows.len() >= at.limit).map(EventRow::key);
-    let next = last.map(|key| EVENTS.encode(&format!("{}.{}", key.epoch, key.sequence)));
+    let next = last.map(|key| EVENTS.encode(&key.to_string()));
     let items: Vec<EventView> = rows.into_iter().map(EventView::from).collect();
     Ok(Json(Page { items, next }).into_response())
-}
-
-fn read_event_key(text: &str) -> Result<EventKey, Problem> {
-    let read = |text: &str| {
-        let (epoch, sequence) = text.split_once('.')?;
-        Some(EventKey { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()? })
-    };
-    read(text)
-        .ok_or_else(|| Problem::parameter(CURSOR, "is not a cursor of this list: leave it out"))
 }
 
 /// The run that a trigger led to.
@@ -103,29 +141,25 @@ struct Triggered {
 }
 
 /// `POST /jobs/{job}/trigger`
-pub(super) async fn trigger(
+async fn trigger(
     State(state): State<ApiState>,
-    params: RawParams,
     Named(job): Named<JobName>,
     Caller(by): Caller,
     headers: HeaderMap,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Answer {
-    params.none()?;
     let key = idempotency_key(&headers, &job)?;
     let overrides = body.map(|body| fields::overrides(body.value)).transpose()?.unwrap_or_default();
     make(&state, by, Command::Trigger { job, key, overrides }).await
 }
 
 /// `POST /runs/{run}/rerun`
-pub(super) async fn rerun(
+async fn rerun(
     State(state): State<ApiState>,
-    params: RawParams,
     Named(run): Named<RunId>,
     Caller(by): Caller,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Answer {
-    params.none()?;
     let failed_only =
         body.map(|body| fields::failed_only(body.value)).transpose()?.unwrap_or_default();
     let ended = find_ended(&state, &run).await?;
@@ -148,25 +182,23 @@ async fn make(state: &ApiState, by: String, command: Command) -> Answer {
 
 /// The key as the header gives it, with or without the quotes of a structured field.
 fn idempotency_key(headers: &HeaderMap, job: &JobName) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY.name) else {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or("\u{fffd}").trim();
     let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     match RunId::triggered(job, key) {
         Ok(_) => Ok(Some(key.to_owned())),
-        Err(error) => Err(Problem::parameter("Idempotency-Key", error.to_string())),
+        Err(error) => Err(Problem::parameter(IDEMPOTENCY_KEY.name, error.to_string())),
     }
 }
 
 /// `POST /runs/{run}/cancel`
-pub(super) async fn cancel(
+async fn cancel(
     State(state): State<ApiState>,
-    params: RawParams,
     Named(run): Named<RunId>,
     Caller(by): Caller,
 ) -> Answer {
-    params.none()?;
     state.command(by, Command::CancelRun { run: run.clone() }).await?;
     Ok(accepted(Some(run.as_str())))
 }
@@ -180,7 +212,7 @@ mod tests {
         let job = JobName::parse("foo").unwrap();
         let key = |text: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(IDEMPOTENCY_KEY, text.parse().unwrap());
+            headers.insert("idempotency-key", text.parse().unwrap());
             idempotency_key(&headers, &job)
         };
         assert_eq!(key("order-17"), Ok(Some("order-17".to_owned())));
@@ -189,15 +221,6 @@ mod tests {
         for bad in ["", "a b", "a/b", "\"\"", "\"", "é"] {
             let problem = key(bad).unwrap_err();
             assert_eq!(problem.status().as_u16(), 400, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn an_event_key_survives_its_cursor() {
-        let key = read_event_key("3.250").unwrap();
-        assert_eq!((key.epoch, key.sequence), (3, 250));
-        for bad in ["3", "3.x", "-1.2", ""] {
-            assert!(read_event_key(bad).is_err(), "{bad}");
         }
     }
 }

@@ -10,12 +10,14 @@ use shiftwork_engine::document::FieldError;
 use shiftwork_engine::ids::JobName;
 use shiftwork_schedule::{BoundedSchedule, Cron, Preview, Schedule, Timestamp, Timetable, Zone};
 
-use super::Answer;
+use super::{Answer, BASE};
 use crate::api::ApiState;
 use crate::api::extract::Named;
+use crate::api::operation::{Answered, Operation};
 use crate::api::page::Page;
-use crate::api::params::{Params, RawParams};
+use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
+use crate::api::table::Table;
 use crate::turn::now;
 
 /// Firings shown when the client names no number.
@@ -23,6 +25,63 @@ const COUNT_DEFAULT: usize = 5;
 
 /// Most firings shown: a year of daily ones; bounds the work of one request.
 const COUNT_MAX: usize = 366;
+
+/// How many firings are wanted.
+static N: Param = Param {
+    name: "n",
+    about: "How many firings; 5 unless given.",
+    kind: Kind::Integer(1, COUNT_MAX as u64),
+};
+
+/// From when on.
+static FROM: Param = Param {
+    name: "from",
+    about: "Only firings after this; now unless given.",
+    kind: Kind::Instant,
+};
+
+/// The expression.
+static CRON: Param = Param {
+    name: "cron",
+    about: "A Quartz expression, seconds first; required.",
+    kind: Kind::Text,
+};
+
+/// The zone of the expression.
+static TIME_ZONE: Param = Param {
+    name: "timeZone",
+    about: "An IANA name; the scheduler's default unless given.",
+    kind: Kind::Text,
+};
+
+/// The routes of coming firings.
+pub(super) fn routes(table: Table) -> Table {
+    table
+        .route(
+            Operation::get(
+                format!("{BASE}/jobs/{{job}}/next"),
+                "nextFirings",
+                "The coming firings of a job.",
+            )
+            .tag("jobs")
+            .query(&[&N, &FROM])
+            .answers(200, Answered::Page("Firing"))
+            .refuses(&[404, 409]),
+            next,
+        )
+        .route(
+            Operation::get(
+                format!("{BASE}/schedules/preview"),
+                "previewSchedule",
+                "The coming firings of a schedule that is not stored.",
+            )
+            .tag("jobs")
+            .query(&[&CRON, &TIME_ZONE, &N, &FROM])
+            .answers(200, Answered::Page("Firing"))
+            .refuses(&[422]),
+            preview,
+        )
+}
 
 /// A coming firing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -40,12 +99,11 @@ impl From<Preview> for Firing {
 }
 
 /// `GET /jobs/{job}/next?n=&from=`
-pub(super) async fn next(
+async fn next(
     State(state): State<ApiState>,
-    params: RawParams,
+    params: Params,
     Named(name): Named<JobName>,
 ) -> Answer {
-    let params = params.only(&["n", "from"])?;
     let what = format!("job {name}");
     let timetable = state.query(move |engine| engine.timetable(&name)).await?;
     let timetable = timetable.ok_or_else(|| Problem::not_found(&what))?.map_err(|problem| {
@@ -60,22 +118,21 @@ pub(super) async fn next(
 }
 
 /// `GET /schedules/preview?cron=&timeZone=&from=&n=`
-pub(super) async fn preview(State(state): State<ApiState>, params: RawParams) -> Answer {
-    let params = params.only(&["cron", "timeZone", "from", "n"])?;
+async fn preview(State(state): State<ApiState>, params: Params) -> Answer {
     let schedule = read_schedule(&params, &state.default_zone)?;
     Ok(Json(Page::whole(firings(&schedule.into(), &params)?)).into_response())
 }
 
 fn firings(timetable: &Timetable, params: &Params) -> Result<Vec<Firing>, Problem> {
-    let count = params.count("n", COUNT_DEFAULT, COUNT_MAX)?;
-    let from = params.read("from", str::parse::<Timestamp>)?.unwrap_or_else(now);
+    let count = params.count(N.name, COUNT_DEFAULT, COUNT_MAX)?;
+    let from = params.read(FROM.name, str::parse::<Timestamp>)?.unwrap_or_else(now);
     let firings = shiftwork_schedule::preview(timetable, from, count);
     Ok(firings.into_iter().map(Firing::from).collect())
 }
 
 /// Expression and zone obey the rules of a job's document, and are refused in the same way.
 fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule, Problem> {
-    let Some(expression) = params.text("cron") else {
+    let Some(expression) = params.text(CRON.name) else {
         return Err(Problem::parameter("cron", "is required: a Quartz expression, seconds first"));
     };
     let wrong = |field: &str, message: String| {
@@ -83,7 +140,7 @@ fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule
         Problem::invalid("the schedule is wrong", errors)
     };
     let cron = Cron::parse(expression).map_err(|error| wrong("cron", error.to_string()))?;
-    let zone = match params.text("timeZone") {
+    let zone = match params.text(TIME_ZONE.name) {
         Some(name) => Zone::parse(name).map_err(|error| wrong("timeZone", error.to_string()))?,
         None => default_zone.clone(),
     };
@@ -94,6 +151,7 @@ fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::params::RawParams;
 
     fn params(query: &str) -> Params {
         let uri = format!("/x?{query}").parse().unwrap();

@@ -6,24 +6,39 @@ use axum::response::IntoResponse;
 use shiftwork_engine::Engine;
 use shiftwork_engine::command::Command;
 
-use super::{Answer, accepted};
+use super::{Answer, BASE, accepted};
 use crate::api::ApiState;
 use crate::api::extract::Caller;
-use crate::api::params::RawParams;
+use crate::api::operation::{Answered, Operation};
+use crate::api::table::Table;
+
+/// The routes of the scheduler as a whole.
+pub(super) fn routes(table: Table) -> Table {
+    table
+        .route(
+            Operation::get(format!("{BASE}/status"), "getStatus", "The scheduler as a whole.")
+                .one("Status"),
+            get,
+        )
+        .route(
+            Operation::post(
+                format!("{BASE}/reconcile"),
+                "reconcile",
+                "Asks the master about every task now.",
+            )
+            .answers(202, Answered::One("Accepted"))
+            .refuses(&[409]),
+            reconcile,
+        )
+}
 
 /// `GET /status`
-pub(super) async fn get(State(state): State<ApiState>, params: RawParams) -> Answer {
-    params.none()?;
+async fn get(State(state): State<ApiState>) -> Answer {
     Ok(Json(state.query(Engine::status).await?).into_response())
 }
 
 /// `POST /reconcile`
-pub(super) async fn reconcile(
-    State(state): State<ApiState>,
-    params: RawParams,
-    Caller(by): Caller,
-) -> Answer {
-    params.none()?;
+async fn reconcile(State(state): State<ApiState>, Caller(by): Caller) -> Answer {
     state.command(by, Command::Reconcile).await?;
     Ok(accepted(None))
 }

@@ -1,22 +1,111 @@
-//! `/tasks`: end one task.
+//! `/tasks`: the tasks that live, one task whether it lives or not, and its end. Absent: what it
+//! wrote (`logs.rs`).
 
+use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
-use shiftwork_engine::ids::TaskId;
+use shiftwork_engine::ids::{AgentId, AppName, JobName, TaskId};
+use shiftwork_engine::view::ShardState;
+use shiftwork_engine::{Engine, TaskFilter};
 
-use super::{Answer, accepted};
+use super::{AGENT, APP, Answer, BASE, JOB, SHARD_STATES, accepted};
 use crate::api::ApiState;
-use crate::api::extract::{Caller, Named};
-use crate::api::params::RawParams;
+use crate::api::extract::{Caller, InPath, Named};
+use crate::api::operation::{Answered, Operation};
+use crate::api::page::{List, Page, PageAt};
+use crate::api::params::{Kind, Param, Params};
+use crate::api::run_lookup::find_task;
+use crate::api::table::Table;
+
+const TASKS: List = List("tasks");
+
+/// Filters tasks by state.
+static STATE: Param =
+    Param { name: "state", about: "Only in this state.", kind: Kind::OneOf(&SHARD_STATES) };
+
+/// The routes of tasks.
+pub(super) fn routes(table: Table) -> Table {
+    let one = format!("{BASE}/tasks/{{task}}");
+    table
+        .route(
+            Operation::get(format!("{BASE}/tasks"), "listTasks", "Lists the tasks that live.")
+                .tag("tasks")
+                .query(&[&JOB, &APP, &AGENT, &STATE])
+                .page("Task"),
+            list,
+        )
+        .route(
+            Operation::get(&one, "getTask", "Reads a task, also one that has ended.")
+                .tag("tasks")
+                .one("Task")
+                .refuses(&[404]),
+            get,
+        )
+        .route(
+            Operation::post(
+                format!("{one}/kill"),
+                "killTask",
+                "Ends a task; a daemon's shard is launched again.",
+            )
+            .tag("tasks")
+            .answers(202, Answered::One("Accepted"))
+            .refuses(&[404, 409]),
+            kill,
+        )
+}
+
+/// `GET /tasks?job=&app=&agent=&state=`
+async fn list(State(state): State<ApiState>, params: Params) -> Answer {
+    let at = PageAt::read(TASKS, &params)?;
+    let filter = TaskFilter {
+        job: params.read(JOB.name, JobName::read)?,
+        app: params.read(APP.name, AppName::read)?,
+        agent: params.text(AGENT.name).map(AgentId::new),
+        state: params.read(STATE.name, read_state)?,
+    };
+    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
+    let ask = move |engine: &Engine| engine.tasks(&filter, after.as_ref(), fetch);
+    let rows = state.query(ask).await?;
+    Ok(Json(Page::cut(rows, &at, |task| task.id.to_string())).into_response())
+}
+
+fn read_state(text: &str) -> Result<ShardState, String> {
+    let quoted = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(quoted)
+        .map_err(|_| format!("must be one of {}", SHARD_STATES.join(", ")))
+}
+
+/// `GET /tasks/{task}`
+async fn get(State(state): State<ApiState>, Named(id): Named<TaskId>) -> Answer {
+    let asked = id.clone();
+    let live = state.query(move |engine| engine.task(&asked)).await?;
+    let task = match live {
+        Some(task) => task,
+        None => find_task(&state, &id).await?,
+    };
+    Ok(Json(task).into_response())
+}
 
 /// `POST /tasks/{task}/kill`
-pub(super) async fn kill(
+async fn kill(
     State(state): State<ApiState>,
-    params: RawParams,
     Named(task): Named<TaskId>,
     Caller(by): Caller,
 ) -> Answer {
-    params.none()?;
     state.command(by, Command::KillTask { task: task.clone() }).await?;
     Ok(accepted(Some(task.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_task_can_be_asked_for() {
+        for state in SHARD_STATES {
+            assert_eq!(serde_json::to_value(read_state(state).unwrap()).unwrap(), state);
+        }
+        assert!(read_state("running").unwrap_err().contains("UNREACHABLE"));
+    }
 }

@@ -1,0 +1,290 @@
+//! What apps, jobs and calendars have in common: documents with a name, listed, registered, read,
+//! replaced, removed, and those that can be switched off. Absent: what a document means.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use shiftwork_engine::command::Command;
+use shiftwork_engine::{Engine, Order};
+
+use super::{Answer, BASE, done, made};
+use crate::api::ApiState;
+use crate::api::etag::{IfMatch, etag};
+use crate::api::extract::{Caller, InPath, JsonBody, Named, OptionalJsonBody, document_name};
+use crate::api::fields;
+use crate::api::operation::{Answered, IDEMPOTENCY_KEY, IF_MATCH, Operation};
+use crate::api::page::{List, Page, PageAt};
+use crate::api::params::{Kind, Param, Params};
+use crate::api::problem::Problem;
+use crate::api::table::Table;
+
+/// A kind of document.
+pub(super) trait Document: Send + Sync + 'static {
+    /// Its name.
+    type Name: InPath + std::fmt::Display + Clone + Send + Sync + 'static;
+    /// How it is shown.
+    type View: Serialize + Send + 'static;
+    /// Which of them are listed.
+    type Filter: Send + 'static;
+
+    /// What one is called.
+    const NOUN: &'static str;
+    /// The same in names of operations and schemas.
+    const TYPE: &'static str;
+    /// Where they are, below the base.
+    const LIST: List;
+    /// The same list from its end.
+    const DESCENDING: List;
+    /// The schema of its view.
+    const SCHEMA: &'static str;
+    /// The schema of the document itself.
+    const DOCUMENT_SCHEMA: &'static str;
+    /// The field of the document that names it.
+    const NAME_FIELD: &'static str;
+    /// The parameters that filter the list.
+    const FILTERS: &'static [&'static Param];
+
+    /// Reads the filter.
+    ///
+    /// # Errors
+    /// Names the parameter that is wrong.
+    fn filter(params: &Params) -> Result<Self::Filter, Problem>;
+    /// Registers one.
+    fn create(document: Vec<u8>) -> Command;
+    /// Replaces one.
+    fn update(name: Self::Name, document: Vec<u8>) -> Command;
+    /// Removes one.
+    fn delete(name: Self::Name) -> Command;
+    /// One of them.
+    fn one(engine: &Engine, name: &Self::Name) -> Option<Self::View>;
+    /// Some of them, in order of their names.
+    fn some(
+        engine: &Engine,
+        filter: &Self::Filter,
+        after: Option<&Self::Name>,
+        order: Order,
+        limit: usize,
+    ) -> Vec<Self::View>;
+    /// The name in a view.
+    fn name_of(view: &Self::View) -> &str;
+    /// The document in a view.
+    fn text_of(view: &Self::View) -> &str;
+}
+
+/// A kind of document that can be switched off.
+pub(super) trait Switched: Document {
+    /// Switches one on or off.
+    fn set_enabled(name: Self::Name, enabled: bool, reason: Option<String>) -> Command;
+}
+
+/// The order of a list.
+static SORT: Param = Param {
+    name: "sort",
+    about: "By name, ascending or descending.",
+    kind: Kind::OneOf(&["name", "-name"]),
+};
+
+/// The routes every kind has.
+pub(super) fn routes<D: Document>(table: Table) -> Table {
+    let list = format!("{BASE}/{}", D::LIST.0);
+    let one = format!("{list}/{{{}}}", D::Name::PARAMETER);
+    let (noun, kind) = (D::NOUN, D::TYPE);
+    let tagged = |operation: Operation| operation.tag(D::LIST.0);
+    table
+        .route(
+            tagged(Operation::get(&list, format!("list{kind}s"), format!("Lists the {noun}s.")))
+                .query(D::FILTERS)
+                .query(&[&SORT])
+                .page(D::SCHEMA),
+            list_handler::<D>,
+        )
+        .route(
+            tagged(Operation::post(&list, format!("create{kind}"), format!("Registers a {noun}.")))
+                .header(&IDEMPOTENCY_KEY)
+                .body(D::DOCUMENT_SCHEMA)
+                .answers(201, Answered::One(D::SCHEMA))
+                .answers(200, Answered::One(D::SCHEMA))
+                .refuses(&[409]),
+            create::<D>,
+        )
+        .route(
+            tagged(Operation::get(&one, format!("get{kind}"), format!("Reads a {noun}.")))
+                .one(D::SCHEMA)
+                .refuses(&[404]),
+            get::<D>,
+        )
+        .route(
+            tagged(Operation::put(&one, format!("update{kind}"), format!("Replaces a {noun}.")))
+                .header(&IF_MATCH)
+                .body(D::DOCUMENT_SCHEMA)
+                .one(D::SCHEMA)
+                .refuses(&[404, 412]),
+            update::<D>,
+        )
+        .route(
+            tagged(Operation::delete(&one, format!("delete{kind}"), format!("Removes a {noun}.")))
+                .header(&IF_MATCH)
+                .answers(204, Answered::Empty)
+                .refuses(&[404, 409, 412]),
+            delete::<D>,
+        )
+}
+
+/// The routes of those that can be switched off.
+pub(super) fn switches<D: Switched>(table: Table) -> Table {
+    let one = format!("{BASE}/{}/{{{}}}", D::LIST.0, D::Name::PARAMETER);
+    let (noun, kind) = (D::NOUN, D::TYPE);
+    let switch = |verb: &str, summary: String| {
+        Operation::post(format!("{one}/{verb}"), format!("{verb}{kind}"), summary)
+            .tag(D::LIST.0)
+            .header(&IF_MATCH)
+            .optional_body("Reason")
+            .one(D::SCHEMA)
+            .refuses(&[404, 412])
+    };
+    table
+        .route(switch("enable", format!("Lets a {noun} run again.")), enable::<D>)
+        .route(switch("disable", format!("Stops a {noun}: its tasks are killed.")), disable::<D>)
+}
+
+/// `GET /{list}`
+async fn list_handler<D: Document>(State(state): State<ApiState>, params: Params) -> Answer {
+    let filter = D::filter(&params)?;
+    let order = match params.text(SORT.name) {
+        None | Some("name") => Order::Ascending,
+        Some("-name") => Order::Descending,
+        Some(_) => return Err(Problem::parameter(SORT.name, "must be name or -name")),
+    };
+    // The cursor of one order is no place in the other.
+    let list = match order {
+        Order::Ascending => D::LIST,
+        Order::Descending => D::DESCENDING,
+    };
+    let at = PageAt::read(list, &params)?;
+    let (after, fetch) = (at.read_after(D::Name::read)?, at.fetch());
+    let ask = move |engine: &Engine| D::some(engine, &filter, after.as_ref(), order, fetch);
+    let rows = state.query(ask).await?;
+    Ok(Json(Page::cut(rows, &at, |row| D::name_of(row).to_owned())).into_response())
+}
+
+/// `POST /{list}`
+async fn create<D: Document>(
+    State(state): State<ApiState>,
+    headers: HeaderMap,
+    Caller(by): Caller,
+    body: JsonBody,
+) -> Answer {
+    let name = document_name::<D::Name>(&body.value, D::NAME_FIELD);
+    let created = state.command(by, D::create(body.bytes.to_vec())).await;
+    // The document was already registered by this very request, as far as anybody can tell.
+    let repeatable = headers.contains_key(IDEMPOTENCY_KEY.name);
+    let refused = match created {
+        Ok(_) => None,
+        Err(problem) if repeatable && problem.is_conflict() => Some(problem),
+        Err(problem) => return Err(problem),
+    };
+    let name = name?;
+    let location = format!("{BASE}/{}/{name}", D::LIST.0);
+    let asked = name.clone();
+    let view = state.query(move |engine| D::one(engine, &asked)).await?;
+    match (view, refused) {
+        (Some(view), None) => Ok(tagged::<D>(&view, made(true, location, &view))),
+        (Some(view), Some(_)) if same(&body.value, D::text_of(&view)) => {
+            Ok(tagged::<D>(&view, made(false, location, &view)))
+        }
+        (_, Some(problem)) => Err(problem),
+        // Removed by somebody else in the same moment.
+        (None, None) => Err(not_found::<D>(&name)),
+    }
+}
+
+fn same(document: &Value, stored: &str) -> bool {
+    serde_json::from_str::<Value>(stored).is_ok_and(|stored| stored == *document)
+}
+
+/// `GET /{list}/{name}`
+async fn get<D: Document>(State(state): State<ApiState>, Named(name): Named<D::Name>) -> Answer {
+    read::<D>(&state, name).await
+}
+
+/// `PUT /{list}/{name}`
+async fn update<D: Document>(
+    State(state): State<ApiState>,
+    Named(name): Named<D::Name>,
+    Caller(by): Caller,
+    condition: IfMatch,
+    body: JsonBody,
+) -> Answer {
+    let change = D::update(name.clone(), body.bytes.to_vec());
+    state.command(by, condition.guard(change)).await?;
+    read::<D>(&state, name).await
+}
+
+/// `DELETE /{list}/{name}`
+async fn delete<D: Document>(
+    State(state): State<ApiState>,
+    Named(name): Named<D::Name>,
+    Caller(by): Caller,
+    condition: IfMatch,
+) -> Answer {
+    state.command(by, condition.guard(D::delete(name))).await?;
+    Ok(done())
+}
+
+/// `POST /{list}/{name}/enable`
+async fn enable<D: Switched>(
+    State(state): State<ApiState>,
+    Named(name): Named<D::Name>,
+    Caller(by): Caller,
+    condition: IfMatch,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Answer {
+    switch::<D>(&state, by, name, true, condition, body).await
+}
+
+/// `POST /{list}/{name}/disable`
+async fn disable<D: Switched>(
+    State(state): State<ApiState>,
+    Named(name): Named<D::Name>,
+    Caller(by): Caller,
+    condition: IfMatch,
+    OptionalJsonBody(body): OptionalJsonBody,
+) -> Answer {
+    switch::<D>(&state, by, name, false, condition, body).await
+}
+
+async fn switch<D: Switched>(
+    state: &ApiState,
+    by: String,
+    name: D::Name,
+    enabled: bool,
+    condition: IfMatch,
+    body: Option<JsonBody>,
+) -> Answer {
+    let reason = body.map_or(Ok(None), |body| fields::reason(body.value))?;
+    let change = D::set_enabled(name.clone(), enabled, reason);
+    state.command(by, condition.guard(change)).await?;
+    read::<D>(state, name).await
+}
+
+async fn read<D: Document>(state: &ApiState, name: D::Name) -> Answer {
+    let asked = name.clone();
+    let view = state.query(move |engine| D::one(engine, &asked)).await?;
+    let view = view.ok_or_else(|| not_found::<D>(&name))?;
+    Ok(tagged::<D>(&view, Json(&view).into_response()))
+}
+
+fn not_found<D: Document>(name: &D::Name) -> Problem {
+    Problem::not_found(&format!("{} {name}", D::NOUN))
+}
+
+/// Adds the tag of the document.
+fn tagged<D: Document>(view: &D::View, mut response: Response) -> Response {
+    if let Some(tag) = etag(D::text_of(view)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}

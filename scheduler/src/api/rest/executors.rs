@@ -1,0 +1,102 @@
+//! `/agents`, `/offers`, `/executors`: where tasks can run and what runs them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use shiftwork_engine::ids::{AgentId, AppName, OfferId};
+
+use super::{AGENT, APP, Answer, BASE, found};
+use crate::api::ApiState;
+use crate::api::extract::InPath;
+use crate::api::operation::Operation;
+use crate::api::page::{List, Page, PageAt};
+use crate::api::params::Params;
+use crate::api::table::Table;
+
+const AGENTS: List = List("agents");
+const OFFERS: List = List("offers");
+const EXECUTORS: List = List("executors");
+
+/// Joins the two parts of a key in a cursor; neither holds it, nor does an agent's id.
+const KEY_SEPARATOR: char = '\n';
+
+/// The routes of agents, offers and executors.
+pub(super) fn routes(table: Table) -> Table {
+    let list = |path: &str, id: &str, summary: &str| {
+        Operation::get(format!("{BASE}/{path}"), id, summary).tag("cluster")
+    };
+    table
+        .route(
+            list("agents", "listAgents", "Agents of which offers are held or which run executors.")
+                .page("Agent"),
+            agents,
+        )
+        .route(
+            list("agents/{agent}", "getAgent", "Reads an agent.").one("Agent").refuses(&[404]),
+            agent,
+        )
+        .route(
+            list("offers", "listOffers", "Offers that are held.").query(&[&AGENT]).page("Offer"),
+            offers,
+        )
+        .route(
+            list("executors", "listExecutors", "Executors of this framework.")
+                .query(&[&APP, &AGENT])
+                .page("Executor"),
+            executors,
+        )
+}
+
+/// `GET /agents`
+async fn agents(State(state): State<ApiState>, params: Params) -> Answer {
+    let at = PageAt::read(AGENTS, &params)?;
+    let (after, fetch) = (at.after.clone().map(AgentId::new), at.fetch());
+    let rows = state.query(move |engine| engine.agents(after.as_ref(), fetch)).await?;
+    Ok(Json(Page::cut(rows, &at, |agent| agent.id.to_string())).into_response())
+}
+
+/// `GET /agents/{agent}`
+async fn agent(State(state): State<ApiState>, Path(id): Path<String>) -> Answer {
+    let what = format!("agent {id} of which offers are held or which runs executors");
+    let view = state.query(move |engine| engine.agent(&AgentId::new(id))).await?;
+    found(&what, view)
+}
+
+/// `GET /offers?agent=`
+async fn offers(State(state): State<ApiState>, params: Params) -> Answer {
+    let at = PageAt::read(OFFERS, &params)?;
+    let agent = params.text(AGENT.name).map(AgentId::new);
+    let after = at.read_after(|text| {
+        let (agent, offer) = text.split_once(KEY_SEPARATOR).ok_or(())?;
+        Ok::<_, ()>((AgentId::new(agent), OfferId::new(offer)))
+    })?;
+    let fetch = at.fetch();
+    let ask = move |engine: &shiftwork_engine::Engine| {
+        engine.offers(agent.as_ref(), after.as_ref(), fetch)
+    };
+    let rows = state.query(ask).await?;
+    let key = |offer: &shiftwork_engine::view::OfferView| {
+        format!("{}{KEY_SEPARATOR}{}", offer.agent, offer.id)
+    };
+    Ok(Json(Page::cut(rows, &at, key)).into_response())
+}
+
+/// `GET /executors?app=&agent=`
+async fn executors(State(state): State<ApiState>, params: Params) -> Answer {
+    let at = PageAt::read(EXECUTORS, &params)?;
+    let app = params.read(APP.name, AppName::read)?;
+    let agent = params.text(AGENT.name).map(AgentId::new);
+    let after = at.read_after(|text| {
+        let (agent, app) = text.split_once(KEY_SEPARATOR).ok_or(())?;
+        Ok::<_, ()>((AgentId::new(agent), AppName::parse(app).map_err(drop)?))
+    })?;
+    let fetch = at.fetch();
+    let ask = move |engine: &shiftwork_engine::Engine| {
+        engine.executors(app.as_ref(), agent.as_ref(), after.as_ref(), fetch)
+    };
+    let rows = state.query(ask).await?;
+    let key = |executor: &shiftwork_engine::view::ExecutorView| {
+        format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.app)
+    };
+    Ok(Json(Page::cut(rows, &at, key)).into_response())
+}

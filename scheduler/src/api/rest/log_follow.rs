@@ -1,0 +1,130 @@
+//! Following what a task writes, as server-sent events. Absent: finding the task and its file
+//! (`logs.rs`).
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::Value;
+use shiftwork_engine::ids::{RunId, TaskId};
+use shiftwork_engine::view::ShardState;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Answer;
+use crate::agent_files::{AgentFiles, CHUNK_LEN_MAX, FilePlace, FilesError};
+use crate::api::ApiState;
+use crate::api::problem::Problem;
+
+/// How often a followed file is looked at: soon enough for people.
+const FOLLOW_POLL: Duration = Duration::from_millis(500);
+
+/// Followers at a time: each asks an agent twice a second.
+const FOLLOWERS_MAX: usize = 100;
+
+/// Permits of all followers.
+static FOLLOWERS: Semaphore = Semaphore::const_new(FOLLOWERS_MAX);
+
+/// A file that is being followed.
+struct Follower {
+    state: ApiState,
+    task: TaskId,
+    place: FilePlace,
+    offset: u64,
+    /// The run, while the task may still write.
+    live: Option<RunId>,
+    over: bool,
+    _permit: SemaphorePermit<'static>,
+}
+
+/// Server-sent events: `log` with the data, its id the offset behind it; `rotated` when the file was
+/// begun anew; `end` when the task has ended and all was sent; `problem` when it cannot be read.
+pub(super) fn follow(
+    state: ApiState,
+    task: TaskId,
+    live: Option<RunId>,
+    place: FilePlace,
+    offset: u64,
+) -> Answer {
+    let permit = FOLLOWERS.try_acquire().map_err(|_| {
+        Problem::unavailable(format!(
+            "{FOLLOWERS_MAX} logs are being followed: read without follow"
+        ))
+    })?;
+    let follower = Follower { state, task, place, offset, live, over: false, _permit: permit };
+    let events = stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        Some((Ok::<_, Infallible>(event), follower))
+    });
+    let response: Response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
+    Ok(response)
+}
+
+// === impl Follower ===
+
+impl Follower {
+    async fn next(&mut self) -> Option<Event> {
+        if self.over {
+            return None;
+        }
+        loop {
+            // Asked before the file is read: what is written in between is then still read.
+            let ended = self.has_ended().await;
+            match self.read().await {
+                Ok(Some(event)) => return Some(event),
+                Ok(None) if ended => return Some(self.last("end", "the task has ended")),
+                Ok(None) => tokio::time::sleep(FOLLOW_POLL).await,
+                Err(error) => return Some(self.last("problem", &error.to_string())),
+            }
+        }
+    }
+
+    /// What is new in the file.
+    async fn read(&mut self) -> Result<Option<Event>, FilesError> {
+        let files: &AgentFiles = &self.state.agent_files;
+        let chunk = files.read(&self.place, self.offset, CHUNK_LEN_MAX).await?;
+        if chunk.data.is_empty() {
+            if files.len(&self.place).await? >= self.offset {
+                return Ok(None);
+            }
+            self.offset = 0;
+            return Ok(Some(Event::default().event("rotated").data("the file was begun anew")));
+        }
+        self.offset += chunk.data.len() as u64;
+        // As a JSON string: a line feed would end the event's data, a carriage return be lost.
+        let data = Value::String(chunk.data).to_string();
+        Ok(Some(Event::default().event("log").id(self.offset.to_string()).data(data)))
+    }
+
+    async fn has_ended(&mut self) -> bool {
+        let Some(run) = self.live.clone() else {
+            return true;
+        };
+        let task = self.task.clone();
+        let asked = self.state.query(move |engine| {
+            let run = engine.run(&run)?;
+            let shard =
+                run.shards.into_iter().find(|shard| shard.task_id.as_ref() == Some(&task))?;
+            matches!(
+                shard.state,
+                ShardState::Launching
+                    | ShardState::Running
+                    | ShardState::Unreachable
+                    | ShardState::Killing
+            )
+            .then_some(())
+        });
+        // Without a leader nothing is known: it has not ended as far as anybody can tell.
+        let ended = matches!(asked.await, Ok(None));
+        if ended {
+            self.live = None;
+        }
+        ended
+    }
+
+    fn last(&mut self, kind: &'static str, text: &str) -> Event {
+        self.over = true;
+        Event::default().event(kind).data(text.replace(['\n', '\r'], " "))
+    }
+}

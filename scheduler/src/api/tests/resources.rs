@@ -1,0 +1,135 @@
+//! What every resource has: entity tags, repeatable creation, order, chosen fields, compression, and
+//! a description of each answer.
+
+use serde_json::{Value, json};
+
+use super::{APP, job, refused, shop};
+use crate::api::schemas::tests::check_members;
+use crate::api::testing::World;
+
+#[tokio::test]
+async fn a_change_may_depend_on_what_was_seen() {
+    let world = shop().await;
+    let path = "/api/v1/apps/shop";
+    let seen = world.ask("GET", path, "").await;
+    let tag = seen.headers["etag"].to_str().unwrap().to_owned();
+    let changed = r#"{"appName":"shop","cpuCount":2}"#;
+    let condition = [("if-match", tag.as_str())];
+    let updated = world.ask_with("PUT", path, changed, &condition).await;
+    assert_eq!(updated.status, 200, "{}", updated.text);
+    assert_ne!(updated.headers["etag"], tag.as_str());
+    // Whoever still holds the old tag would undo that without knowing.
+    for (method, body) in [("PUT", APP), ("DELETE", "")] {
+        refused(&world.ask_with(method, path, body, &condition).await, 412, None);
+    }
+    let disable = world.ask_with("POST", &format!("{path}/disable"), "", &condition).await;
+    refused(&disable, 412, None);
+    assert_eq!(world.ask("GET", path, "").await.json()["document"]["cpuCount"], 2);
+    // The same again changes nothing, and so keeps the tag.
+    let again = world.ask("PUT", path, changed).await;
+    assert_eq!(again.headers["etag"], updated.headers["etag"]);
+    let malformed = [("if-match", "W/\"x\"")];
+    refused(&world.ask_with("PUT", path, APP, &malformed).await, 400, Some("If-Match"));
+    assert_eq!(world.ask_with("DELETE", path, "", &[("if-match", "*")]).await.status, 204);
+    refused(&world.ask_with("PUT", path, APP, &[("if-match", "*")]).await, 404, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_registration_with_a_key_may_be_repeated() {
+    let world = World::start().await;
+    let key = [("idempotency-key", "k")];
+    let made = world.ask_with("POST", "/api/v1/apps", APP, &key).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let again = world.ask_with("POST", "/api/v1/apps", APP, &key).await;
+    assert_eq!((again.status, again.json()["name"].clone()), (200, json!("shop")));
+    assert_eq!(again.headers["location"], made.headers["location"]);
+    // Another document is no repetition, and without a key nothing is.
+    let other = r#"{"appName":"shop","cpuCount":2}"#;
+    let answer = world.ask_with("POST", "/api/v1/apps", other, &key).await;
+    refused(&answer, 409, Some("appName"));
+    refused(&world.ask("POST", "/api/v1/apps", APP).await, 409, Some("appName"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lists_have_two_ends_and_rows_chosen_members() {
+    let world = shop().await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(world.ask("POST", "/api/v1/jobs", &job(name)).await.status, 201);
+    }
+    let path = "/api/v1/jobs?sort=-name&limit=2&fields=name,document.shardingTotalCount";
+    let first = world.ask("GET", path, "").await.json();
+    let row = |name: &str| json!({"name": name, "document": {"shardingTotalCount": 1}});
+    assert_eq!(first["items"], json!([row("c"), row("b")]));
+    let cursor = first["next"].as_str().unwrap();
+    let second = world.ask("GET", &format!("{path}&cursor={cursor}"), "").await.json();
+    assert_eq!(second, json!({"items": [row("a")], "next": null}));
+    // The cursor of one order is no place in the other.
+    let other = world.ask("GET", &format!("/api/v1/jobs?cursor={cursor}"), "").await;
+    refused(&other, 400, Some("cursor"));
+    let one = world.ask("GET", "/api/v1/jobs/a?fields=name", "").await;
+    assert_eq!(one.json(), json!({"name": "a"}));
+    refused(&world.ask("GET", "/api/v1/jobs?fields=colour", "").await, 400, Some("fields"));
+    refused(&world.ask("GET", "/api/v1/jobs?sort=age", "").await, 400, Some("sort"));
+    refused(&world.ask("POST", "/api/v1/reconcile?fields=id", "").await, 400, Some("fields"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_who_can_read_that() {
+    let world = shop().await;
+    let asked = [("accept-encoding", "gzip")];
+    let whole = world.ask("GET", "/openapi.json", "").await;
+    let response = world.raw("GET", "/openapi.json", &asked).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert!(bytes.len() * 3 < whole.text.len(), "{} of {}", bytes.len(), whole.text.len());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_is_described() {
+    let world = shop().await;
+    assert_eq!(world.ask("POST", "/api/v1/jobs", &job("foo")).await.status, 201);
+    let calendar = r#"{"calendarName":"off","dates":[]}"#;
+    assert_eq!(world.ask("POST", "/api/v1/calendars", calendar).await.status, 201);
+    let triggered = world.ask("POST", "/api/v1/jobs/foo/trigger", "").await.json();
+    check_members("Triggered", &triggered);
+    let run = triggered["id"].as_str().unwrap();
+    for (path, schema) in [
+        ("apps/shop", "App"),
+        ("jobs/foo", "Job"),
+        ("calendars/off", "Calendar"),
+        ("jobs/foo/why", "Why"),
+        ("status", "Status"),
+        (format!("runs/{run}").as_str(), "Run"),
+    ] {
+        check_members(schema, &world.ask("GET", &format!("/api/v1/{path}"), "").await.json());
+    }
+    let first = |page: Value| page["items"][0].clone();
+    let ready = world.ask("GET", "/api/v1/queues/ready", "").await.json();
+    check_members("Ready", &first(ready));
+    let cancelled = world.ask("POST", &format!("/api/v1/runs/{run}/cancel"), "").await.json();
+    check_members("Accepted", &cancelled);
+    let preview = "/api/v1/schedules/preview?cron=0%200%202%20*%20*%20?&n=1";
+    check_members("Firing", &first(world.ask("GET", preview, "").await.json()));
+    check_members("Problem", &world.ask("GET", "/api/v1/jobs/none", "").await.json());
+    check_members("Health", &world.ask("GET", "/healthz", "").await.json());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_to_try_it_is_served_with_a_strict_policy() {
+    let world = World::start().await;
+    for path in ["/docs", "/docs/page.js", "/docs/page.css"] {
+        let answer = world.ask("GET", path, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+    let document = world.ask("GET", "/openapi.json", "").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/v1/jobs/{job}"]["put"].is_object());
+    world.stop().await;
+}
