@@ -164,6 +164,10 @@ fn how() -> Vec<Member> {
         ("queueTimeout", duration("Waiting longer ends the run.")),
         ("killGracePeriod", duration("From SIGTERM to SIGKILL; 5s unless given.")),
         ("constraints", any("Rows of [attribute, operator, value] over agent attributes.")),
+        (
+            "executor",
+            one_of(&["app", "command"], "command: a TRANSIENT script in Mesos' own executor."),
+        ),
         ("placement", one_of(&["binpack", "spread"], "Where shards are put.")),
     ]
 }
