@@ -2,6 +2,7 @@
 //! from them comes to the same state.
 
 use super::*;
+use crate::Order;
 
 impl World {
     /// What a hand does in the registry, and what its watch then says.
@@ -23,12 +24,12 @@ impl World {
         let copy = Engine::restore(Settings::default(), 9, self.now, records, &mut fx);
         let of = |engine: &Engine| {
             let jobs: Vec<_> = engine
-                .jobs(None, None, usize::MAX)
+                .jobs(None, None, Order::Ascending, usize::MAX)
                 .into_iter()
                 .map(|job| (job.name, job.problem, job.disabled.is_some(), job.pending))
                 .collect();
             let apps: Vec<_> = engine
-                .apps(None, usize::MAX)
+                .apps(None, Order::Ascending, usize::MAX)
                 .into_iter()
                 .map(|app| (app.name, app.problem, app.disabled.is_some()))
                 .collect();
@@ -127,7 +128,7 @@ fn a_flag_of_nothing_is_kept_and_forgotten_with_its_node() {
     let flag = Key::DisabledApp(AppName::parse("ghost").unwrap());
     world.hand(flag.clone(), Some(b"ghost"));
     world.hand(flag, None);
-    assert_eq!(world.engine.apps(None, 9).len(), 1);
+    assert_eq!(world.engine.apps(None, Order::Ascending, 9).len(), 1);
 }
 
 #[test]
