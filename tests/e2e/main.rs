@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod executor;
 mod harness;
+mod pymesos;
 mod tasks;
 mod zookeeper;
 #[path = "../../scheduler/src/registry/zookeeper_tests/server.rs"]
