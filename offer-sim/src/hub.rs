@@ -2,9 +2,12 @@
 //! is decided or carried out here.
 
 use shiftwork_proto::mesos::v1::{executor, scheduler};
+use shiftwork_proto::offersim::v1 as wire;
+use shiftwork_proto::offersim::v1::{FromAgent, ToAgent};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::world::{AgentSpec, Event, RecoveredUpdates, Rejection, StreamId};
+use crate::admin::FaultError;
+use crate::world::{AgentSpec, AgentSummary, Event, RecoveredUpdates, Rejection, StreamId};
 
 /// Inputs waiting for the owner. More than this many callers at once wait their turn.
 const INPUTS_MAX: usize = 1024;
@@ -34,6 +37,24 @@ pub(crate) enum Input {
     Register { spec: AgentSpec, recovered: Vec<RecoveredUpdates> },
     /// Something happened at the local agent.
     World(Event),
+    /// A process of agents connected to this master.
+    LinkOpened { link: u64, sender: mpsc::Sender<Box<ToAgent>> },
+    /// It says something for one of its agents.
+    FromAgent { link: u64, message: Box<FromAgent> },
+    /// Its connection ended.
+    LinkClosed { link: u64 },
+    /// The agents of this process are connected to a master.
+    MasterConnected { sender: mpsc::Sender<Box<FromAgent>> },
+    /// It says something to one of them.
+    FromMaster { message: Box<ToAgent> },
+    /// They are not connected any more.
+    MasterGone,
+    /// This master was elected.
+    Elected,
+    /// Somebody wants something to go wrong. Answered with the agents concerned.
+    Inject { fault: wire::Fault, reply: oneshot::Sender<Result<Vec<AgentSummary>, FaultError>> },
+    /// Which agents are named by any of these selectors.
+    ListAgents { selectors: Vec<String>, reply: oneshot::Sender<Vec<AgentSummary>> },
     /// An executor of the local agent ended, and nothing of it is left.
     Exited { event: Event, unsent: Vec<executor::Call> },
 }

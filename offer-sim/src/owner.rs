@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shiftwork_proto::mesos::v1::{executor, scheduler};
+use shiftwork_proto::offersim::v1 as wire;
+use shiftwork_proto::offersim::v1::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, FaultError};
 use crate::hub::{Input, Opened};
 use crate::local::LocalAgent;
 use crate::world::{
-    AgentId, AgentSpec, Effect, Event, ExecutorId, FrameworkId, RecoveredUpdates, Rejection,
-    StreamId, World,
+    AgentId, AgentSpec, AgentSummary, Effect, Event, ExecutorId, FrameworkId, RecoveredUpdates,
+    Rejection, StreamId, World,
 };
 
 /// Events waiting for one reader. A reader this far behind is cut off, as its memory would be ours.
@@ -33,6 +36,12 @@ pub(crate) struct Owner {
     schedulers: BTreeMap<StreamId, mpsc::Sender<scheduler::Event>>,
     executors: BTreeMap<StreamId, mpsc::Sender<executor::Event>>,
     local: Option<LocalAgent>,
+    /// Connections to processes of agents.
+    links: BTreeMap<u64, mpsc::Sender<Box<ToAgent>>>,
+    /// Which connection an agent of another process last spoke on.
+    remote: BTreeMap<AgentId, u64>,
+    /// The way to a master of another process, while there is one.
+    master: Option<mpsc::Sender<Box<FromAgent>>>,
     is_draining: bool,
 }
 
@@ -73,12 +82,18 @@ impl Owner {
             schedulers: BTreeMap::new(),
             executors: BTreeMap::new(),
             local,
+            links: BTreeMap::new(),
+            remote: BTreeMap::new(),
+            master: None,
             is_draining: false,
         }
     }
 
     /// Works until `shutdown` and until the local agent has no executor left after it.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+    pub(crate) async fn run(mut self, simulated: Vec<AgentSpec>, shutdown: CancellationToken) {
+        for agent in simulated {
+            self.step(Event::SimulateAgent { agent });
+        }
         if let Some(local) = &self.local {
             let agent = local.agent_id().clone();
             self.step(Event::AgentExpected { agent });
@@ -126,7 +141,9 @@ impl Owner {
                 let _caller_left = reply.send(answer);
             }
             Input::CallScheduler { call, stream, reply } => {
-                let admitted = self.world.admit_scheduler_call(&call, stream.as_deref());
+                let refused = self.world.refuses_call(self.clock.now_ms()).map_or(Ok(()), Err);
+                let admitted = refused
+                    .and_then(|()| self.world.admit_scheduler_call(&call, stream.as_deref()));
                 let framework = call.framework_id.as_ref().map(FrameworkId::from);
                 // Answered before the events that follow from it, as a master does.
                 let is_admitted = admitted.is_ok();
@@ -146,7 +163,57 @@ impl Owner {
             Input::Register { spec, recovered } => self.register(spec, recovered),
             Input::World(event) => self.step(event),
             Input::Exited { event, unsent } => self.on_exited(event, unsent),
+            Input::Inject { fault, reply } => {
+                let _caller_left = reply.send(self.inject(fault));
+            }
+            Input::ListAgents { selectors, reply } => {
+                let _caller_left = reply.send(admin::selected(&self.world, &selectors));
+            }
+            Input::Elected => self.step(Event::MasterElected),
+            other => self.on_link_input(other),
         }
+    }
+
+    /// What comes and goes between processes.
+    fn on_link_input(&mut self, input: Input) {
+        match input {
+            Input::LinkOpened { link, sender } => {
+                self.links.insert(link, sender);
+            }
+            // What was on its way when a connection was cut off is lost.
+            Input::FromAgent { link, message } if self.links.contains_key(&link) => {
+                self.remote.insert(AgentId(message.agent_id.clone()), link);
+                self.step(Event::FromAgent { message });
+            }
+            Input::LinkClosed { link } => self.on_link_closed(link),
+            Input::MasterConnected { sender } => {
+                self.master = Some(sender);
+                if !self.is_draining {
+                    self.step(Event::MasterConnected);
+                }
+            }
+            Input::FromMaster { message } => self.step(Event::FromMaster { message }),
+            Input::MasterGone => self.master = None,
+            // Any other is handled where it came in.
+            _ => {}
+        }
+    }
+
+    fn on_link_closed(&mut self, link: u64) {
+        self.links.remove(&link);
+        let of_link = self.remote.iter().filter(|(_, last)| **last == link);
+        let agents: Vec<AgentId> = of_link.map(|(agent, _)| agent.clone()).collect();
+        for agent in agents {
+            self.remote.remove(&agent);
+            self.step(Event::AgentGone { agent });
+        }
+    }
+
+    fn inject(&mut self, fault: wire::Fault) -> Result<Vec<AgentSummary>, FaultError> {
+        let (fault, concerned) = admin::fault(&self.world, fault, self.clock.now_ms())?;
+        tracing::info!(?fault, "fault injected");
+        self.step(Event::Fault(fault));
+        Ok(concerned)
     }
 
     fn subscribe_scheduler(
@@ -154,6 +221,7 @@ impl Owner {
         call: scheduler::Call,
         stream: Option<&str>,
     ) -> Result<Opened<scheduler::Event>, Rejection> {
+        self.world.refuses_call(self.clock.now_ms()).map_or(Ok(()), Err)?;
         self.world.admit_scheduler_call(&call, stream)?;
         let subscribe = call.subscribe.unwrap_or_default();
         let id = self.world.assign_stream_id();
@@ -258,6 +326,15 @@ impl Owner {
         }
     }
 
+    fn send_agent(&mut self, agent: &AgentId, message: Box<ToAgent>) {
+        let Some(link) = self.remote.get(agent).copied() else { return };
+        let sent = self.links.get(&link).map(|sender| sender.try_send(message));
+        if sent.is_some_and(is_overrun) {
+            tracing::warn!(link, "agents fell too far behind and are cut off");
+            self.links.remove(&link);
+        }
+    }
+
     fn perform(&mut self, effect: Effect, lost: &mut Vec<StreamId>) {
         match effect {
             Effect::ToScheduler { stream, event } => {
@@ -272,6 +349,16 @@ impl Owner {
                     lost.push(stream);
                 }
             }
+            Effect::ToAgent { agent, message } => self.send_agent(&agent, message),
+            Effect::ToMaster { message } => {
+                // Without a master it is lost; the agent registers with the next one.
+                let sent = self.master.as_ref().map(|master| master.try_send(message));
+                if sent.is_some_and(is_overrun) {
+                    tracing::warn!("the master fell too far behind and is given up");
+                    self.master = None;
+                }
+            }
+            Effect::DropAgents => self.links.clear(),
             Effect::CloseScheduler { stream } => {
                 self.schedulers.remove(&stream);
             }

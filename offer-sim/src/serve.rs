@@ -6,45 +6,55 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use shiftwork_proto::mesos::v1::MasterInfo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, StartError};
-use crate::http;
-use crate::hub::Hub;
+use crate::cluster::{self, Leadership};
+use crate::config::{Config, ElectionConfig, StartError};
+use crate::hub::{Hub, Input};
 use crate::local::{self, Layout, LocalAgent};
 use crate::owner::Owner;
 use crate::world::{World, WorldConfig};
+use crate::{admin, http, simulated};
 
 /// How long open connections may take to end once their streams did.
 const CONNECTIONS_END_WITHIN: Duration = Duration::from_secs(1);
 
-/// A master, and perhaps an agent, at work.
+/// A master, agents, or both, at work.
 #[derive(Debug)]
 pub struct Running {
     /// Where they listen.
     pub addr: SocketAddr,
+    /// Where the admin API listens, if it does.
+    pub admin: Option<SocketAddr>,
     owner: JoinHandle<()>,
     server: JoinHandle<()>,
     stop_server: CancellationToken,
+    helpers: TaskTracker,
+    lost: CancellationToken,
 }
 
-/// Starts a master and, when configured, the local agent. Offers come as soon as the agent has
-/// cleared away what a former life left behind.
+/// Starts a master, agents, or both. Offers come as soon as the local agent has cleared away what
+/// a former life left behind.
 ///
 /// When `shutdown` is cancelled, executors are asked to leave and killed after their grace; see
 /// [`Running::wait`].
 ///
 /// # Errors
-/// When the address cannot be had, the work directory cannot be used, or the agent's resources or
+/// When an address cannot be had, the work directory cannot be used, or an agent's resources or
 /// attributes are not understood.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    let listen_error = |source| StartError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-    let addr = listener.local_addr().map_err(listen_error)?;
+    let (listener, addr) = listen(config.listen).await?;
+    let admin = match config.admin {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let (hub, inputs, gone) = Hub::new();
-    let mut world = World::new(world_config(&config, addr), seed());
+    let mut world = World::new(world_config(&config, addr), config.seed.unwrap_or_else(seed));
     let (local, layout) = match &config.agent {
         None => (None, None),
         Some(agent) => {
@@ -61,16 +71,89 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
             (Some(local), Some(layout))
         }
     };
-    let owner = tokio::spawn(Owner::new(world, local, inputs, gone).run(shutdown));
+    let simulated = match &config.simulated {
+        None => Vec::new(),
+        Some(agents) => {
+            world.set_workload(agents.workload.clone());
+            simulated::specs(agents, addr, || world.assign_agent_id())?
+        }
+    };
+    let info = world.master_info();
+    let own_address = format!("{}:{}", info.hostname.as_deref().unwrap_or_default(), info.port);
+    let stands = config.election.is_some() || config.master.is_some();
+    let (leadership, leads) =
+        watch::channel(if stands { Leadership::Unknown } else { Leadership::Leading });
+    let owner = Owner::new(world, local, inputs, gone).run(simulated, shutdown.clone());
+    let owner = tokio::spawn(owner);
+    let (helpers, lost) = (TaskTracker::new(), CancellationToken::new());
     let stop_server = CancellationToken::new();
-    let router = http::router(http::Shared { hub, layout });
+    if let Some(election) = config.election {
+        let stand = stand_for_election(election, info, hub.clone(), leadership, shutdown.clone());
+        let lost = lost.clone();
+        helpers.spawn(async move {
+            if let Err(error) = stand.await {
+                tracing::error!(%error, "the session with ZooKeeper is lost, and the lead with it");
+                lost.cancel();
+            }
+        });
+    } else if let Some(master) = config.master {
+        helpers.spawn(cluster::serve_agents(hub.clone(), master, stop_server.clone()));
+    }
+    let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
+    if let Some((listener, _)) = admin {
+        helpers.spawn(admin::serve(listener, hub.clone(), stop_server.clone()));
+    }
+    let scenario =
+        stop_server.clone().run_until_cancelled_owned(admin::play(config.scenario, hub.clone()));
+    helpers.spawn(async move {
+        let _stopped = scenario.await;
+    });
+    let links = cluster::Links::new(hub.clone(), leads.clone());
+    let router =
+        http::router(http::Shared { hub, layout, own_address, leads }).merge(links.router());
     let server = tokio::spawn(serve(listener, router, stop_server.clone()));
-    Ok(Running { addr, owner, server, stop_server })
+    Ok(Running { addr, admin: admin_addr, owner, server, stop_server, helpers, lost })
+}
+
+/// Stands for election, and tells the owner of the world when this master leads.
+async fn stand_for_election(
+    election: ElectionConfig,
+    info: MasterInfo,
+    hub: Hub,
+    leadership: watch::Sender<Leadership>,
+    shutdown: CancellationToken,
+) -> Result<(), zookeeper_client::Error> {
+    let mut leads = leadership.subscribe();
+    let tell = async {
+        let leading = leads.wait_for(|now| *now == Leadership::Leading).await.is_ok();
+        if leading {
+            tracing::info!("elected");
+            hub.send(Input::Elected).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let ElectionConfig { zookeeper, session_timeout, .. } = &election;
+    tokio::select! {
+        ended = cluster::stand(zookeeper, *session_timeout, &info, &leadership, &shutdown) => ended,
+        () = tell => Ok(()),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let address = listener.local_addr().map_err(error)?;
+    Ok((listener, address))
 }
 
 // === impl Running ===
 
 impl Running {
+    /// Waits until this master has lost its lead, which it never gets back: another one acts now.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
     /// Waits for the end, which comes after the shutdown token was cancelled: when it is back, no
     /// process of any executor is left and nobody listens.
     pub async fn wait(self) {
@@ -78,8 +161,13 @@ impl Running {
             tracing::error!(%error, "the owner of the world broke down");
         }
         self.stop_server.cancel();
+        self.helpers.close();
         let mut server = self.server;
-        if tokio::time::timeout(CONNECTIONS_END_WITHIN, &mut server).await.is_err() {
+        let ended = async {
+            let _served = (&mut server).await;
+            self.helpers.wait().await;
+        };
+        if tokio::time::timeout(CONNECTIONS_END_WITHIN, ended).await.is_err() {
             server.abort();
         }
     }
@@ -105,13 +193,18 @@ fn world_config(config: &Config, addr: SocketAddr) -> WorldConfig {
         IpAddr::V4(ip) => ip,
         IpAddr::V6(_) => Ipv4Addr::LOCALHOST,
     };
+    let hostname = config.election.as_ref().and_then(|election| election.hostname.clone());
     let ms = |duration: Duration| duration.as_millis() as u64;
     WorldConfig {
         heartbeat_interval_ms: ms(config.heartbeat_interval),
         allocation_interval_ms: ms(config.allocation_interval),
         offer_timeout_ms: config.offer_timeout.map(ms),
         executor_shutdown_grace_ms: ms(config.executor_shutdown_grace),
-        hostname: addr.ip().to_string(),
+        agent_ping_timeout_ms: ms(config.agent_ping_timeout),
+        max_agent_ping_timeouts: config.max_agent_ping_timeouts,
+        agent_reregister_timeout_ms: ms(config.agent_reregister_timeout),
+        has_master: config.master.is_none(),
+        hostname: hostname.unwrap_or_else(|| addr.ip().to_string()),
         ip,
         port: addr.port(),
         ..WorldConfig::default()

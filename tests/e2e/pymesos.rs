@@ -45,9 +45,7 @@ impl Master {
             .spawn()
             .expect("it starts");
         let master = Self { process, address, _directory: directory };
-        wait_for("the master listens", || {
-            std::net::TcpStream::connect(&master.address).is_ok()
-        });
+        wait_for("the master listens", || std::net::TcpStream::connect(&master.address).is_ok());
         master
     }
 

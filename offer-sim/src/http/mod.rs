@@ -2,6 +2,7 @@
 //! the world behind the hub.
 
 mod files;
+mod leader;
 mod negotiate;
 mod respond;
 mod stream;
@@ -15,7 +16,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use shiftwork_proto::mesos::v1::{executor, scheduler};
+use tokio::sync::watch;
 
+use crate::cluster::Leadership;
 use crate::hub::{Hub, Input};
 use crate::local::Layout;
 use negotiate::{accepted_format, parse_call};
@@ -30,6 +33,10 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// Where the sandboxes are, when there is a local agent.
     pub(crate) layout: Option<Arc<Layout>>,
+    /// This master as clients are to call it, `host:port`.
+    pub(crate) own_address: String,
+    /// Whether the master here leads.
+    pub(crate) leads: watch::Receiver<Leadership>,
 }
 
 /// All routes. Each API is also under the path that its component has in a real cluster.
@@ -42,6 +49,10 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/api/v1/executor", executor())
         .route("/slave(1)/api/v1/executor", executor())
         .route("/health", get(health))
+        .route("/master/health", get(health))
+        .route("/version", get(leader::version))
+        .route("/redirect", get(leader::redirect))
+        .route("/master/redirect", get(leader::redirect))
         .route("/files/read", get(files::read))
         .route("/files/browse", get(files::browse))
         .layer(DefaultBodyLimit::max(CALL_BYTES_MAX))
@@ -53,6 +64,9 @@ async fn health() -> StatusCode {
 }
 
 async fn scheduler_api(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(answer) = leader::elsewhere(&shared.leads) {
+        return answer;
+    }
     let call = match parse_call::<scheduler::Call>("mesos.v1.scheduler.Call", &headers, &body) {
         Ok(call) => Box::new(call),
         Err(rejection) => return rejected(&rejection),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use shiftwork_proto::mesos::v1::{
     Attribute, ExecutorInfo, FrameworkInfo, TaskInfo, TaskStatus, executor, scheduler,
 };
+use shiftwork_proto::offersim::v1 as agent_link;
 
 use super::id::{AgentId, ContainerId, ExecutorId, FrameworkId, StreamId, TaskId};
 use super::resources::Resources;
@@ -115,11 +116,136 @@ pub enum Event {
         /// How, as wait(2) says it: 1792 is exit 7, 9 is SIGKILL.
         wait_status: i32,
     },
+    /// An agent of this process whose executors are simulated registers with the master.
+    SimulateAgent {
+        /// What it says of itself.
+        agent: AgentSpec,
+    },
+    /// What an agent of another process sends.
+    FromAgent {
+        /// The message.
+        message: Box<agent_link::FromAgent>,
+    },
+    /// The connection to an agent of another process broke.
+    AgentGone {
+        /// Which agent.
+        agent: AgentId,
+    },
+    /// What the master of another process sends to an agent of this one.
+    FromMaster {
+        /// The message.
+        message: Box<agent_link::ToAgent>,
+    },
+    /// A master of another process is there: agents register with it.
+    MasterConnected,
+    /// This master takes over from one whose agents it does not know: until they had time to
+    /// register it says nothing of their tasks.
+    MasterElected,
+    /// Something goes wrong, as somebody wants it to.
+    Fault(Fault),
     /// The agent is to leave: executors are asked to shut down, and killed after their grace.
     DrainAgent {
         /// Which agent.
         agent: AgentId,
     },
+}
+
+// === impl Event ===
+
+impl Event {
+    /// The agent at which something happens, when that is one of this process.
+    pub(super) fn agent(&self) -> Option<&AgentId> {
+        match self {
+            Self::ExecutorSubscribe { agent, .. }
+            | Self::ExecutorGone { agent, .. }
+            | Self::ExecutorUpdate { agent, .. }
+            | Self::ExecutorMessage { agent, .. }
+            | Self::ExecutorStarted { agent, .. }
+            | Self::ExecutorNotStarted { agent, .. }
+            | Self::ExecutorExited { agent, .. }
+            | Self::DrainAgent { agent } => Some(agent),
+            _ => None,
+        }
+    }
+}
+
+/// What can be made to go wrong. Agents that do not exist are passed over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Hosts vanish with all that runs there.
+    KillAgents(Vec<AgentId>),
+    /// Hosts that vanished come back, empty and under new ids. Simulated agents only.
+    StartAgents(Vec<AgentId>),
+    /// Agents do nothing more, and their messages wait; their executors go on.
+    FreezeAgents(Vec<AgentId>),
+    /// Frozen agents go on.
+    ThawAgents(Vec<AgentId>),
+    /// The network drops what passes between master and agents.
+    CutOffAgents(Vec<AgentId>),
+    /// The network passes it again.
+    ReconnectAgents(Vec<AgentId>),
+    /// An operator marks agents gone for good.
+    MarkAgentsGone(Vec<AgentId>),
+    /// The master dies and another takes over: streams end, and agents register again.
+    FailOverMaster,
+    /// Status updates are disturbed.
+    DisturbUpdates {
+        /// How.
+        fault: UpdateFault,
+        /// On their way from which agents; `None` for all.
+        agents: Option<Vec<AgentId>>,
+        /// How many of them, 0 to 1.
+        probability: f64,
+        /// For how long; `None` until [`Fault::EndDisturbances`].
+        for_ms: Option<u64>,
+    },
+    /// Offers of these agents, or all, are taken back.
+    RescindOffers(Option<Vec<AgentId>>),
+    /// Calls of schedulers are refused with 503.
+    RefuseCalls {
+        /// How many of them, 0 to 1.
+        probability: f64,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// Events leave one at a time on the schedulers' streams.
+    SlowStreams {
+        /// Between two events.
+        interval_ms: u64,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// Updates, calls and streams are left alone again.
+    EndDisturbances,
+    /// The maintenance schedule is replaced by this one.
+    SetMaintenance(Vec<MaintenanceWindow>),
+}
+
+/// What happens to a status update on its way to the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateFault {
+    /// It is lost; its agent sends it again later.
+    Drop,
+    /// It comes late.
+    Delay {
+        /// How late.
+        ms: u64,
+    },
+    /// It comes twice.
+    Duplicate,
+    /// The next one comes before it.
+    Reorder,
+}
+
+/// A time in which hosts are not to be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceWindow {
+    /// Which hosts, by name.
+    pub hostnames: Vec<String>,
+    /// Milliseconds since the epoch.
+    pub start_ms: u64,
+    /// `None` for one without an end.
+    pub duration_ms: Option<u64>,
 }
 
 /// What the world wants done. Effects of one step are carried out in their order.
@@ -167,6 +293,20 @@ pub enum Effect {
         /// What it reported.
         status: Box<TaskStatus>,
     },
+    /// A message for an agent of another process.
+    ToAgent {
+        /// Which agent.
+        agent: AgentId,
+        /// What.
+        message: Box<agent_link::ToAgent>,
+    },
+    /// A message for a master of another process.
+    ToMaster {
+        /// What.
+        message: Box<agent_link::FromAgent>,
+    },
+    /// The master failed over: connections to agents of other processes end.
+    DropAgents,
     /// The scheduler acknowledged an update that was kept (or recovered): it need not be kept.
     ForgetUpdate {
         /// Which agent.

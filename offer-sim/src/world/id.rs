@@ -5,6 +5,8 @@ use std::fmt;
 
 use shiftwork_proto::mesos::v1;
 
+use super::chance::mix;
+
 /// Declares a name as a type of its own, so that one kind cannot be passed for another.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -101,6 +103,12 @@ impl Ids {
         &self.master
     }
 
+    /// Names from here on are those of another master, which has given none yet.
+    pub(crate) fn change_master(&mut self) {
+        self.master = self.uuid_text();
+        (self.frameworks, self.agents, self.offers) = (0, 0, 0);
+    }
+
     pub(crate) fn framework(&mut self) -> FrameworkId {
         let number = next(&mut self.frameworks);
         FrameworkId(format!("{}-{number:04}", self.master))
@@ -138,10 +146,7 @@ impl Ids {
     /// `SplitMix64`: one addition and three mixing steps, every state reached once.
     fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.state)
     }
 }
 

@@ -5,28 +5,48 @@
 //! messages are delivered before the step ends, in the order in which they were sent.
 
 mod agent;
+mod chance;
+mod distribution;
+mod disturbance;
 mod event;
+mod fault;
 mod id;
+mod link_wire;
+mod links;
 mod mail;
 mod master;
+mod outbox;
 mod resource_wire;
 mod resources;
+mod simulated;
 mod status;
+mod survey;
 mod timers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use shiftwork_proto::mesos::v1::{executor, scheduler};
+use shiftwork_proto::mesos::v1::{MasterInfo, executor, scheduler};
 
-pub use event::{AgentSpec, Effect, Event, RecoveredUpdates, StartExecutor};
+pub use distribution::{Distribution, DistributionError};
+pub use event::{
+    AgentSpec, Effect, Event, Fault, MaintenanceWindow, RecoveredUpdates, StartExecutor,
+    UpdateFault,
+};
 pub use id::{AgentId, ContainerId, ExecutorId, FrameworkId, Ids, OfferId, StreamId, TaskId};
-pub use master::Rejection;
+pub use master::{MESOS_VERSION, Rejection};
 pub use resource_wire::{ResourceError, parse_attributes, parse_resources};
 pub use resources::{Amount, Kind, Reservation, Resources};
+pub use simulated::Workload;
+pub use survey::AgentSummary;
 
 use agent::Agent;
-use mail::{Mail, ToAgent};
+use disturbance::Disturbance;
+use fault::Refusal;
+use links::Links;
+use mail::{Mail, ToAgent, ToMaster};
 use master::Master;
+use outbox::Outbox;
+use simulated::{Simulation, Stage};
 use timers::{Timer, Timers};
 
 /// The settings of a master and its agents that change what happens.
@@ -47,6 +67,17 @@ pub struct WorldConfig {
     pub executor_shutdown_grace_ms: u64,
     /// From an executor's start to its SUBSCRIBE; after that it is killed.
     pub executor_registration_timeout_ms: u64,
+    /// Until an agent that does not answer a ping is pinged again.
+    pub agent_ping_timeout_ms: u64,
+    /// Pings unanswered in a row after which an agent is unreachable.
+    pub max_agent_ping_timeouts: u64,
+    /// How long agents that a former master knew may take to register again.
+    pub agent_reregister_timeout_ms: u64,
+    /// The longest that an agent waits before it registers with a new master.
+    pub registration_backoff_ms: u64,
+    /// Whether there is a master here. Without one there are only agents, whose master is another
+    /// process.
+    pub has_master: bool,
     /// Host name that the master gives.
     pub hostname: String,
     /// IPv4 address that the master gives.
@@ -66,6 +97,11 @@ impl Default for WorldConfig {
             update_retry_ms_max: 600_000,
             executor_shutdown_grace_ms: 5_000,
             executor_registration_timeout_ms: 60_000,
+            agent_ping_timeout_ms: 15_000,
+            max_agent_ping_timeouts: 5,
+            agent_reregister_timeout_ms: 600_000,
+            registration_backoff_ms: 1_000,
+            has_master: true,
             hostname: "127.0.0.1".to_owned(),
             ip: std::net::Ipv4Addr::LOCALHOST,
             port: 5050,
@@ -79,8 +115,31 @@ pub struct World {
     config: WorldConfig,
     ids: Ids,
     timers: Timers,
+    parts: Parts,
+    simulation: Simulation,
+}
+
+/// Everything that reacts to events, beside simulated executors.
+#[derive(Debug)]
+struct Parts {
     master: Master,
     agents: BTreeMap<AgentId, Agent>,
+    /// Agents of other processes that registered here.
+    remote: BTreeSet<AgentId>,
+    /// Simulated hosts that vanished and may come back.
+    killed: BTreeMap<AgentId, AgentSpec>,
+    links: Links,
+    disturbance: Disturbance,
+    refusal: Option<Refusal>,
+    outbox: Outbox,
+}
+
+/// What is to be reacted to.
+enum Due {
+    Event(Event),
+    Timer(Timer),
+    /// The end of a step.
+    Offers,
 }
 
 /// What a reaction may use: the time, the settings, names, alarms, and the way out.
@@ -102,9 +161,33 @@ impl World {
             config,
             ids: Ids::new(seed),
             timers: Timers::default(),
-            master: Master::default(),
-            agents: BTreeMap::new(),
+            parts: Parts {
+                master: Master::default(),
+                agents: BTreeMap::new(),
+                remote: BTreeSet::new(),
+                killed: BTreeMap::new(),
+                links: Links::default(),
+                disturbance: Disturbance::new(seed),
+                refusal: None,
+                outbox: Outbox::default(),
+            },
+            simulation: Simulation::new(seed),
         }
+    }
+
+    /// What executors of simulated agents do with the tasks that they are given from now on.
+    pub fn set_workload(&mut self, workload: Workload) {
+        self.simulation.set_workload(workload);
+    }
+
+    /// The master as others know it.
+    pub fn master_info(&self) -> MasterInfo {
+        master::master_info(&self.config, self.ids.master())
+    }
+
+    /// The answer to a call while calls are refused, whatever it asks for.
+    pub fn refuses_call(&mut self, now_ms: u64) -> Option<Rejection> {
+        self.parts.refusal.as_mut().and_then(|refusal| refusal.refuses(now_ms))
     }
 
     /// The master's own id: a part of every name that it gives.
@@ -131,7 +214,7 @@ impl World {
         call: &scheduler::Call,
         stream: Option<&str>,
     ) -> Result<(), Rejection> {
-        self.master.admit(call, stream)
+        self.parts.master.admit(call, stream)
     }
 
     /// Says whether an agent answers this call with 202 (or 200 for SUBSCRIBE).
@@ -143,7 +226,7 @@ impl World {
         agent: &AgentId,
         call: &executor::Call,
     ) -> Result<(), Rejection> {
-        match self.agents.get(agent) {
+        match self.parts.agents.get(agent) {
             Some(agent) => agent.admit(call),
             None => Err(Rejection::unavailable("Agent has not registered with the master")),
         }
@@ -156,127 +239,209 @@ impl World {
 
     /// How many executors an agent has that have not ended.
     pub fn executors_alive(&self, agent: &AgentId) -> usize {
-        self.agents.get(agent).map_or(0, Agent::executors_alive)
+        self.parts.agents.get(agent).map_or(0, Agent::executors_alive)
     }
 
     /// Takes one event, and all alarms due at `now_ms`, and appends what is to be done.
     /// `now_ms` must not go back.
     pub fn step(&mut self, now_ms: u64, event: Event, effects: &mut Vec<Effect>) {
-        let mut mail = VecDeque::new();
-        let mut turn = Turn {
-            now_ms,
-            config: &self.config,
-            ids: &mut self.ids,
-            timers: &mut self.timers,
-            effects,
-            mail: &mut mail,
-        };
-        dispatch(&mut self.master, &mut self.agents, &mut turn, event);
-        deliver(&mut self.master, &mut self.agents, &mut turn);
-        while let Some(timer) = turn.timers.pop_due(now_ms) {
-            on_timer(&mut self.master, &mut self.agents, &mut turn, timer);
-            deliver(&mut self.master, &mut self.agents, &mut turn);
+        self.react(now_ms, Due::Event(event), effects);
+        while let Some(timer) = self.timers.pop_due(now_ms) {
+            self.react(now_ms, Due::Timer(timer), effects);
         }
-        self.master.flush_offers(&mut turn);
+        self.react(now_ms, Due::Offers, effects);
+    }
+
+    /// Reacts to one thing and to all that simulated executors do because of it.
+    fn react(&mut self, now_ms: u64, due: Due, effects: &mut Vec<Effect>) {
+        let mut events = VecDeque::new();
+        let mut next = Some(due);
+        let mut fresh = Vec::new();
+        let mut mail = VecDeque::new();
+        while let Some(due) = next {
+            let timers = &mut self.timers;
+            let mut stage = Stage { now_ms, timers, events: &mut events };
+            if let Due::Timer(timer) = &due {
+                self.simulation.on_timer(&mut stage, timer);
+            }
+            let mut turn = Turn {
+                now_ms,
+                config: &self.config,
+                ids: &mut self.ids,
+                timers: &mut self.timers,
+                effects: &mut fresh,
+                mail: &mut mail,
+            };
+            match due {
+                Due::Event(event) => self.parts.on_event(&mut turn, &mut self.simulation, event),
+                Due::Timer(Timer::Outbox) => {
+                    self.parts.outbox.release(now_ms, turn.timers, effects);
+                }
+                Due::Timer(timer) => self.parts.on_timer(&mut turn, timer),
+                Due::Offers => {
+                    self.parts.master.flush_offers(&mut turn);
+                    self.parts.master.flush_inverse_offers(&mut turn);
+                }
+            }
+            self.parts.deliver(&mut turn);
+            let mut stage = Stage { now_ms, timers: &mut self.timers, events: &mut events };
+            for effect in fresh.drain(..) {
+                if let Some(effect) = self.simulation.absorb(&mut stage, effect) {
+                    self.parts.outbox.push(effect, effects);
+                }
+            }
+            next = events.pop_front().map(Due::Event);
+        }
     }
 }
 
-/// Gives an event to the master or to the agent it concerns. What concerns nobody is dropped: the
-/// sender has been told, or will be, that its peer is gone.
-fn dispatch(
-    master: &mut Master,
-    agents: &mut BTreeMap<AgentId, Agent>,
-    turn: &mut Turn<'_>,
-    event: Event,
-) {
-    match event {
-        Event::Tick => {}
-        Event::Subscribe { stream, info, suppressed_roles } => {
-            master.on_subscribe(turn, stream, *info, suppressed_roles);
+// === impl Parts ===
+
+impl Parts {
+    /// Gives an event to the master or to the agent it concerns. What concerns nobody is dropped:
+    /// the sender has been told, or will be, that its peer is gone.
+    fn on_event(&mut self, turn: &mut Turn<'_>, simulation: &mut Simulation, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Subscribe { stream, info, suppressed_roles } => {
+                self.master.on_subscribe(turn, stream, *info, suppressed_roles);
+            }
+            Event::SchedulerGone { stream } => self.master.on_stream_gone(turn, &stream),
+            Event::SchedulerCall { framework, call } => {
+                self.master.on_call(turn, &framework, *call);
+            }
+            Event::AgentExpected { agent } => self.master.on_agent_expected(agent),
+            Event::RegisterAgent { agent, recovered } => {
+                self.agents.insert(agent.id.clone(), Agent::new(turn, agent, recovered));
+            }
+            Event::SimulateAgent { agent } => {
+                simulation.add_agent(agent.id.clone());
+                self.agents.insert(agent.id.clone(), Agent::new(turn, agent, Vec::new()));
+            }
+            Event::FromAgent { message } => {
+                if let Some((from, message)) = link_wire::read_from_agent(*message) {
+                    self.on_remote_message(turn, from, message);
+                }
+            }
+            Event::AgentGone { agent } => self.on_agent_gone(turn, &agent),
+            Event::FromMaster { message } => {
+                if let Some((to, message)) = link_wire::read_to_agent(*message) {
+                    turn.send_agent(&to, message);
+                }
+            }
+            Event::MasterConnected => {
+                self.agents.values().for_each(|agent| agent.register(turn));
+            }
+            Event::MasterElected => self.master.on_elected(turn),
+            Event::Fault(fault) => self.on_fault(turn, simulation, fault),
+            other => self.on_executor_event(turn, other),
         }
-        Event::SchedulerGone { stream } => master.on_stream_gone(turn, &stream),
-        Event::SchedulerCall { framework, call } => master.on_call(turn, &framework, *call),
-        Event::AgentExpected { agent } => master.on_agent_expected(agent),
-        Event::RegisterAgent { agent, recovered } => {
-            master.on_agent_registered(&agent, &recovered);
-            agents.insert(agent.id.clone(), Agent::new(turn, agent, recovered));
-        }
-        Event::ExecutorSubscribe { agent, stream, framework, executor, subscribe } => {
-            if let Some(agent) = agents.get_mut(&agent) {
+    }
+
+    /// What happens at an agent of this process.
+    fn on_executor_event(&mut self, turn: &mut Turn<'_>, event: Event) {
+        let Some(id) = event.agent() else { return };
+        let Some(agent) = self.agents.get_mut(id) else { return };
+        match event {
+            Event::ExecutorSubscribe { stream, framework, executor, subscribe, .. } => {
                 agent.on_executor_subscribe(turn, stream, framework, executor, subscribe);
             }
-        }
-        Event::ExecutorGone { agent, stream } => {
-            if let Some(agent) = agents.get_mut(&agent) {
-                agent.on_executor_stream_gone(&stream);
-            }
-        }
-        Event::ExecutorUpdate { agent, framework, executor, status } => {
-            if let Some(agent) = agents.get_mut(&agent) {
+            Event::ExecutorGone { stream, .. } => agent.on_executor_stream_gone(&stream),
+            Event::ExecutorUpdate { framework, executor, status, .. } => {
                 agent.on_executor_update(turn, &framework, &executor, *status);
             }
-        }
-        Event::ExecutorMessage { agent, framework, executor, data } => {
-            master.on_executor_message(turn, &agent, &framework, &executor, data);
-        }
-        Event::ExecutorStarted { agent, container, pid } => {
-            if let Some(agent) = agents.get_mut(&agent) {
+            Event::ExecutorMessage { framework, executor, data, .. } => {
+                agent.on_executor_message(turn, framework, executor, data);
+            }
+            Event::ExecutorStarted { container, pid, .. } => {
                 agent.on_executor_started(&container, pid);
             }
-        }
-        Event::ExecutorNotStarted { agent, container, why } => {
-            if let Some(agent) = agents.get_mut(&agent) {
+            Event::ExecutorNotStarted { container, why, .. } => {
                 agent.on_executor_not_started(turn, &container, &why);
             }
-        }
-        Event::ExecutorExited { agent, container, wait_status } => {
-            if let Some(agent) = agents.get_mut(&agent) {
+            Event::ExecutorExited { container, wait_status, .. } => {
                 agent.on_executor_exited(turn, &container, wait_status);
             }
-        }
-        Event::DrainAgent { agent } => {
-            if let Some(agent) = agents.get_mut(&agent) {
-                agent.on_drain(turn);
-            }
+            Event::DrainAgent { .. } => agent.on_drain(turn),
+            // Any other is not of an agent.
+            _ => {}
         }
     }
-}
 
-/// Delivers messages until none is left.
-fn deliver(master: &mut Master, agents: &mut BTreeMap<AgentId, Agent>, turn: &mut Turn<'_>) {
-    while let Some(mail) = turn.mail.pop_front() {
-        match mail {
-            Mail::ToMaster { from, message } => master.on_agent_message(turn, &from, message),
-            Mail::ToAgent { to, message } => {
-                if let Some(agent) = agents.get_mut(&to) {
-                    agent.on_master_message(turn, message);
+    /// An agent of another process is there as soon as it registers.
+    fn on_remote_message(&mut self, turn: &mut Turn<'_>, from: AgentId, message: ToMaster) {
+        if matches!(message, ToMaster::Register(_)) {
+            self.remote.insert(from.clone());
+            if self.links.is_gone(&from) {
+                self.links.open(&from);
+            }
+        }
+        turn.send_master(&from, message);
+    }
+
+    /// Delivers messages until none is left.
+    fn deliver(&mut self, turn: &mut Turn<'_>) {
+        while let Some(mail) = turn.mail.pop_front() {
+            match mail {
+                Mail::ToMaster { from, message } if !turn.config.has_master => {
+                    let message = Box::new(link_wire::from_agent(&from, message));
+                    turn.effects.push(Effect::ToMaster { message });
+                }
+                Mail::ToMaster { from, message } => {
+                    if let Some(message) = self.links.pass_to_master(&from, message) {
+                        for (from, message) in self.disturbance.disturb(turn, from, message) {
+                            self.master.on_agent_message(turn, &from, message);
+                        }
+                    }
+                }
+                Mail::ToAgent { to, message } => {
+                    let Some(message) = self.links.pass_to_agent(&to, message) else { continue };
+                    if let Some(agent) = self.agents.get_mut(&to) {
+                        agent.on_master_message(turn, message);
+                    } else if self.remote.contains(&to) {
+                        let message = Box::new(link_wire::to_agent(&to, message));
+                        turn.effects.push(Effect::ToAgent { agent: to, message });
+                    }
                 }
             }
         }
     }
-}
 
-fn on_timer(
-    master: &mut Master,
-    agents: &mut BTreeMap<AgentId, Agent>,
-    turn: &mut Turn<'_>,
-    timer: Timer,
-) {
-    match timer {
-        Timer::Heartbeat(framework) => master.on_heartbeat_due(turn, &framework),
-        Timer::FailoverTimeout(framework) => master.on_failover_timeout(turn, &framework),
-        Timer::OfferTimeout(offer) => master.on_offer_timeout(turn, &offer),
-        Timer::FilterExpiry(agent) => master.on_filter_expiry(turn, &agent),
-        Timer::Allocate => master.on_allocation_due(turn),
-        Timer::UpdateRetry(agent, key) => {
-            if let Some(agent) = agents.get_mut(&agent) {
-                agent.on_update_retry_due(turn, &key);
+    fn on_timer(&mut self, turn: &mut Turn<'_>, timer: Timer) {
+        match timer {
+            Timer::Heartbeat(framework) => self.master.on_heartbeat_due(turn, &framework),
+            Timer::FailoverTimeout(framework) => self.master.on_failover_timeout(turn, &framework),
+            Timer::OfferTimeout(offer) => self.master.on_offer_timeout(turn, &offer),
+            Timer::FilterExpiry(agent) => self.master.on_filter_expiry(turn, &agent),
+            Timer::Allocate => self.master.on_allocation_due(turn),
+            Timer::ReregisterTimeout => self.master.on_reregister_timeout(turn),
+            Timer::InverseOffers => self.master.on_inverse_offers_due(turn),
+            Timer::AgentHealth(agent) => self.on_health_due(turn, &agent),
+            Timer::HeldUpdate(number) => {
+                if let Some((from, message)) = self.disturbance.release(number) {
+                    self.master.on_agent_message(turn, &from, message);
+                }
             }
-        }
-        Timer::Executor(agent, container) => {
-            if let Some(agent) = agents.get_mut(&agent) {
-                agent.on_executor_deadline(turn, &container);
+            Timer::UpdateRetry(agent, key) => {
+                if let Some(agent) = self.agents.get_mut(&agent) {
+                    agent.on_update_retry_due(turn, &key);
+                }
             }
+            Timer::Executor(agent, container) => {
+                if let Some(agent) = self.agents.get_mut(&agent) {
+                    agent.on_executor_deadline(turn, &container);
+                }
+            }
+            Timer::Reregister(agent) => {
+                if let Some(agent) = self.agents.get(&agent) {
+                    agent.register(turn);
+                }
+            }
+            // Theirs are not of master or agents.
+            Timer::Outbox
+            | Timer::SimulatedStart(_)
+            | Timer::SimulatedCrash(_)
+            | Timer::SimulatedEnd(..) => {}
         }
     }
 }
@@ -291,6 +456,10 @@ impl Turn<'_> {
 
     fn send_agent(&mut self, to: &AgentId, message: ToAgent) {
         self.mail.push_back(Mail::ToAgent { to: to.clone(), message });
+    }
+
+    fn send_master(&mut self, from: &AgentId, message: ToMaster) {
+        self.mail.push_back(Mail::ToMaster { from: from.clone(), message });
     }
 
     fn send_scheduler(&mut self, stream: &StreamId, event: scheduler::Event) {

@@ -1,8 +1,8 @@
 //! Task states and the making of status updates. No decisions on when one is sent.
 
-use shiftwork_proto::mesos::v1::{TaskState, TaskStatus, task_status};
+use shiftwork_proto::mesos::v1::{ContainerStatus, TaskState, TaskStatus, task_status};
 
-use super::id::{AgentId, TaskId};
+use super::id::{AgentId, ContainerId, TaskId};
 
 /// Whether a task in this state will never change again.
 pub(super) fn is_terminal(state: TaskState) -> bool {
@@ -17,6 +17,11 @@ pub(super) fn is_terminal(state: TaskState) -> bool {
             | TaskState::TaskGone
             | TaskState::TaskGoneByOperator
     )
+}
+
+/// What is known of a container when only its name is left.
+pub(super) fn container_status(container: &ContainerId) -> ContainerStatus {
+    ContainerStatus { container_id: Some(container.into()), ..ContainerStatus::default() }
 }
 
 /// Who says a task is in a state, and why.

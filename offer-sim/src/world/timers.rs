@@ -22,6 +22,24 @@ pub(super) enum Timer {
     UpdateRetry(AgentId, (FrameworkId, TaskId)),
     /// An executor did not subscribe, or did not leave, in time.
     Executor(AgentId, ContainerId),
+    /// An agent's way to the master was closed for as long as its health checks bear.
+    AgentHealth(AgentId),
+    /// An agent looks for the master again.
+    Reregister(AgentId),
+    /// Agents that a former master knew had time enough to register again.
+    ReregisterTimeout,
+    /// A framework may be sent inverse offers again that it answered.
+    InverseOffers,
+    /// A status update that was held back goes on.
+    HeldUpdate(u64),
+    /// The next event of a slow stream leaves.
+    Outbox,
+    /// A simulated executor is up.
+    SimulatedStart(ContainerId),
+    /// A simulated executor crashes.
+    SimulatedCrash(ContainerId),
+    /// The work of a simulated task is over.
+    SimulatedEnd(ContainerId, TaskId),
 }
 
 /// Alarms by time, then by kind, so that a run is the same each time.

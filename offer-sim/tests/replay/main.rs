@@ -8,12 +8,23 @@
 mod recording;
 mod session;
 
+use offer_sim::world::{AgentId, Fault, MaintenanceWindow, WorldConfig};
 use recording::Recording;
 use session::{Script, Session};
 
 /// Plays recordings and compares every stream. Each script is a recording with its start, in
 /// seconds after the first one's.
 fn check(scripts: &[(&str, f64)], executor_side: Option<&str>) {
+    check_with(scripts, executor_side, WorldConfig::default(), |_| Vec::new());
+}
+
+/// The same while something goes wrong: faults with their times, made for the agent's id.
+fn check_with(
+    scripts: &[(&str, f64)],
+    executor_side: Option<&str>,
+    config: WorldConfig,
+    faults: impl FnOnce(AgentId) -> Vec<(f64, Fault)>,
+) {
     let recordings: Vec<Recording> =
         scripts.iter().map(|(name, _)| Recording::read(name)).collect();
     let scripts: Vec<Script<'_>> = recordings
@@ -22,7 +33,9 @@ fn check(scripts: &[(&str, f64)], executor_side: Option<&str>) {
         .map(|(recording, (_, start))| Script { recording, start_seconds: *start })
         .collect();
     let executor = executor_side.map(Recording::read);
-    let answers = Session::new(&scripts).play(&scripts, executor.as_ref());
+    let session = Session::new(&scripts, config);
+    let faults = faults(session.agent());
+    let answers = session.play(&scripts, executor.as_ref(), faults);
     for (recording, answers) in recordings.iter().zip(answers) {
         let expected = recording.answers();
         assert!(!expected.is_empty(), "{} says something", recording.name);
@@ -66,4 +79,44 @@ fn failover_reconnect_and_removal() {
 #[test]
 fn executor_info_and_a_name_that_is_still_taken() {
     check(&[("12-executor-info", 0.0)], Some("12-executor-info.executor-side"));
+}
+
+#[test]
+fn a_maintenance_window_and_its_inverse_offers() {
+    let window = MaintenanceWindow {
+        hostnames: vec!["127.0.0.1".to_owned()],
+        start_ms: 1_795_000_060_000,
+        duration_ms: Some(3_600_000),
+    };
+    // This master's allocation interval beat earlier than those of the others.
+    let start = 0.08;
+    check_with(&[("08-maintenance", start)], None, WorldConfig::default(), |_| {
+        vec![
+            (start + 0.2135, Fault::SetMaintenance(vec![window])),
+            (start + 2.089, Fault::SetMaintenance(Vec::new())),
+        ]
+    });
+}
+
+#[test]
+fn an_agent_frozen_past_its_health_checks_back_and_marked_gone() {
+    // Five pings unanswered, half a second each.
+    let config = WorldConfig { agent_ping_timeout_ms: 500, ..WorldConfig::default() };
+    check_with(&[("09-agent-loss", 0.0)], None, config, |agent| {
+        vec![
+            (3.959 - 2.5, Fault::FreezeAgents(vec![agent.clone()])),
+            (9.753, Fault::ThawAgents(vec![agent.clone()])),
+            (9.974, Fault::MarkAgentsGone(vec![agent])),
+        ]
+    });
+}
+
+#[test]
+fn a_master_that_restarts_and_its_agents_that_register_again() {
+    check_with(
+        &[("10-master-restart", 0.0), ("10b-after-restart", 5.0)],
+        None,
+        WorldConfig::default(),
+        |_| vec![(0.5, Fault::FailOverMaster)],
+    );
 }

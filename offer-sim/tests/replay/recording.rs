@@ -60,6 +60,7 @@ pub(crate) fn short(body: &Value) -> Option<String> {
                 format!("executor={}", status["executor_id"].is_object()),
                 format!("uuid={}", status["uuid"].is_string()),
                 format!("container={}", status["container_status"].is_object()),
+                format!("unreachable={}", status["unreachable_time"].is_object()),
             ];
             Some(format!("UPDATE {}", fields.join(" | ")))
         }
@@ -69,13 +70,13 @@ pub(crate) fn short(body: &Value) -> Option<String> {
     }
 }
 
-/// Answers to one RECONCILE come in the order of a hash table: put neighbours in a fixed one.
+/// Answers to one RECONCILE come in the order of a hash table, and so do the tasks of an agent that
+/// is lost: put neighbours in a fixed one.
 pub(crate) fn ordered(mut answers: Vec<String>) -> Vec<String> {
-    let is_reconciliation = |answer: &String| answer.contains("REASON_RECONCILIATION");
-    for chunk in
-        answers.chunk_by_mut(|left, right| is_reconciliation(left) == is_reconciliation(right))
-    {
-        if is_reconciliation(&chunk[0]) {
+    let reasons = ["REASON_RECONCILIATION", "REASON_AGENT_REMOVED_BY_OPERATOR"];
+    let of = |answer: &String| reasons.into_iter().find(|reason| answer.contains(reason));
+    for chunk in answers.chunk_by_mut(|left, right| of(left) == of(right)) {
+        if of(&chunk[0]).is_some() {
             chunk.sort();
         }
     }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use offer_sim::world::{
-    AgentId, AgentSpec, ContainerId, Effect, Event, ExecutorId, FrameworkId, StreamId, World,
-    WorldConfig, parse_attributes, parse_resources,
+    AgentId, AgentSpec, ContainerId, Effect, Event, ExecutorId, Fault, FrameworkId, StreamId,
+    World, WorldConfig, parse_attributes, parse_resources,
 };
 use prost::Message;
 use serde_json::Value;
@@ -36,6 +36,8 @@ enum Action<'a> {
     Report { executor: String, status: Box<TaskStatus> },
     /// An executor's process ended.
     Exit { executor: String, wait_status: i32 },
+    /// Something goes wrong, or an operator acts.
+    Fault(Fault),
 }
 
 /// One scheduler as it is played.
@@ -62,8 +64,8 @@ pub(crate) struct Session {
 // === impl Session ===
 
 impl Session {
-    pub(crate) fn new(scripts: &[Script<'_>]) -> Self {
-        let config = WorldConfig { offer_timeout_ms: Some(30_000), ..WorldConfig::default() };
+    pub(crate) fn new(scripts: &[Script<'_>], config: WorldConfig) -> Self {
+        let config = WorldConfig { offer_timeout_ms: Some(30_000), ..config };
         let mut world = World::new(config, 7);
         let agent = world.assign_agent_id();
         let spec = AgentSpec {
@@ -89,13 +91,19 @@ impl Session {
         session
     }
 
+    pub(crate) fn agent(&self) -> AgentId {
+        self.agent.clone()
+    }
+
     /// Plays all to the end; what each scheduler was told, in short.
     pub(crate) fn play(
         mut self,
         scripts: &[Script<'_>],
         executor: Option<&Recording>,
+        faults: Vec<(f64, Fault)>,
     ) -> Vec<Vec<String>> {
-        let mut actions = Vec::new();
+        let mut actions: Vec<_> =
+            faults.into_iter().map(|(t, fault)| (t, Action::Fault(fault))).collect();
         for (script, Script { recording, start_seconds }) in scripts.iter().enumerate() {
             collect(&mut actions, script, recording, *start_seconds, executor);
         }
@@ -110,6 +118,7 @@ impl Session {
                 }
                 Action::Report { executor, status } => self.report(&executor, *status),
                 Action::Exit { executor, wait_status } => self.exit(&executor, wait_status),
+                Action::Fault(fault) => self.step(Event::Fault(fault)),
             }
         }
         let told = |scheduler: &Scheduler| {
@@ -202,6 +211,11 @@ impl Session {
             if let Some(ours) = ours {
                 text = text.replace(&recorded, &ours.0);
             }
+            if let Some(ours) = self.inverse_offer(number) {
+                for id in inverse_offer_ids(body) {
+                    text = text.replace(&format!("\"{id}\""), &format!("\"{ours}\""));
+                }
+            }
             text = text.replace(&format!("{master}-S0"), &self.agent.0);
             if let Some(uuid) = body["acknowledge"]["uuid"].as_str()
                 && let Some(ours) = self.own_uuid(script, number, uuid)
@@ -210,6 +224,13 @@ impl Session {
             }
         }
         from_json("mesos.v1.scheduler.Call", text.as_bytes()).unwrap()
+    }
+
+    /// The inverse offer that was sent last.
+    fn inverse_offer(&self, number: usize) -> Option<String> {
+        let mut told = self.schedulers[number].events.iter().rev();
+        let asked = told.find_map(|event| event.inverse_offers.as_ref())?;
+        asked.inverse_offers.last().map(|offer| offer.id.value.clone())
     }
 
     /// The uuid of our agent's own update that stands for a recorded one; `None` for an update of
@@ -310,7 +331,9 @@ fn collect<'a>(
     }
     for (t, body) in recording.bodies().filter(|(_, body)| body["type"] == "FAILURE") {
         let failure = &body["failure"];
-        let wait_status = failure["status"].as_i64().unwrap() as i32;
+        // Without a status it is of an agent.
+        let Some(wait_status) = failure["status"].as_i64() else { continue };
+        let wait_status = wait_status as i32;
         // -1 is not of a process: the agent turned a task away.
         if wait_status >= 0 {
             let executor = failure["executor_id"]["value"].as_str().unwrap().to_owned();
@@ -379,6 +402,12 @@ fn offer_ids(body: &Value) -> Vec<String> {
     let lists = [&body["accept"]["offer_ids"], &body["decline"]["offer_ids"]];
     let ids = lists.into_iter().filter_map(Value::as_array).flatten();
     ids.map(|id| id["value"].as_str().unwrap().to_owned()).collect()
+}
+
+fn inverse_offer_ids(body: &Value) -> Vec<String> {
+    let answers = [&body["accept_inverse_offers"], &body["decline_inverse_offers"]];
+    let ids = answers.into_iter().filter_map(|answer| answer["inverse_offer_ids"].as_array());
+    ids.flatten().map(|id| id["value"].as_str().unwrap().to_owned()).collect()
 }
 
 fn offers_in(bodies: impl Iterator<Item = Value>) -> Vec<Value> {

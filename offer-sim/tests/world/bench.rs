@@ -11,6 +11,8 @@ use shiftwork_proto::mesos::v1::{
     TaskState, TaskStatus, executor, offer, resource::AllocationInfo, task_status, value,
 };
 
+use shiftwork_proto::offersim::v1::to_agent;
+
 /// A time at which the allocation interval beats.
 const START_MS: u64 = 1_000_000;
 
@@ -19,6 +21,8 @@ pub(crate) struct Bench {
     pub(crate) now_ms: u64,
     master: String,
     containers: Vec<ContainerId>,
+    /// The last status that any framework was told.
+    pub(crate) last_update: Option<TaskStatus>,
 }
 
 // === impl Bench ===
@@ -38,7 +42,7 @@ impl Bench {
     pub(crate) fn without_agents(config: WorldConfig) -> Self {
         let world = World::new(config, 1);
         let master = world.master_id().to_owned();
-        Self { world, now_ms: START_MS, master, containers: Vec::new() }
+        Self { world, now_ms: START_MS, master, containers: Vec::new(), last_update: None }
     }
 
     /// Registers another agent.
@@ -47,20 +51,20 @@ impl Bench {
         self.register(id, resources, Vec::new())
     }
 
+    /// Registers another agent, whose executors are simulated.
+    pub(crate) fn simulate(&mut self, resources: &str) -> Vec<String> {
+        let id = self.world.assign_agent_id();
+        let agent = spec(id, resources);
+        self.step(Event::SimulateAgent { agent })
+    }
+
     pub(crate) fn register(
         &mut self,
         id: AgentId,
         resources: &str,
         recovered: Vec<RecoveredUpdates>,
     ) -> Vec<String> {
-        let agent = AgentSpec {
-            id,
-            hostname: "host".to_owned(),
-            ip: "127.0.0.1".to_owned(),
-            port: 5051,
-            resources: parse_resources(resources).unwrap(),
-            attributes: Vec::new(),
-        };
+        let agent = spec(id, resources);
         self.step(Event::RegisterAgent { agent, recovered })
     }
 
@@ -77,6 +81,13 @@ impl Bench {
     pub(crate) fn step(&mut self, event: Event) -> Vec<String> {
         let mut effects = Vec::new();
         self.world.step(self.now_ms, event, &mut effects);
+        for effect in &effects {
+            if let Effect::ToScheduler { event, .. } = effect
+                && let Some(update) = &event.update
+            {
+                self.last_update = Some(update.status.clone());
+            }
+        }
         effects.iter().map(|effect| self.tell(effect)).collect()
     }
 
@@ -175,6 +186,33 @@ impl Bench {
         })
     }
 
+    pub(crate) fn acknowledge_status(&mut self, status: &TaskStatus) -> Vec<String> {
+        let acknowledge = call::Acknowledge {
+            agent_id: status.agent_id.clone().unwrap(),
+            task_id: status.task_id.clone(),
+            uuid: status.uuid.clone().unwrap(),
+        };
+        self.call(Call {
+            r#type: Some(call::Type::Acknowledge.into()),
+            acknowledge: Some(acknowledge),
+            ..Call::default()
+        })
+    }
+
+    /// Asks for one task of the framework with this full id.
+    pub(crate) fn reconcile_of(&mut self, framework: &str, task: &str) -> Vec<String> {
+        let task_id = TaskId { value: task.to_owned() };
+        let call = Call {
+            r#type: Some(call::Type::Reconcile.into()),
+            reconcile: Some(call::Reconcile {
+                tasks: vec![call::reconcile::Task { task_id, agent_id: None }],
+            }),
+            ..Call::default()
+        };
+        let framework = FrameworkId::from(framework);
+        self.step(Event::SchedulerCall { framework, call: Box::new(call) })
+    }
+
     /// Asks for tasks, each with its agent or without; for all when none is named.
     pub(crate) fn reconcile(&mut self, tasks: &[(&str, Option<&str>)]) -> Vec<String> {
         let tasks = tasks.iter().map(|(task, agent)| call::reconcile::Task {
@@ -264,6 +302,12 @@ impl Bench {
             Effect::KeepUpdate { container, status, .. } => {
                 format!("keep {} {}", self.run(container), state(status))
             }
+            Effect::ToAgent { agent, message } => {
+                let message = message.message.as_ref().map_or("", told_agent);
+                format!("to {} {message}", self.short(&agent.0))
+            }
+            Effect::ToMaster { message } => format!("to master for {}", message.agent_id),
+            Effect::DropAgents => "drop agents".to_owned(),
             Effect::ForgetUpdate { container, uuid, .. } => {
                 format!("forget {} {}", self.run(container), uuid[0])
             }
@@ -310,13 +354,34 @@ impl Bench {
             });
             format!("UPDATE {}{reason}{message}", state(status))
         } else if let Some(failure) = &event.failure {
-            let executor = failure.executor_id.as_ref().unwrap();
-            format!("FAILURE {} {}", executor.value, failure.status())
+            let agent = failure.agent_id.as_ref().map(|agent| self.short(&agent.value));
+            failure.executor_id.as_ref().map_or_else(
+                || format!("FAILURE of {}", agent.unwrap()),
+                |executor| format!("FAILURE {} {}", executor.value, failure.status()),
+            )
+        } else if let Some(inverse) = &event.inverse_offers {
+            let one =
+                |offer: &shiftwork_proto::mesos::v1::InverseOffer| self.short(&offer.id.value);
+            let list: Vec<String> = inverse.inverse_offers.iter().map(one).collect();
+            format!("INVERSE_OFFERS {}", list.join(" "))
+        } else if let Some(rescind) = &event.rescind_inverse_offer {
+            format!("RESCIND_INVERSE_OFFER {}", self.short(&rescind.inverse_offer_id.value))
         } else if let Some(error) = &event.error {
             format!("ERROR {}", error.message)
         } else {
             event.r#type().as_str_name().to_owned()
         }
+    }
+}
+
+fn told_agent(message: &to_agent::Message) -> &'static str {
+    match message {
+        to_agent::Message::RunTask(_) => "RunTask",
+        to_agent::Message::Registered(_) => "Registered",
+        to_agent::Message::Acknowledge(_) => "Acknowledge",
+        to_agent::Message::FrameworkConnected(_) => "FrameworkConnected",
+        to_agent::Message::KillTask(_) => "KillTask",
+        _ => "another message",
     }
 }
 
@@ -340,6 +405,17 @@ fn resources(list: &[Resource]) -> String {
         format!("{}{role}={value}", resource.name)
     };
     list.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn spec(id: AgentId, resources: &str) -> AgentSpec {
+    AgentSpec {
+        id,
+        hostname: "host".to_owned(),
+        ip: "127.0.0.1".to_owned(),
+        port: 5051,
+        resources: parse_resources(resources).unwrap(),
+        attributes: Vec::new(),
+    }
 }
 
 /// A framework in role `*` with every modern ability.

@@ -6,8 +6,10 @@
 
 mod bench;
 mod executors;
+mod faults;
 mod frameworks;
 mod launching;
 mod offers;
 mod recovery;
+mod simulated;
 mod updates;

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use shiftwork_proto::mesos::v1::{ExecutorInfo, FrameworkInfo, TaskInfo, TaskState, task_status};
 
 use super::super::id::{ContainerId, StreamId, TaskId};
+use super::super::resources::Resources;
 
 /// An executor that was started and not yet forgotten.
 #[derive(Debug)]
 pub(super) struct Executor {
     pub(super) framework: FrameworkInfo,
     pub(super) info: ExecutorInfo,
+    /// Allocated to its role.
+    pub(super) resources: Resources,
     pub(super) container: ContainerId,
     /// Made up by the agent for one task with a command of its own; the master does not know it.
     pub(super) is_command: bool,
@@ -48,6 +51,8 @@ pub(super) struct End {
 #[derive(Debug)]
 pub(super) struct RunningTask {
     pub(super) state: TaskState,
+    /// Allocated to its role.
+    pub(super) resources: Resources,
     /// Waits for the executor to subscribe.
     pub(super) queued: Option<Box<TaskInfo>>,
 }

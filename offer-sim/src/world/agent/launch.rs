@@ -87,10 +87,15 @@ impl Agent {
         let subscribe_by_ms = turn.now_ms + turn.config.executor_registration_timeout_ms;
         turn.timers.set(subscribe_by_ms, Timer::Executor(self.spec.id.clone(), container.clone()));
         let task_id = TaskId::from(&run.task.task_id);
-        let task = RunningTask { state: TaskState::TaskStaging, queued: Some(Box::new(run.task)) };
+        let task = RunningTask {
+            state: TaskState::TaskStaging,
+            resources: run.resources,
+            queued: Some(Box::new(run.task)),
+        };
         let executor = Executor {
             framework: run.framework,
             info,
+            resources: run.executor_resources,
             container,
             is_command,
             pid: None,
@@ -114,8 +119,11 @@ impl Agent {
             self.drop_task(turn, key, &run, why);
         } else if let Some(executor) = self.executors.get_mut(key) {
             let task_id = TaskId::from(&run.task.task_id);
-            let task =
-                RunningTask { state: TaskState::TaskStaging, queued: Some(Box::new(run.task)) };
+            let task = RunningTask {
+                state: TaskState::TaskStaging,
+                resources: run.resources,
+                queued: Some(Box::new(run.task)),
+            };
             executor.tasks.insert(task_id, task);
             self.launch_queued(turn, key);
         }

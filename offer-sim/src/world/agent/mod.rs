@@ -4,6 +4,7 @@
 mod admit;
 mod executor;
 mod launch;
+mod register;
 mod shutdown;
 mod subscribe;
 mod updates;
@@ -36,7 +37,7 @@ pub(super) struct Agent {
 // === impl Agent ===
 
 impl Agent {
-    /// An agent that just registered; updates it recovered are sent at once.
+    /// An agent that registers; updates it recovered are sent right after.
     pub(super) fn new(
         turn: &mut Turn<'_>,
         spec: AgentSpec,
@@ -47,7 +48,12 @@ impl Agent {
         for updates in recovered {
             agent.recover(turn, updates);
         }
+        agent.register(turn);
         agent
+    }
+
+    pub(super) fn spec(&self) -> &AgentSpec {
+        &self.spec
     }
 
     pub(super) fn executors_alive(&self) -> usize {
@@ -79,6 +85,8 @@ impl Agent {
                 self.on_framework_connected(turn, &framework);
             }
             ToAgent::ShutdownFramework { framework } => self.on_framework_removed(turn, &framework),
+            ToAgent::Registered { missing } => self.on_registered(turn, missing),
+            ToAgent::Shutdown => self.on_drain(turn),
         }
     }
 

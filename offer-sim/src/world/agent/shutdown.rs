@@ -1,9 +1,9 @@
 //! Executors that are to leave: asked, and killed when they stay. What becomes of their tasks is
 //! decided when they are gone.
 
-use super::super::Turn;
 use super::super::id::{ContainerId, ExecutorId, FrameworkId};
 use super::super::timers::Timer;
+use super::super::{Effect, Turn};
 use super::Agent;
 use super::executor::{End, Phase};
 use super::subscribe::shutdown_event;
@@ -75,6 +75,16 @@ impl Agent {
             }
             self.shutdown(turn, &key);
             self.forget_if_done(&key);
+        }
+    }
+
+    /// The host is gone: whatever runs on it ends, and nobody is told.
+    pub(in super::super) fn kill_all(&self, turn: &mut Turn<'_>) {
+        for executor in self.executors.values() {
+            self.kill(turn, &executor.container);
+            if let Some(stream) = executor.stream() {
+                turn.effects.push(Effect::CloseExecutor { stream: stream.clone() });
+            }
         }
     }
 

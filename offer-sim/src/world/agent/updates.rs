@@ -27,7 +27,7 @@ pub(super) struct Stream {
     /// Not acknowledged, oldest first; only the first was sent.
     pending: VecDeque<TaskStatus>,
     remembered: VecDeque<Bytes>,
-    latest: TaskState,
+    pub(super) latest: TaskState,
     retry_at_ms: u64,
     backoff_ms: u64,
 }
@@ -45,6 +45,10 @@ impl Stream {
             retry_at_ms: 0,
             backoff_ms: 0,
         }
+    }
+
+    pub(super) fn first(&self) -> Option<&TaskStatus> {
+        self.pending.front()
     }
 
     /// Whether an update is one that was taken before, or comes after the task's end.
@@ -216,6 +220,17 @@ impl Agent {
         }
     }
 
+    /// Data for the framework: carried, not looked into, and not kept.
+    pub(in super::super) fn on_executor_message(
+        &self,
+        turn: &mut Turn<'_>,
+        framework: FrameworkId,
+        executor: ExecutorId,
+        data: Bytes,
+    ) {
+        self.tell_master(turn, ToMaster::ExecutorMessage { framework, executor, data });
+    }
+
     /// A framework that the master did not know is there: what waits for it goes out now.
     pub(super) fn on_framework_connected(&mut self, turn: &mut Turn<'_>, framework: &FrameworkId) {
         for key in self.streams_of(framework) {
@@ -240,7 +255,14 @@ impl Agent {
             let executor = (key.0.clone(), updates.executor);
             self.report(turn, &executor, &key.1, TaskState::TaskFailed, cause);
         }
-        self.send_first(turn, &key, false);
+    }
+
+    /// Sends the oldest update of every task that has one.
+    pub(super) fn send_all(&mut self, turn: &mut Turn<'_>) {
+        let keys: Vec<_> = self.streams.keys().cloned().collect();
+        for key in keys {
+            self.send_first(turn, &key, false);
+        }
     }
 
     pub(super) fn forget_updates_of(&mut self, turn: &mut Turn<'_>, framework: &FrameworkId) {

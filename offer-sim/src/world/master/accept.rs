@@ -159,6 +159,7 @@ impl Master {
         let Some(agent) = self.agents.get_mut(&offered.agent) else { return };
         offered.rest.subtract(&launch.task_resources);
         let executor_id = launch.executor.as_ref().map(|info| ExecutorId::from(&info.executor_id));
+        let executor_resources = launch.new_executor.clone().unwrap_or_default();
         let launch_executor = launch.new_executor.is_some() || launch.executor.is_none();
         if let (Some(resources), Some(info), Some(executor_id)) =
             (launch.new_executor, &launch.executor, &executor_id)
@@ -171,17 +172,20 @@ impl Master {
         let record = Task {
             agent: offered.agent.clone(),
             executor: executor_id,
-            resources: launch.task_resources,
+            resources: launch.task_resources.clone(),
             state: TaskState::TaskStaging,
             sent: None,
             container: None,
             recovered: false,
+            unreachable_since_ms: None,
         };
         self.tasks.insert((id.clone(), TaskId::from(&task.task_id)), record);
         let run = RunTask {
             framework: framework.info.clone(),
             task,
             executor: launch.executor,
+            resources: launch.task_resources,
+            executor_resources,
             launch_executor,
         };
         turn.send_agent(&offered.agent, ToAgent::RunTask(Box::new(run)));

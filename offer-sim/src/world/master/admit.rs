@@ -117,6 +117,12 @@ fn check_parts(call: &scheduler::Call) -> Result<(), Rejection> {
         }
         Type::Reconcile => expect(call.reconcile.is_some(), "reconcile"),
         Type::Message => expect(call.message.is_some(), "message"),
+        Type::AcceptInverseOffers => {
+            expect(call.accept_inverse_offers.is_some(), "accept_inverse_offers")
+        }
+        Type::DeclineInverseOffers => {
+            expect(call.decline_inverse_offers.is_some(), "decline_inverse_offers")
+        }
         Type::Teardown | Type::Revive | Type::Suppress => Ok(()),
         other => Err(Rejection::invalid(&format!("{} is not simulated", other.as_str_name()))),
     }

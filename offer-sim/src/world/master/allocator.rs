@@ -125,6 +125,7 @@ impl Master {
     pub(in super::super) fn on_allocation_due(&mut self, turn: &mut Turn<'_>) {
         if self.allocator.due_ms.is_some_and(|due_ms| due_ms <= turn.now_ms) {
             self.allocator.now();
+            self.maintenance.look();
         }
     }
 
@@ -169,20 +170,18 @@ impl Master {
         self.allocator.due_ms = None;
         let considered = std::mem::take(&mut self.allocator.considered);
         let mut candidates = self.candidates();
-        let mut shares = if candidates.len() > 1 { self.allocated() } else { BTreeMap::new() };
-        let total = self.total();
+        // With one candidate there is no order to find.
+        let mut shares = (candidates.len() > 1).then(|| self.shares());
         let mut allocations = Vec::new();
         for agent in considered {
-            candidates.sort_by_key(|(framework, role)| {
-                let held = shares.get(framework);
-                let share = held.map_or(0, |held| dominant_share(held, &total));
-                (share, framework.clone(), role.clone())
-            });
+            if let Some(shares) = &shares {
+                candidates
+                    .sort_by_cached_key(|candidate| (shares.order(candidate), candidate.clone()));
+            }
             for allocation in self.allocate_agent(&agent, &candidates) {
-                shares
-                    .entry(allocation.framework.clone())
-                    .or_default()
-                    .add(&allocation.resources.allocated_to(None));
+                if let Some(shares) = &mut shares {
+                    shares.add(&allocation.framework, &allocation.role, &allocation.resources);
+                }
                 allocations.push(allocation);
             }
         }
@@ -197,7 +196,9 @@ impl Master {
         candidates: &[(FrameworkId, String)],
     ) -> Vec<Allocation> {
         let mut allocations = Vec::new();
-        let Some(registered) = self.agents.get_mut(agent) else { return allocations };
+        let Some(registered) = self.agents.get_mut(agent).filter(|agent| agent.is_active) else {
+            return allocations;
+        };
         for (framework, role) in candidates {
             let allocation = Allocation {
                 framework: framework.clone(),
@@ -224,40 +225,8 @@ impl Master {
         }
         candidates
     }
-
-    /// What each framework is offered or uses.
-    fn allocated(&self) -> BTreeMap<FrameworkId, Resources> {
-        let mut allocated: BTreeMap<FrameworkId, Resources> = BTreeMap::new();
-        let offers = self.offers.values().map(|offer| (&offer.framework, &offer.resources));
-        let tasks = self.tasks.iter().map(|((framework, _), task)| (framework, &task.resources));
-        let executors = self.agents.values().flat_map(|agent| &agent.executors);
-        let executors =
-            executors.map(|((framework, _), executor)| (framework, &executor.resources));
-        for (framework, resources) in offers.chain(tasks).chain(executors) {
-            let sum = allocated.entry(framework.clone()).or_default();
-            sum.add(&resources.allocated_to(None));
-        }
-        allocated
-    }
-
-    fn total(&self) -> Resources {
-        let mut total = Resources::default();
-        for agent in self.agents.values() {
-            total.add(&agent.spec.resources);
-        }
-        total
-    }
 }
 
 fn is_worth_offering(resources: &Resources) -> bool {
     resources.milli("cpus") >= CPUS_MILLI_MIN || resources.milli("mem") >= MEM_MILLI_MIN
-}
-
-/// The largest part of any resource that is held, in millionths of all there is.
-fn dominant_share(held: &Resources, total: &Resources) -> u64 {
-    let share = |name| {
-        let all = total.milli(name).max(1);
-        u128::from(held.milli(name)) * 1_000_000 / u128::from(all)
-    };
-    ["cpus", "mem", "disk"].map(share).into_iter().max().unwrap_or(0) as u64
 }

@@ -23,6 +23,8 @@ pub(super) struct Framework {
     /// Roles for which it wants no offers.
     pub(super) suppressed: BTreeSet<String>,
     pub(super) connection: Connection,
+    /// Learnt from an agent, and not subscribed to this master yet.
+    pub(super) is_recovered: bool,
 }
 
 /// Whether a framework can be reached.
@@ -37,7 +39,7 @@ pub(super) enum Connection {
 impl Framework {
     pub(super) fn new(info: FrameworkInfo, connection: Connection) -> Self {
         let roles = roles(&info);
-        Self { info, roles, suppressed: BTreeSet::new(), connection }
+        Self { info, roles, suppressed: BTreeSet::new(), connection, is_recovered: false }
     }
 
     pub(super) fn stream(&self) -> Option<&StreamId> {
@@ -64,7 +66,7 @@ impl Framework {
     }
 
     /// How long it may be away, in milliseconds.
-    fn failover_timeout_ms(&self) -> u64 {
+    pub(super) fn failover_timeout_ms(&self) -> u64 {
         // A cast saturates, so an absurd timeout means "for ever".
         (self.info.failover_timeout().max(0.0) * 1000.0) as u64
     }
@@ -124,6 +126,7 @@ impl Master {
         framework.connection = Connection::Disconnected { remove_at_ms };
         turn.timers.set(remove_at_ms, Timer::FailoverTimeout(id.clone()));
         self.forget_offers_of(turn, &id);
+        self.forget_inverse_offers_of(&id);
     }
 
     pub(in super::super) fn on_failover_timeout(
@@ -143,6 +146,7 @@ impl Master {
     /// again, its stream closes.
     pub(super) fn remove_framework(&mut self, turn: &mut Turn<'_>, id: &FrameworkId) {
         self.forget_offers_of(turn, id);
+        self.forget_inverse_offers_of(id);
         self.allocator.clear_filters(id, None);
         let tasks: Vec<_> = self.tasks_of(id).map(|(key, _)| key.clone()).collect();
         for key in tasks {

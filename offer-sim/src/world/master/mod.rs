@@ -5,8 +5,12 @@ mod accept;
 mod admit;
 mod allocator;
 mod framework;
+mod loss;
+mod maintenance;
 mod offers;
 mod reconcile;
+mod register;
+mod shares;
 mod subscribe;
 mod updates;
 mod validate;
@@ -20,10 +24,13 @@ use shiftwork_proto::mesos::v1::{ContainerStatus, ExecutorInfo, TaskState, TaskS
 pub use admit::Rejection;
 use allocator::Allocator;
 use framework::Framework;
+use maintenance::Maintenance;
 use offers::Offer;
+pub use subscribe::MESOS_VERSION;
+pub(super) use subscribe::master_info;
 
-use super::event::{AgentSpec, RecoveredUpdates};
-use super::id::{AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, TaskId};
+use super::event::AgentSpec;
+use super::id::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use super::mail::ToMaster;
 use super::resources::Resources;
 use super::status::is_terminal;
@@ -38,6 +45,15 @@ pub(super) struct Master {
     agents: BTreeMap<AgentId, RegisteredAgent>,
     /// Agents of a former life that are to register again: nothing is said of their tasks before.
     expected: BTreeSet<AgentId>,
+    /// Until then they may.
+    reregister_by_ms: u64,
+    /// Until then also agents it never heard of may be ones of a former master.
+    expects_strangers_until_ms: u64,
+    /// Agents whose health checks failed, with the time of that.
+    unreachable: BTreeMap<AgentId, u64>,
+    /// Agents that an operator marked gone.
+    gone: BTreeSet<AgentId>,
+    maintenance: Maintenance,
     offers: BTreeMap<OfferId, Offer>,
     tasks: BTreeMap<(FrameworkId, TaskId), Task>,
     allocator: Allocator,
@@ -50,6 +66,8 @@ struct RegisteredAgent {
     /// Neither offered nor used; allocated to nobody.
     available: Resources,
     executors: BTreeMap<(FrameworkId, ExecutorId), RunningExecutor>,
+    /// Its connection stands; only then is it offered.
+    is_active: bool,
 }
 
 /// An executor as the master knows it: charged once, however many tasks it has.
@@ -74,6 +92,8 @@ struct Task {
     container: Option<ContainerStatus>,
     /// Learnt from updates that outlived its executor.
     recovered: bool,
+    /// When its agent became unreachable, if it is.
+    unreachable_since_ms: Option<u64>,
 }
 
 // === impl Task ===
@@ -97,31 +117,6 @@ impl Master {
         self.expected.insert(agent);
     }
 
-    /// Takes up an agent with all it has, and the tasks whose updates outlived it.
-    pub(super) fn on_agent_registered(&mut self, spec: &AgentSpec, recovered: &[RecoveredUpdates]) {
-        for updates in recovered {
-            let task = Task {
-                agent: spec.id.clone(),
-                executor: Some(updates.executor.clone()),
-                resources: Resources::default(),
-                state: updates.statuses.last().map_or(TaskState::TaskUnknown, TaskStatus::state),
-                sent: None,
-                container: Some(container_status(&updates.container)),
-                recovered: true,
-            };
-            self.tasks.insert((updates.framework.clone(), updates.task.clone()), task);
-        }
-        let agent = RegisteredAgent {
-            spec: spec.clone(),
-            available: spec.resources.clone(),
-            executors: BTreeMap::new(),
-        };
-        self.expected.remove(&spec.id);
-        self.agents.insert(spec.id.clone(), agent);
-        self.allocator.consider(&spec.id);
-        self.allocator.now();
-    }
-
     pub(super) fn on_call(
         &mut self,
         turn: &mut Turn<'_>,
@@ -141,6 +136,16 @@ impl Master {
             }
             Type::Shutdown => forward_shutdown(turn, framework, call.shutdown),
             Type::Message => forward_message(turn, framework, call.message),
+            Type::AcceptInverseOffers => self.on_accept_inverse(
+                turn,
+                framework,
+                call.accept_inverse_offers.unwrap_or_default(),
+            ),
+            Type::DeclineInverseOffers => self.on_decline_inverse(
+                turn,
+                framework,
+                call.decline_inverse_offers.unwrap_or_default(),
+            ),
             Type::Teardown => self.remove_framework(turn, framework),
             // `admit` lets no other call through.
             _ => {}
@@ -153,6 +158,10 @@ impl Master {
         from: &AgentId,
         message: ToMaster,
     ) {
+        // An agent that is not registered is not listened to until it is.
+        if !matches!(message, ToMaster::Register(_)) && !self.agents.contains_key(from) {
+            return;
+        }
         match message {
             ToMaster::StatusUpdate { framework, status, latest_state } => {
                 self.on_status_update(turn, framework, *status, latest_state);
@@ -160,6 +169,10 @@ impl Master {
             ToMaster::ExitedExecutor { framework, executor, wait_status } => {
                 self.on_exited_executor(turn, from, &framework, executor, wait_status);
             }
+            ToMaster::ExecutorMessage { framework, executor, data } => {
+                self.on_executor_message(turn, from, &framework, &executor, data);
+            }
+            ToMaster::Register(registration) => self.on_register(turn, *registration),
         }
     }
 
@@ -183,11 +196,6 @@ impl Master {
             self.give_back(turn, &agent, &resources);
         }
     }
-}
-
-/// What is known of a container when only its name is left.
-fn container_status(container: &ContainerId) -> ContainerStatus {
-    ContainerStatus { container_id: Some(container.into()), ..ContainerStatus::default() }
 }
 
 fn forward_shutdown(

@@ -6,6 +6,7 @@ use shiftwork_proto::mesos::v1;
 use shiftwork_proto::mesos::v1::{Address, Url, offer, resource::AllocationInfo, scheduler};
 
 use super::super::Turn;
+use super::super::event::AgentSpec;
 use super::super::id::{AgentId, ExecutorId, FrameworkId, OfferId};
 use super::super::resource_wire::to_wire;
 use super::super::resources::Resources;
@@ -61,16 +62,8 @@ impl Master {
             framework_id: (&allocation.framework).into(),
             agent_id: (&spec.id).into(),
             hostname: spec.hostname.clone(),
-            url: Some(Url {
-                scheme: "http".to_owned(),
-                address: Address {
-                    hostname: Some(spec.hostname.clone()),
-                    ip: Some(spec.ip.clone()),
-                    port: i32::from(spec.port),
-                },
-                path: Some("/slave(1)".to_owned()),
-                ..Url::default()
-            }),
+            url: Some(agent_url(spec)),
+            unavailability: self.maintenance.unavailability(spec),
             resources: to_wire(&resources, form),
             attributes: spec.attributes.clone(),
             executor_ids: agent.executors.iter().filter_map(of_framework).collect(),
@@ -106,6 +99,11 @@ impl Master {
     }
 
     pub(in super::super) fn on_offer_timeout(&mut self, turn: &mut Turn<'_>, id: &OfferId) {
+        self.rescind(turn, id);
+    }
+
+    /// Takes an offer back from its framework.
+    pub(super) fn rescind(&mut self, turn: &mut Turn<'_>, id: &OfferId) {
         if let Some(offer) = self.offers.remove(id) {
             let event = scheduler::Event {
                 r#type: Some(scheduler::event::Type::Rescind.into()),
@@ -127,6 +125,20 @@ impl Master {
                 self.give_back(turn, &offer.agent, &offer.resources);
             }
         }
+    }
+}
+
+/// Where an agent's API is.
+pub(super) fn agent_url(spec: &AgentSpec) -> Url {
+    Url {
+        scheme: "http".to_owned(),
+        address: Address {
+            hostname: Some(spec.hostname.clone()),
+            ip: Some(spec.ip.clone()),
+            port: i32::from(spec.port),
+        },
+        path: Some("/slave(1)".to_owned()),
+        ..Url::default()
     }
 }
 

@@ -14,7 +14,7 @@ use super::Master;
 use super::framework::{Connection, Framework, has_capability, heartbeat, roles};
 
 /// The version that the recorded master had, whose ways are followed.
-const MESOS_VERSION: &str = "1.12.0";
+pub const MESOS_VERSION: &str = "1.12.0";
 
 // === impl Master ===
 
@@ -39,7 +39,7 @@ impl Master {
         let id = asked.unwrap_or_else(|| turn.ids.framework());
         info.id = Some((&id).into());
 
-        let is_new = !self.frameworks.contains_key(&id);
+        let is_new = self.frameworks.get(&id).is_none_or(|framework| framework.is_recovered);
         self.end_former_stream(turn, &id);
         let heartbeat_at_ms = turn.now_ms + turn.config.heartbeat_interval_ms;
         let connection = Connection::Connected { stream: stream.clone(), heartbeat_at_ms };
@@ -58,6 +58,7 @@ impl Master {
             self.allocator.consider(agent);
         }
         self.allocator.now();
+        self.maintenance.look();
     }
 
     /// When a framework subscribes while it is connected, the new stream wins.
@@ -69,6 +70,7 @@ impl Master {
             turn.effects.push(Effect::CloseScheduler { stream: stream.clone() });
         }
         self.forget_offers_of(turn, id);
+        self.forget_inverse_offers_of(id);
     }
 
     /// What is wrong with how a framework introduces itself.
@@ -131,7 +133,7 @@ fn subscribed(config: &WorldConfig, master: &str, framework: &FrameworkId) -> sc
     }
 }
 
-fn master_info(config: &WorldConfig, id: &str) -> MasterInfo {
+pub(in super::super) fn master_info(config: &WorldConfig, id: &str) -> MasterInfo {
     use master_info::{Capability, capability::Type};
     let able = [Type::AgentUpdate, Type::AgentDraining, Type::QuotaV2];
     MasterInfo {

@@ -24,6 +24,7 @@ impl Master {
         let known = self.frameworks.contains_key(&key.0);
         if let Some(task) = self.tasks.get_mut(&key) {
             task.state = latest_state;
+            task.unreachable_since_ms = None;
             task.container.clone_from(&status.container_status);
             if known {
                 task.sent = Some(status.clone());

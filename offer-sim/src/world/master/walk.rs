@@ -108,7 +108,7 @@ impl Walk {
 
     /// What an agent has is free, offered, or used by a task or an executor; once.
     fn check(&self) {
-        let master = &self.world.master;
+        let master = &self.world.parts.master;
         for (id, agent) in &master.agents {
             let mut sum = agent.available.clone();
             let offers = master.offers.values().filter(|offer| offer.agent == *id);
@@ -179,9 +179,9 @@ impl Walk {
 
     /// Launches up to three tasks out of an offer; some ask for too much.
     fn accept(&mut self) {
-        let open: Vec<_> = self.world.master.offers.keys().cloned().collect();
+        let open: Vec<_> = self.world.parts.master.offers.keys().cloned().collect();
         let Some(id) = self.dice.pick(&open) else { return };
-        let offer = &self.world.master.offers[&id];
+        let offer = &self.world.parts.master.offers[&id];
         let (framework, agent) = (offer.framework.clone(), offer.agent.clone());
         let role = offer.role.clone();
         let mut task_infos = Vec::new();
@@ -219,9 +219,9 @@ impl Walk {
     }
 
     fn decline(&mut self) {
-        let open: Vec<_> = self.world.master.offers.keys().cloned().collect();
+        let open: Vec<_> = self.world.parts.master.offers.keys().cloned().collect();
         let Some(id) = self.dice.pick(&open) else { return };
-        let framework = self.world.master.offers[&id].framework.clone();
+        let framework = self.world.parts.master.offers[&id].framework.clone();
         let decline = call::Decline { offer_ids: vec![(&id).into()], filters: None };
         let r#type = Some(call::Type::Decline.into());
         self.call(framework, Call { r#type, decline: Some(decline), ..Call::default() });
@@ -252,7 +252,7 @@ impl Walk {
     fn executor_reports(&mut self) {
         let Some((_, (agent, framework, executor))) = self.one_running() else { return };
         let tasks: Vec<_> =
-            self.world.master.tasks_of(&framework).map(|(key, _)| key.1.clone()).collect();
+            self.world.parts.master.tasks_of(&framework).map(|(key, _)| key.1.clone()).collect();
         let Some(task) = self.dice.pick(&tasks) else { return };
         let states = [TaskState::TaskRunning, TaskState::TaskFinished, TaskState::TaskFailed];
         let state = states[self.dice.roll(3)];
@@ -295,7 +295,7 @@ fn the_books_balance_whatever_happens() {
         for _ in 0..STEPS {
             walk.wander();
         }
-        launched += walk.world.master.tasks.len();
+        launched += walk.world.parts.master.tasks.len();
     }
     assert!(launched > 0, "the walks must come by tasks");
 }
