@@ -46,8 +46,10 @@ impl TraceRows {
                     sequence: self.sequence,
                 }))
             }
-            Trace::Missed { job, app, first, last, count, reason, at } => {
-                self.run(&missed(job, app, *first, *last, *count, reason, *at))
+            Trace::Missed { job, app, first, last, count, misfire, reason, at } => {
+                let mut view = missed(job, app, (*first, *last), *count, reason, *at);
+                view.misfire = Some(*misfire);
+                self.run(&view)
             }
         }
     }
@@ -65,7 +67,8 @@ impl TraceRows {
             started_at_ms: view.started_at.map(Timestamp::as_millis),
             finished_at_ms: view.finished_at.map(Timestamp::as_millis),
             version: (self.epoch.0 << SEQUENCE_BITS) | self.sequence,
-            json: serde_json::to_string(view).ok()?,
+            json: serde_json::to_string(&RunView { document: None, ..view.clone() }).ok()?,
+            document: view.document.as_ref().map(|document| document.0.get().to_owned()),
         }))
     }
 }
@@ -74,8 +77,7 @@ impl TraceRows {
 fn missed(
     job: &JobName,
     app: &AppName,
-    first: Timestamp,
-    last: Timestamp,
+    (first, last): (Timestamp, Timestamp),
     count: u64,
     reason: &str,
     at: Timestamp,
@@ -100,5 +102,7 @@ fn missed(
         created_at: at,
         started_at: None,
         finished_at: Some(at),
+        misfire: None,
+        document: None,
     }
 }

@@ -3,128 +3,39 @@
 //! A turn takes a batch of inputs, steps the engine through each, places once, appends what
 //! happened to the history's spool, commits the writes, and only when they are durable releases
 //! actions and replies. Turns are pipelined: the next one runs while earlier commits are on their
-//! way; releases keep their order. Absent: what any of it means.
+//! way; releases keep their order. Absent: what any of it means, and the way in (`inbox.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use shiftwork_engine::command::{Command, Reply};
+use shiftwork_engine::command::Reply;
 use shiftwork_engine::event::RequestId;
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::cycle_times::CycleTimes;
+use crate::inbox::Input;
+pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
 use crate::mesos::DriverHandle;
 use crate::registry::{
-    CommitError, Epoch, Lease, PathError, Registry, Standing, TRANSACTION_BYTES_MAX, Tenure,
-    Transaction, keys,
+    CommitError, Epoch, Lease, PathError, Registry, TRANSACTION_BYTES_MAX, Tenure, Transaction,
+    keys,
 };
 use crate::trace::History;
 use crate::trace_rows::TraceRows;
 
-/// Inputs waiting for the owner: a burst of a busy cluster fits, and a shell that outruns the
-/// owner waits instead of filling the memory.
-pub const INPUTS_MAX: usize = 10_000;
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
 const TURN_INPUTS_MAX: usize = 1_000;
 /// Commits on their way at once.
 const COMMITS_IN_FLIGHT_MAX: usize = 8;
 /// The owner looks at the wall clock at least this often, so that a step of it is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// Traces a slow watcher may be behind before it misses some.
-const WATCH_MAX: usize = 1_000;
-
-/// This process does not decide at the moment: it is starting, stopping, or has lost the lead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this scheduler is not leading at the moment: try again shortly")]
-pub struct Unavailable;
-
-/// Something for the owner.
-enum Input {
-    Command { by: String, command: Command, reply: oneshot::Sender<Reply> },
-    Query(Box<dyn FnOnce(&Engine) + Send>),
-}
-
-/// The way to the owner, for every shell that serves users.
-#[derive(Clone)]
-pub struct Handle {
-    inputs: mpsc::Sender<Input>,
-    traces: broadcast::Sender<Arc<Trace>>,
-}
-
-/// The owner's end of all handles: outlives its tenures.
-pub struct Inbox {
-    inputs: mpsc::Receiver<Input>,
-    traces: broadcast::Sender<Arc<Trace>>,
-}
-
-/// Makes the two ends.
-pub fn channel() -> (Handle, Inbox) {
-    let (sender, inputs) = mpsc::channel(INPUTS_MAX);
-    let (traces, _) = broadcast::channel(WATCH_MAX);
-    (Handle { inputs: sender, traces: traces.clone() }, Inbox { inputs, traces })
-}
-
-// === impl Handle ===
-
-impl Handle {
-    /// Asks for a change and waits until it is durable or refused.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when nobody leads here; whether the change was made is then unknown.
-    pub async fn command(&self, by: String, command: Command) -> Result<Reply, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        let input = Input::Command { by, command, reply };
-        self.inputs.send(input).await.map_err(|_| Unavailable)?;
-        answer.await.map_err(|_| Unavailable)
-    }
-
-    /// Asks a question between two turns. It must be quick: everything else waits for it.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when nobody leads here.
-    pub async fn query<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Engine) -> T + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        let ask = move |engine: &Engine| {
-            // Nobody waits any more: the answer has no use.
-            let _ = reply.send(question(engine));
-        };
-        self.inputs.send(Input::Query(Box::new(ask))).await.map_err(|_| Unavailable)?;
-        answer.await.map_err(|_| Unavailable)
-    }
-
-    /// What happens from now on. A watcher that falls behind is told how much it missed.
-    pub fn watch(&self) -> broadcast::Receiver<Arc<Trace>> {
-        self.traces.subscribe()
-    }
-}
-
-// === impl Inbox ===
-
-impl Inbox {
-    /// Lets go of everything that waits: who asked hears that nobody leads.
-    pub fn refuse_all(&mut self) {
-        while self.inputs.try_recv().is_ok() {}
-    }
-
-    /// The same for everything that comes, while another process leads. Never ends.
-    pub async fn refuse_on_standby(&mut self, mut standing: watch::Receiver<Standing>) {
-        loop {
-            let on_standby = |standing: &Standing| matches!(standing, Standing::Standby { .. });
-            if standing.wait_for(on_standby).await.is_err() || self.inputs.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
 
 /// Why a tenure ended.
 #[derive(Debug)]
@@ -149,6 +60,7 @@ pub struct Owner {
     history: History,
     rows: TraceRows,
     traces: broadcast::Sender<Arc<Trace>>,
+    times: Arc<CycleTimes>,
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
@@ -203,6 +115,7 @@ impl Owner {
             history,
             rows: TraceRows::new(tenure.epoch),
             traces: inbox.traces.clone(),
+            times: Arc::clone(&inbox.times),
             replies: BTreeMap::new(),
             last_request: 0,
             in_flight: FuturesOrdered::new(),
@@ -285,6 +198,7 @@ impl Owner {
         let mut turn = Turn::default();
         let mut fx = Effects::default();
         let now = now();
+        let begun = Instant::now();
         for event in happened {
             self.engine.step(now, event, &mut fx);
             turn.take(&mut fx);
@@ -301,9 +215,14 @@ impl Owner {
                 Input::Query(question) => question(&self.engine),
             }
         }
-        self.engine.place(now, &mut fx);
+        let placing = Instant::now();
+        let placed = self.engine.place(now, &mut fx);
         turn.take(&mut fx);
+        if placed {
+            self.times.launch_cycle.record(placing.elapsed());
+        }
         self.commit(turn);
+        self.times.turn.record(begun.elapsed());
     }
 
     /// Sends a turn's writes on their way; what rests on them waits for them.

@@ -6,6 +6,7 @@ use shiftwork_schedule::Timestamp;
 
 use crate::document::{FieldError, Fingerprint};
 use crate::ids::{AppName, CalendarName, JobName, RunId, TaskId};
+use crate::view::DocumentText;
 
 /// A change asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub enum Command {
         overrides: Overrides,
     },
     /// Makes a run that has ended once more: the next generation of the same logical time, with the
-    /// document the job has now and the parameters the run had.
+    /// document and the parameters the run had.
     Rerun {
         /// What the history says of the run.
         ended: EndedRun,
@@ -128,6 +129,9 @@ pub struct EndedRun {
     pub generation: u32,
     /// The highest generation of that logical time that the history knows.
     pub last_generation: u32,
+    /// The job document it was made with; `None` where the history has none, as of a firing that
+    /// was skipped: then the document the job has now is used.
+    pub document: Option<DocumentText>,
     /// What its trigger changed.
     pub overrides: Overrides,
     /// The shard count of its job then; 0 if it never came to have shards.

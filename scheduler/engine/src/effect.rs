@@ -11,6 +11,7 @@ use crate::event::RequestId;
 use crate::ids::{AgentId, AppName, ExecutorId, JobName, OfferId, RunId, TaskId};
 use crate::record::{Key, Write};
 use crate::resources::Resources;
+use crate::statistics::Misfire;
 use crate::view::RunView;
 
 /// One effect of a step. The order in the list is the order in which things happened.
@@ -160,6 +161,8 @@ pub enum Trace {
         last: Timestamp,
         /// How many, or at least this many.
         count: u64,
+        /// What became of them.
+        misfire: Misfire,
         /// Why, in words.
         reason: String,
         /// When that was decided.

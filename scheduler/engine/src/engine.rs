@@ -21,6 +21,7 @@ use crate::registered::Registered;
 use crate::run::Run;
 use crate::schedules::Schedules;
 use crate::settings::Settings;
+use crate::statistics::FiringCounts;
 use crate::timers::{Deadline, Timers};
 
 /// An app and its flag.
@@ -39,6 +40,8 @@ pub(crate) struct JobEntry {
     pub(crate) effective_from: Timestamp,
     /// Pending runs in the order in which they start.
     pub(crate) pending: BTreeSet<(Timestamp, RunId)>,
+    /// What became of its firings, once it has had one.
+    pub(crate) firings: Option<Box<FiringCounts>>,
 }
 
 /// A stored document that cannot be read: it disables what it describes and stops nothing else.
@@ -96,9 +99,8 @@ pub struct Engine {
     pub(crate) place_needed: bool,
     /// Ids of triggered runs that ended lately: the same key must not make them again.
     pub(crate) ended_triggers: VecDeque<RunId>,
-    /// Firings that got a run, and those that got none, since this leader began.
-    pub(crate) fired: u64,
-    pub(crate) missed: u64,
+    /// What became of all firings since this leader began.
+    pub(crate) firings: FiringCounts,
     /// Records that cannot be read, and why.
     pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
@@ -137,8 +139,7 @@ impl Engine {
             suppressed: false,
             place_needed: false,
             ended_triggers: VecDeque::new(),
-            fired: 0,
-            missed: 0,
+            firings: FiringCounts::default(),
             problems: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }
@@ -173,15 +174,18 @@ impl Engine {
         self.flush_pending(fx);
     }
 
-    /// Places what may start on the offers held: once a turn, after its events.
-    pub fn place(&mut self, now: Timestamp, fx: &mut Effects) {
+    /// Places what may start on the offers held: once a turn, after its events. True if there was
+    /// a launch cycle: something waited that might have found a place.
+    pub fn place(&mut self, now: Timestamp, fx: &mut Effects) -> bool {
         self.advance(now, fx);
-        if self.connected && self.place_needed {
+        let placing = self.connected && self.place_needed;
+        if placing {
             self.place_needed = false;
             self.launch_cycle(fx);
         }
         self.keep_offers_clean(fx);
         self.flush(fx);
+        placing
     }
 
     /// When the engine wants to be called at the latest.

@@ -14,6 +14,7 @@ use crate::record::{Key, KillIntent, Origin, WatermarkRecord};
 use crate::registered::Registered;
 use crate::run::Run;
 use crate::schedules::ScheduleId;
+use crate::statistics::Misfire;
 use crate::timers::Deadline;
 use crate::wait::Wait;
 
@@ -93,7 +94,7 @@ impl Engine {
                 Err(problem) => {
                     let timetable =
                         Timetable { schedule: Arc::clone(&schedule), calendars: Vec::new() };
-                    self.miss(&job, &timetable, from, self.now, &problem, fx);
+                    self.miss(&job, &timetable, (from, self.now), Misfire::Missed, &problem, fx);
                 }
             }
         }
@@ -115,7 +116,7 @@ impl Engine {
     fn fire(&mut self, job: &Arc<Job>, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
         let now = self.now;
         if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
-            self.miss(job, timetable, from, now, &reason, fx);
+            self.miss(job, timetable, (from, now), Misfire::Missed, &reason, fx);
             return;
         }
         let window_from = match job.misfire.window_ms {
@@ -123,7 +124,8 @@ impl Engine {
             None => from,
         };
         if window_from > from {
-            self.miss(job, timetable, from, window_from, "older than the misfire window", fx);
+            let reason = "older than the misfire window";
+            self.miss(job, timetable, (from, window_from), Misfire::Missed, reason, fx);
         }
         match job.misfire.policy {
             MisfirePolicy::All => self.fire_all(job, timetable, window_from, fx),
@@ -151,7 +153,7 @@ impl Engine {
         if more || room == 0 {
             let reason =
                 format!("maxPending: {} runs are pending already", job.misfire.max_pending);
-            self.miss(job, timetable, last, self.now, &reason, fx);
+            self.miss(job, timetable, (last, self.now), Misfire::Missed, &reason, fx);
         }
     }
 
@@ -166,16 +168,14 @@ impl Engine {
         let Some(latest) = timetable.last_at_or_before(self.now, from) else {
             return;
         };
+        let misfire = match job.misfire.policy {
+            MisfirePolicy::Skip => Misfire::Skipped,
+            MisfirePolicy::Coalesce | MisfirePolicy::All => Misfire::Coalesced,
+        };
         let just_before = latest.plus_millis(-1);
         if just_before > from {
-            self.miss(
-                job,
-                timetable,
-                from,
-                just_before,
-                "missed; a later firing stands for it",
-                fx,
-            );
+            let reason = "missed; a later firing stands for it";
+            self.miss(job, timetable, (from, just_before), misfire, reason, fx);
         }
         let pending = self.pending_for_firings(&job.name);
         let late_ms = self.now.since(latest);
@@ -192,7 +192,7 @@ impl Engine {
                 return;
             }
         };
-        self.miss(job, timetable, just_before, latest, &reason, fx);
+        self.miss(job, timetable, (just_before, latest), misfire, &reason, fx);
     }
 
     /// The first pending run that stands for firings to come.
@@ -209,13 +209,13 @@ impl Engine {
                 Concurrency::Forbid | Concurrency::Allow { .. } => break,
                 Concurrency::Skip => {
                     let reason = format!("run {active} has not ended");
-                    self.trace_missed(job, at, at, 1, reason, fx);
+                    self.trace_missed(job, (at, at), 1, (Misfire::Skipped, reason), fx);
                     return;
                 }
                 Concurrency::Replace => self.cancel_active(&active, KillIntent::Replace, fx),
             }
         }
-        self.fired = self.fired.saturating_add(1);
+        self.count_fired(&job.name);
         let id = RunId::scheduled(&job.name, at);
         self.enqueue(job, NewRun::of(id, at, Origin::Schedule), fx);
     }
@@ -225,8 +225,8 @@ impl Engine {
         &mut self,
         job: &Arc<Job>,
         timetable: &Timetable,
-        from: Timestamp,
-        until: Timestamp,
+        (from, until): (Timestamp, Timestamp),
+        misfire: Misfire,
         reason: &str,
         fx: &mut Effects,
     ) {
@@ -239,21 +239,21 @@ impl Engine {
         } else {
             firings.last().copied().unwrap_or(first)
         };
-        self.trace_missed(job, first, last, firings.len() as u64, reason.to_owned(), fx);
+        let why = (misfire, reason.to_owned());
+        self.trace_missed(job, (first, last), firings.len() as u64, why, fx);
     }
 
     fn trace_missed(
         &mut self,
         job: &Job,
-        first: Timestamp,
-        last: Timestamp,
+        (first, last): (Timestamp, Timestamp),
         count: u64,
-        reason: String,
+        (misfire, reason): (Misfire, String),
         fx: &mut Effects,
     ) {
+        self.count_misfires(&job.name, misfire, count);
         let (job, app, at) = (job.name.clone(), job.app.clone(), self.now);
-        self.missed = self.missed.saturating_add(count);
-        fx.trace(Trace::Missed { job, app, first, last, count, reason, at });
+        fx.trace(Trace::Missed { job, app, first, last, count, misfire, reason, at });
     }
 
     /// Puts a run into its job's queue. A run that is there already is left as it is.

@@ -38,6 +38,7 @@ mod run;
 mod schedules;
 mod settings;
 mod shard_view;
+pub mod statistics;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,9 @@ use shiftwork_schedule::Timestamp;
 use crate::document::Execution;
 use crate::engine::{AppEntry, Engine, JobEntry};
 use crate::ids::{AppName, CalendarName, JobName, RunId};
-use crate::view::{AppView, CalendarView, JobView, ReadyView, RunState, RunView, StatusView};
+use crate::view::{
+    AppView, CalendarView, DocumentText, JobView, ReadyView, RunState, RunView, StatusView,
+};
 
 /// Which live runs are asked for.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +56,7 @@ impl Engine {
             jobs: self.jobs.len(),
             pending_runs: self.runs.len() - active_runs,
             active_runs,
-            fired: self.fired,
-            missed: self.missed,
+            firings: self.firings,
             tasks: self.tasks.len(),
             offers: self.fleet.offer_count(),
             problems: self
@@ -176,6 +177,7 @@ impl Engine {
             pending: entry.pending.len(),
             running: self.active.get(name).and_then(|runs| runs.first().cloned()),
             running_count: self.active_count(name),
+            firings: entry.firings.as_deref().copied().unwrap_or_default(),
             next_firing,
             problem: match &entry.document {
                 Ok(_) => problem,
@@ -196,8 +198,16 @@ impl Engine {
         }
     }
 
-    /// One live run.
+    /// One live run, with the document it was made with.
     pub fn run(&self, id: &RunId) -> Option<RunView> {
+        let mut view = self.run_row(id)?;
+        let source = &self.runs.get(id)?.job.source;
+        view.document = Some(DocumentText(Arc::clone(source)));
+        Some(view)
+    }
+
+    /// One live run as lists show it.
+    fn run_row(&self, id: &RunId) -> Option<RunView> {
         let run = self.runs.get(id)?;
         let mut view = run.view();
         if run.is_pending() {
@@ -241,7 +251,7 @@ impl Engine {
             .filter(|run| filter.app.as_ref().is_none_or(|app| run.job.app == *app))
             .filter(|run| filter.state.is_none_or(|state| run.state() == state))
             .take(limit)
-            .filter_map(|run| self.run(&run.id))
+            .filter_map(|run| self.run_row(&run.id))
             .collect()
     }
 
@@ -249,7 +259,7 @@ impl Engine {
     pub fn next_pending(&self, job: &JobName) -> Option<RunView> {
         let ready = self.ready_of.get(job).and_then(|ready| ready.first());
         let pending = self.jobs.get(job)?.pending.first();
-        self.run(ready.map(|(_, _, id)| id).or_else(|| pending.map(|(_, id)| id))?)
+        self.run_row(ready.map(|(_, _, id)| id).or_else(|| pending.map(|(_, id)| id))?)
     }
 
     /// Jobs with pending runs, by name, those behind `after`.

@@ -1,5 +1,7 @@
 //! The ready queue, the failover queue, and how a run ends.
 
+use std::sync::Arc;
+
 use shiftwork_schedule::Timestamp;
 
 use crate::effect::{Effects, Trace};
@@ -8,7 +10,7 @@ use crate::ids::{AgentId, JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, Phase, ShardOutcome};
 use crate::run::Run;
 use crate::timers::Deadline;
-use crate::view::RunState;
+use crate::view::{DocumentText, RunState};
 use crate::wait::Wait;
 
 /// Runs made on request that ended lately and whose ids are remembered.
@@ -221,6 +223,8 @@ impl Engine {
         view.state = state;
         view.reason = reason;
         view.finished_at = Some(self.now);
+        // Made once more, it is made with the document it had.
+        view.document = Some(DocumentText(Arc::clone(&run.job.source)));
         fx.trace(Trace::Run(Box::new(view)));
     }
 

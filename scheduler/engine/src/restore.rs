@@ -175,6 +175,7 @@ impl Engine {
             disabled: None,
             effective_from: now,
             pending: BTreeSet::new(),
+            firings: None,
         })
     }
 

@@ -197,6 +197,8 @@ impl Run {
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: None,
+            misfire: None,
+            document: None,
         }
     }
 

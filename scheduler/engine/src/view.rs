@@ -6,8 +6,10 @@ use shiftwork_schedule::Timestamp;
 use std::sync::Arc;
 
 use crate::command::Overrides;
+use crate::document::Source;
 use crate::ids::{AgentId, AppName, ExecutorId, JobName, OfferId, RunId, TaskId};
 use crate::record::{DisabledRecord, Origin, Usage};
+use crate::statistics::{FiringCounts, Misfire};
 
 /// State of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,7 +101,26 @@ pub struct RunView {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// For a firing that got no run: what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misfire: Option<Misfire>,
+    /// The job document it was made with: told of a single run and when a run ends, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentText>,
 }
+
+/// The text of a document as it was stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DocumentText(pub Source);
+
+impl PartialEq for DocumentText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for DocumentText {}
 
 /// A shard of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +188,8 @@ pub struct JobView {
     pub running: Option<RunId>,
     /// Number of its runs that are being launched or running.
     pub running_count: usize,
+    /// What became of its firings since this leader began.
+    pub firings: FiringCounts,
     /// The next firing, for a TRANSIENT job that is enabled and has one.
     pub next_firing: Option<Timestamp>,
     /// What is wrong with the stored document, if anything: such a job does not run.
@@ -353,11 +376,8 @@ pub struct StatusView {
     pub pending_runs: usize,
     /// Runs being launched or running.
     pub active_runs: usize,
-    /// Firings that got a run since this leader began.
-    pub fired: u64,
-    /// Firings that got none, by misfire or concurrency policy or because of a flag, since this
-    /// leader began. The history says which and why.
-    pub missed: u64,
+    /// What became of firings since this leader began. The history says which and why.
+    pub firings: FiringCounts,
     /// Tasks launched and not ended.
     pub tasks: usize,
     /// Offers held.

@@ -134,12 +134,20 @@ fn key(run: &RunView) -> RunKey {
 /// A row of the history. One that is damaged is left out, for the others' sake.
 fn stored_row(row: RunRow) -> Option<Row> {
     let ended = row.finished_at_ms.is_some();
-    match RawValue::from_string(row.json) {
+    match RawValue::from_string(with_document(row.json, row.document.as_deref())) {
         Ok(run) => Some(Row::Stored { id: row.id, ended, run }),
         Err(error) => {
             tracing::warn!(run = row.id, %error, "the history holds a run that cannot be read");
             None
         }
+    }
+}
+
+/// The document stands in a column of its own, so that lists need not read it.
+fn with_document(run: String, document: Option<&str>) -> String {
+    match (run.trim_end().strip_suffix('}'), document) {
+        (Some(fields), Some(document)) => format!("{fields},\"document\":{document}}}"),
+        _ => run,
     }
 }
 
@@ -278,6 +286,7 @@ pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun,
         logical_time: run.logical_time,
         generation: run.attempt,
         last_generation,
+        document: run.document,
         overrides: run.overrides,
         sharding_total_count: run.sharding_total_count,
         failed_items: failed.map(|shard| shard.item).collect(),

@@ -45,6 +45,9 @@ pub struct RunRow {
     /// The whole run as the API answers it.
     #[prost(string, tag = "12")]
     pub json: String,
+    /// The job document it was made with, JSON: known once it has ended. Absent from lists.
+    #[prost(string, optional, tag = "13")]
+    pub document: Option<String>,
 }
 
 /// Something that happened to a run or to one of its tasks. Never changed once recorded.

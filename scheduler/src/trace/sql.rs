@@ -12,7 +12,7 @@ use super::{EventKey, EventRow, RunCursor, RunFilter, RunRow, TraceRecord};
 
 type Result<T> = sqlx::Result<T>;
 
-/// Rows of one insert. Twelve values each stay far below the 32,766 that SQLite binds at most.
+/// Rows of one insert. Thirteen values each stay far below the 32,766 that SQLite binds at most.
 const INSERT_ROWS_MAX: usize = 500;
 
 /// Runs removed by one statement, for the same bound.
@@ -61,7 +61,8 @@ pub(super) async fn write(
 }
 
 async fn upsert_runs(connection: &mut SqliteConnection, runs: &[&RunRow]) -> Result<()> {
-    let mut sql = QueryBuilder::<Sqlite>::new(format!("INSERT INTO run ({RUN_COLUMNS}) "));
+    let mut sql =
+        QueryBuilder::<Sqlite>::new(format!("INSERT INTO run ({RUN_COLUMNS}, document) "));
     sql.push_values(runs, |mut row, run| {
         row.push_bind(&run.id)
             .push_bind(&run.job)
@@ -74,7 +75,8 @@ async fn upsert_runs(connection: &mut SqliteConnection, runs: &[&RunRow]) -> Res
             .push_bind(run.started_at_ms)
             .push_bind(run.finished_at_ms)
             .push_bind(number(run.version))
-            .push_bind(&run.json);
+            .push_bind(&run.json)
+            .push_bind(&run.document);
     });
     sql.push(
         " ON CONFLICT (id) DO UPDATE SET job = excluded.job, app = excluded.app, \
@@ -82,7 +84,8 @@ async fn upsert_runs(connection: &mut SqliteConnection, runs: &[&RunRow]) -> Res
          reason = excluded.reason, attempt = excluded.attempt, \
          created_at_ms = excluded.created_at_ms, started_at_ms = excluded.started_at_ms, \
          finished_at_ms = excluded.finished_at_ms, version = excluded.version, \
-         json = excluded.json WHERE excluded.version > run.version",
+         json = excluded.json, \
+         document = COALESCE(excluded.document, run.document) WHERE excluded.version > run.version",
     );
     sql.build().execute(connection).await?;
     Ok(())
@@ -147,12 +150,15 @@ pub(super) fn select_runs(
     sql
 }
 
-/// One run.
+/// One run, its document included.
 pub(super) async fn run(connection: &mut SqliteConnection, id: &str) -> Result<Option<RunRow>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(format!("SELECT {RUN_COLUMNS} FROM run WHERE id = "));
+    let mut sql =
+        QueryBuilder::<Sqlite>::new(format!("SELECT {RUN_COLUMNS}, document FROM run WHERE id = "));
     sql.push_bind(id);
-    let row = sql.build().fetch_optional(connection).await?;
-    row.as_ref().map(run_row).transpose()
+    let Some(row) = sql.build().fetch_optional(connection).await? else {
+        return Ok(None);
+    };
+    Ok(Some(RunRow { document: row.try_get("document")?, ..run_row(&row)? }))
 }
 
 /// A run's events in the order they were recorded, behind a key.
@@ -239,6 +245,7 @@ fn run_row(row: &SqliteRow) -> Result<RunRow> {
         finished_at_ms: row.try_get("finished_at_ms")?,
         version: unsigned(row.try_get("version")?)?,
         json: row.try_get("json")?,
+        document: None,
     })
 }
 

@@ -16,8 +16,10 @@ use super::{
 };
 
 /// Every migration ever released, oldest first. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "run and event", include_str!("migrations/0001_run_and_event.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "run and event", include_str!("migrations/0001_run_and_event.sql")),
+    (2, "run document", include_str!("migrations/0002_run_document.sql")),
+];
 
 /// How many queries may run beside each other; more wait. They share two cores with all the rest.
 const READERS_MAX: u32 = 4;

@@ -54,6 +54,7 @@ async fn every_column_comes_back() {
         finished_at_ms: Some(12),
         version: 5,
         json: "{\"größe\":\"'\"}".to_owned(),
+        document: Some("{}".to_owned()),
         ..run("full", 10)
     };
     let full_event = EventRow {

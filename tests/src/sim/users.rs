@@ -210,6 +210,7 @@ impl Users {
             logical_time: view.logical_time,
             generation: view.attempt,
             last_generation: last_generation?,
+            document: view.document.clone(),
             overrides: view.overrides.clone(),
             sharding_total_count: view.sharding_total_count,
             failed_items: failed.map(|shard| shard.item).collect(),

@@ -64,6 +64,7 @@ impl Engine {
             disabled: None,
             effective_from: self.now,
             pending: BTreeSet::new(),
+            firings: None,
         };
         self.jobs.insert(name.clone(), entry);
         self.index_job(&name);

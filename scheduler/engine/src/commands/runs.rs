@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{conflict, invalid_field, not_found};
 use crate::command::{Done, EndedRun, OVERRIDES_LEN_MAX, Overrides, Refusal, Reply};
-use crate::document::{Execution, Job};
+use crate::document::{Execution, Job, Strictness};
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::firing::NewRun;
 use crate::ids::{JobName, RunId, TaskId};
 use crate::record::{KillIntent, Origin};
-use crate::run::Run;
+use crate::run::{Run, first_error};
 use crate::view::RunState;
 
 /// Pending runs of one job that triggers and reruns may pile up.
@@ -43,7 +43,8 @@ impl Engine {
     /// a request sent twice makes one run.
     pub(super) fn rerun(&mut self, ended: EndedRun, failed_only: bool, fx: &mut Effects) -> Reply {
         let name = ended.run.job();
-        let (job, pending) = self.requestable(&name)?;
+        let (now, pending) = self.requestable(&name)?;
+        let job = self.document_of(&ended)?.unwrap_or(now);
         if self.runs.contains_key(&ended.run) {
             return Err(conflict(format!(
                 "run {} has not ended: wait for it or cancel it",
@@ -70,6 +71,37 @@ impl Engine {
         let new = NewRun { id: id.clone(), logical_time, attempt: generation, origin, overrides };
         self.enqueue(&job, new, fx);
         Ok(Done::RunCreated(id))
+    }
+
+    /// The document a run that has ended was made with, where the history has it.
+    fn document_of(&self, ended: &EndedRun) -> Result<Option<Arc<Job>>, Refusal> {
+        let Some(document) = &ended.document else {
+            return Ok(None);
+        };
+        let (text, zone) = (document.0.get().as_bytes(), &self.settings.default_zone);
+        let unreadable = |problem: String| {
+            let run = &ended.run;
+            conflict(format!(
+                "the document of run {run} cannot be read ({problem}): trigger its job"
+            ))
+        };
+        let job = Job::parse(text, Strictness::Stored, zone)
+            .map_err(|errors| unreadable(first_error("job document", &errors)))?;
+        if job.name != ended.run.job() {
+            return Err(unreadable(format!("it is of job {}", job.name)));
+        }
+        if job.execution == Execution::Daemon {
+            let detail = format!("run {} is of a DAEMON: it always runs", ended.run);
+            return Err(conflict(detail));
+        }
+        // The app of then may be gone or stopped although the job has another one by now.
+        self.app_document(&job.app).map_err(|problem| {
+            conflict(format!("run {} cannot be made once more: {problem}", ended.run))
+        })?;
+        if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
+            return Err(conflict(format!("{reason}: enable it first")));
+        }
+        Ok(Some(Arc::new(job)))
     }
 
     /// A job of which runs can be asked for, and how many are pending.

@@ -92,7 +92,7 @@ fn catching_up_after_a_long_gap_never_floods() {
         "and what is left out is told, with its number"
     );
     let status = world.engine.status();
-    assert_eq!((status.fired, status.missed), (5, 8_635));
+    assert_eq!((status.firings.fired, status.firings.missed), (5, 8_635));
     world.subscribe();
     assert_eq!(world.offer("a1", 50.0).launched().len(), 1, "one at a time, as the job says");
     let ready = turn.writes.iter().filter(|write| write.starts_with("+ready j@"));
@@ -209,4 +209,62 @@ fn a_job_that_would_never_fire_is_refused() {
         let reply = world.command(Command::CreateJob { document: job_document("j", extra) });
         assert_eq!(refused_fields(reply), [field], "{extra}");
     }
+}
+
+/// What became of firings is counted by job and over all, and said of each in the history.
+#[test]
+fn each_decision_about_a_misfire_is_counted_once() {
+    use crate::statistics::{FiringCounts, Misfire};
+    let counts = |world: &World, job: &str| world.engine.job(&name(job)).unwrap().firings;
+    let mut world = World::with_app();
+    world.job("coalesce", r#""misfire":false"#);
+    world.job("skip", r#""misfire":{"policy":"skip"}"#);
+    world.job("all", r#""misfire":{"policy":"all","maxPending":2}"#);
+    world.job("stopped", "");
+    let stop = |enabled| Command::SetJobEnabled { job: name("stopped"), enabled, reason: None };
+    world.command(stop(false)).unwrap();
+    assert_eq!(counts(&world, "all"), FiringCounts::default());
+    // Four firings that nobody dealt with in time, the last of them 8 s ago.
+    let turn = world.wait(48_000);
+    let expected =
+        |fired, skipped, coalesced, missed| FiringCounts { fired, skipped, coalesced, missed };
+    assert_eq!(counts(&world, "coalesce"), expected(1, 0, 3, 0));
+    assert_eq!(counts(&world, "skip"), expected(0, 4, 0, 0));
+    assert_eq!(counts(&world, "all"), expected(2, 0, 0, 2));
+    assert_eq!(counts(&world, "stopped"), expected(0, 0, 0, 4));
+    let total = world.engine.status().firings;
+    assert_eq!((total, total.due()), (expected(3, 4, 3, 6), 16));
+    let told = |wanted: Misfire| -> u64 {
+        let counts = turn.traces.iter().map(|trace| match trace {
+            Trace::Missed { misfire, count, .. } if *misfire == wanted => *count,
+            _ => 0,
+        });
+        counts.sum()
+    };
+    assert_eq!([Misfire::Skipped, Misfire::Coalesced, Misfire::Missed].map(told), [4, 3, 6]);
+}
+
+#[test]
+fn the_backlog_tells_how_much_waits_and_how_long() {
+    let mut world = World::with_app();
+    world
+        .job("j", r#""cron":null,"retry":{"maxAttempts":2,"backoff":{"initial":"1s","jitter":0}}"#);
+    world.job("k", r#""cron":null"#);
+    world.command(trigger("k", Some("1"))).unwrap();
+    world.offer("a1", 8.0);
+    world.command(trigger("j", Some("1"))).unwrap();
+    world.wait(4_000);
+    world.command(trigger("j", Some("2"))).unwrap();
+    world.wait(3_000);
+    let backlog = world.engine.backlog();
+    assert_eq!((backlog.pending.depth, backlog.pending.oldest_wait_ms), (2, 7_000));
+    assert_eq!((backlog.ready.depth, backlog.ready.oldest_wait_ms), (1, 7_000), "one at a time");
+    assert_eq!(backlog.failover.depth, 0);
+    world.offer("a2", 2.1);
+    let task = world.tasks("j").remove(0);
+    world.exit(&task, 1);
+    world.wait(6_000);
+    let backlog = world.engine.backlog();
+    assert_eq!((backlog.pending.depth, backlog.ready.depth), (1, 0));
+    assert_eq!((backlog.failover.depth, backlog.failover.oldest_wait_ms), (1, 5_000));
 }

@@ -14,6 +14,7 @@ fn ended(world: &World, run: &str) -> EndedRun {
         logical_time: view.logical_time,
         generation: view.attempt,
         last_generation: view.attempt,
+        document: view.document.clone(),
         overrides: view.overrides.clone(),
         sharding_total_count: view.sharding_total_count,
         failed_items: view.shards.iter().filter(failed).map(|shard| shard.item).collect(),
@@ -120,32 +121,23 @@ fn a_rerun_of_what_failed_runs_only_that() {
 }
 
 #[test]
-fn a_rerun_uses_the_document_of_now_and_the_parameters_of_then() {
+fn a_rerun_has_the_parameters_of_then() {
     let mut world = World::with_app();
-    world.job("j", r#""cron":null,"jobParameter":"old","memoryMB":1"#);
+    world.job("j", r#""cron":null,"jobParameter":"then""#);
     let overrides =
         Overrides { env: [("A".to_owned(), "then".to_owned())].into(), ..Overrides::default() };
     let key = Some("k".to_owned());
     world.command(Command::Trigger { job: name("j"), key, overrides }).unwrap();
     world.command(Command::CancelRun { run: RunId::parse("j@k").unwrap() }).unwrap();
-    let update = |extra: &str| Command::UpdateJob {
-        job: name("j"),
-        document: job_document("j", &format!(r#""cron":null,{extra}"#)),
-    };
-    world.command(update(r#""jobParameter":"new""#)).unwrap();
+    let document = job_document("j", r#""cron":null,"jobParameter":"now""#);
+    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
     rerun(&mut world, "j@k", true).unwrap();
+    world.restart();
+    world.subscribe();
     let turn = world.offer("a1", 8.0);
     let Some(Action::Accept { launches, .. }) = turn.actions.first() else { panic!("no accept") };
-    assert_eq!(
-        (launches[0].job_parameter.as_str(), launches[0].env["A"].as_str()),
-        ("new", "then")
-    );
-    for task in world.tasks("j") {
-        world.exit(&task, 1);
-    }
-    world.command(update(r#""shardingTotalCount":3"#)).unwrap();
-    let reply = rerun(&mut world, "j@k", true);
-    assert!(matches!(reply, Err(Refusal::Conflict { .. })), "other shards: {reply:?}");
+    let given = (launches[0].job_parameter.as_str(), launches[0].env["A"].as_str());
+    assert_eq!(given, ("then", "then"));
 }
 
 #[test]
@@ -216,4 +208,56 @@ fn later_has_an_end_and_can_be_switched_off() {
         world.offer("a1", 4.0);
     }
     assert_eq!(world.runs("a")[0].1, RunState::Failed);
+}
+
+#[test]
+fn a_rerun_is_made_with_the_document_the_run_was_made_with() {
+    let mut world = failed();
+    let document = job_document("j", r#""cron":null,"shardingTotalCount":5,"priority":9"#);
+    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
+    assert_eq!(rerun(&mut world, "j@k", true).unwrap(), created("j@k.2"), "its shards are as then");
+    assert_eq!(world.offer("a1", 8.0).said(), ["accept a1 [o2]: j/1#1"]);
+    let view = world.engine.run(&RunId::parse("j@k.2").unwrap()).unwrap();
+    assert_eq!(view.sharding_total_count, 3);
+    let text = view.document.unwrap();
+    assert!(text.0.get().contains(r#""shardingTotalCount":3"#), "{text:?}");
+    // A trigger takes the document of now.
+    world.command(trigger("j", Some("l"))).unwrap();
+    let view = world.engine.run(&RunId::parse("j@l").unwrap()).unwrap();
+    assert_eq!(view.sharding_total_count, 5);
+    let list = world.engine.live_runs(&crate::RunFilter::default(), None, 10);
+    assert!(list.iter().all(|run| run.document.is_none()), "lists stay short");
+}
+
+#[test]
+fn a_rerun_without_a_document_of_its_own_takes_that_of_now() {
+    let mut world = failed();
+    let document = job_document("j", r#""cron":null,"shardingTotalCount":5"#);
+    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
+    let mut ended = ended(&world, "j@k");
+    ended.document = None;
+    let reply = world.command(Command::Rerun { ended: ended.clone(), failed_only: true });
+    assert!(matches!(reply, Err(Refusal::Conflict { .. })), "shard 1 is another now: {reply:?}");
+    world.command(Command::Rerun { ended, failed_only: false }).unwrap();
+    assert_eq!(world.offer("a1", 8.0).launched().len(), 5);
+}
+
+#[test]
+fn a_rerun_whose_app_is_gone_or_whose_document_is_damaged_is_refused() {
+    let mut world = failed();
+    let app = br#"{"appName":"other","cpuCount":0.1,"memoryMB":32}"#.to_vec();
+    world.command(Command::CreateApp { document: app }).unwrap();
+    let document = job_document("j", r#""cron":null,"appName":"other""#);
+    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
+    world.command(Command::DeleteApp { app: app_name() }).unwrap();
+    let Err(Refusal::Conflict { detail, .. }) = rerun(&mut world, "j@k", false) else {
+        panic!("made without its app");
+    };
+    assert!(detail.contains("app app is not registered"), "{detail}");
+    let mut damaged = ended(&world, "j@k");
+    let text = serde_json::value::RawValue::from_string(r#"{"jobName":"j"}"#.to_owned()).unwrap();
+    damaged.document = Some(crate::view::DocumentText(text.into()));
+    let reply = world.command(Command::Rerun { ended: damaged, failed_only: false });
+    let Err(Refusal::Conflict { detail, .. }) = reply else { panic!("made of nothing") };
+    assert!(detail.contains("trigger its job"), "{detail}");
 }
