@@ -17,7 +17,7 @@ use crate::holds::Holds;
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId, TaskId};
 use crate::random::Random;
 use crate::record::{DisabledRecord, Key, Write};
-use crate::registered::Registered;
+use crate::registered::{Registered, Rules};
 use crate::run::Run;
 use crate::schedules::Schedules;
 use crate::settings::Settings;
@@ -84,6 +84,8 @@ pub struct Engine {
     pub(crate) due: BTreeSet<(ReadyKey, u32)>,
     pub(crate) timers: Timers,
     pub(crate) schedules: Schedules,
+    /// Rules of jobs, each once.
+    pub(crate) rules: BTreeSet<Arc<Rules>>,
     pub(crate) fleet: Fleet,
     pub(crate) holds: Holds,
     pub(crate) watermark: Timestamp,
@@ -128,6 +130,7 @@ impl Engine {
             due: BTreeSet::new(),
             timers: Timers::default(),
             schedules: Schedules::default(),
+            rules: BTreeSet::new(),
             fleet: Fleet::default(),
             holds: Holds::default(),
             watermark: Timestamp::MIN,

@@ -1,9 +1,7 @@
 //! What follows from the end of a task that did not succeed: tried again, run again elsewhere, or the
 //! end of its shard. Absent: which update means what (`status.rs`).
 
-use std::sync::Arc;
-
-use crate::document::{Backoff, Execution};
+use crate::document::Backoff;
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::event::Outcome;
@@ -31,7 +29,7 @@ impl Engine {
         if run.is_daemon() {
             return self.lose(id, item, fx);
         }
-        let job = Arc::clone(&run.job);
+        let Some(job) = run.job.whole() else { return };
         let Some(shard) = run.shard_mut(item) else {
             return;
         };
@@ -69,7 +67,7 @@ impl Engine {
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
-        let again = run.job.failover || run.job.execution == Execution::Daemon;
+        let again = run.job.rules.failover || run.is_daemon();
         let Some(shard) = run.shard_mut(item) else {
             return;
         };

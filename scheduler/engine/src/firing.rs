@@ -6,16 +6,17 @@ use std::sync::Arc;
 use shiftwork_schedule::{Timestamp, Timetable};
 
 use crate::command::Overrides;
-use crate::document::{Concurrency, Execution, Job, MisfirePolicy};
+use crate::document::{Concurrency, MisfirePolicy};
 use crate::effect::{Effects, Trace};
-use crate::engine::{Engine, JobEntry, put_json};
+use crate::engine::{Engine, JobEntry, put_json, put_text};
 use crate::ids::{JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, WatermarkRecord};
-use crate::registered::Registered;
+use crate::registered::{Registered, RunJob};
 use crate::run::Run;
 use crate::schedules::ScheduleId;
 use crate::statistics::Misfire;
 use crate::timers::Deadline;
+use crate::view::RunState;
 use crate::wait::Wait;
 
 /// A firing dealt with later than this after its time was missed: the policy `skip` leaves it
@@ -51,7 +52,7 @@ impl Engine {
         let Some(schedule) = job.schedule.clone() else {
             return;
         };
-        if job.execution == Execution::Daemon {
+        if job.rules.is_daemon() {
             return;
         }
         let (id, schedule) = self.schedules.join(schedule, name.clone(), from);
@@ -86,10 +87,14 @@ impl Engine {
                 continue;
             };
             let from = from.max(entry.effective_from);
-            let Some(job) = self.parsed_job(&name) else {
+            let Ok(registered) = &entry.document else {
                 continue;
             };
-            match self.timetable_of(&job.calendars, &schedule) {
+            let timetable = self.timetable_of(&registered.calendars, &schedule);
+            let Some(job) = self.run_job(&name) else {
+                continue;
+            };
+            match timetable {
                 Ok(timetable) => self.fire(&job, &timetable, from, fx),
                 Err(problem) => {
                     let timetable =
@@ -113,13 +118,13 @@ impl Engine {
     }
 
     /// Deals with the firings of one job in `(from, now]`.
-    fn fire(&mut self, job: &Arc<Job>, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
+    fn fire(&mut self, job: &RunJob, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
         let now = self.now;
         if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
             self.miss(job, timetable, (from, now), Misfire::Missed, &reason, fx);
             return;
         }
-        let window_from = match job.misfire.window_ms {
+        let window_from = match job.rules.misfire.window_ms {
             Some(window) => from.max(now.saturating_sub(window)),
             None => from,
         };
@@ -127,7 +132,7 @@ impl Engine {
             let reason = "older than the misfire window";
             self.miss(job, timetable, (from, window_from), Misfire::Missed, reason, fx);
         }
-        match job.misfire.policy {
+        match job.rules.misfire.policy {
             MisfirePolicy::All => self.fire_all(job, timetable, window_from, fx),
             MisfirePolicy::Coalesce | MisfirePolicy::Skip => {
                 self.fire_latest(job, timetable, window_from, fx);
@@ -136,15 +141,9 @@ impl Engine {
     }
 
     /// Each firing gets its run, up to the bound.
-    fn fire_all(
-        &mut self,
-        job: &Arc<Job>,
-        timetable: &Timetable,
-        from: Timestamp,
-        fx: &mut Effects,
-    ) {
+    fn fire_all(&mut self, job: &RunJob, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
         let pending = self.jobs.get(&job.name).map_or(0, |entry| entry.pending.len());
-        let room = (job.misfire.max_pending as usize).saturating_sub(pending);
+        let room = (job.rules.misfire.max_pending as usize).saturating_sub(pending);
         let (firings, more) = timetable.firings_between(from, self.now, room);
         let last = firings.last().copied().unwrap_or(from);
         for at in firings {
@@ -152,7 +151,7 @@ impl Engine {
         }
         if more || room == 0 {
             let reason =
-                format!("maxPending: {} runs are pending already", job.misfire.max_pending);
+                format!("maxPending: {} runs are pending already", job.rules.misfire.max_pending);
             self.miss(job, timetable, (last, self.now), Misfire::Missed, &reason, fx);
         }
     }
@@ -160,7 +159,7 @@ impl Engine {
     /// The latest firing stands for all.
     fn fire_latest(
         &mut self,
-        job: &Arc<Job>,
+        job: &RunJob,
         timetable: &Timetable,
         from: Timestamp,
         fx: &mut Effects,
@@ -168,7 +167,7 @@ impl Engine {
         let Some(latest) = timetable.last_at_or_before(self.now, from) else {
             return;
         };
-        let misfire = match job.misfire.policy {
+        let misfire = match job.rules.misfire.policy {
             MisfirePolicy::Skip => Misfire::Skipped,
             MisfirePolicy::Coalesce | MisfirePolicy::All => Misfire::Coalesced,
         };
@@ -180,8 +179,9 @@ impl Engine {
         let pending = self.pending_for_firings(&job.name);
         let late_ms = self.now.since(latest);
         let active = self.active_runs(&job.name).next().map(|run| run.id.clone());
-        let active = active.filter(|_| self.active_count(&job.name) >= job.active_max() as usize);
-        let reason = match (job.misfire.policy, pending, active) {
+        let active =
+            active.filter(|_| self.active_count(&job.name) >= job.rules.active_max() as usize);
+        let reason = match (job.rules.misfire.policy, pending, active) {
             (_, Some(run), _) => format!("run {run} is pending and stands for it"),
             (MisfirePolicy::Skip, None, Some(run)) => format!("run {run} has not ended"),
             (MisfirePolicy::Skip, None, None) if late_ms > LATE_MS => {
@@ -203,9 +203,9 @@ impl Engine {
     }
 
     /// Makes the run of one firing, as the concurrency rule allows.
-    fn fire_one(&mut self, job: &Arc<Job>, at: Timestamp, fx: &mut Effects) {
+    fn fire_one(&mut self, job: &RunJob, at: Timestamp, fx: &mut Effects) {
         for active in self.active_ids(&job.name) {
-            match job.concurrency {
+            match job.rules.concurrency {
                 Concurrency::Forbid | Concurrency::Allow { .. } => break,
                 Concurrency::Skip => {
                     let reason = format!("run {active} has not ended");
@@ -223,7 +223,7 @@ impl Engine {
     /// Notes the firings in `(from, until]` that get no run.
     fn miss(
         &mut self,
-        job: &Arc<Job>,
+        job: &RunJob,
         timetable: &Timetable,
         (from, until): (Timestamp, Timestamp),
         misfire: Misfire,
@@ -245,7 +245,7 @@ impl Engine {
 
     fn trace_missed(
         &mut self,
-        job: &Job,
+        job: &RunJob,
         (first, last): (Timestamp, Timestamp),
         count: u64,
         (misfire, reason): (Misfire, String),
@@ -257,14 +257,14 @@ impl Engine {
     }
 
     /// Puts a run into its job's queue. A run that is there already is left as it is.
-    pub(crate) fn enqueue(&mut self, job: &Arc<Job>, new: NewRun, fx: &mut Effects) {
+    pub(crate) fn enqueue(&mut self, job: &RunJob, new: NewRun, fx: &mut Effects) {
         let NewRun { id, logical_time, attempt, origin, overrides } = new;
         if self.runs.contains_key(&id) {
             return;
         }
-        let run = Run {
+        let mut run = Run {
             id: id.clone(),
-            job: Arc::clone(job),
+            job: job.clone(),
             app: None,
             logical_time,
             attempt,
@@ -279,15 +279,23 @@ impl Engine {
             told: None,
             idle: Vec::new(),
         };
+        // At once and not with what has changed in this step: of a hundred thousand that are due
+        // together each would be looked up again.
+        put_json(fx, run.key(), &run.record());
+        run.told = Some(RunState::Pending);
+        fx.trace(Trace::Run(Box::new(run.view())));
         let (held_until, expires_at) = (run.held_until(), run.expires_at());
         self.add_run(run);
+        let mut pending = 0;
         if let Some(entry) = self.jobs.get_mut(&job.name) {
             entry.pending.insert((logical_time, id.clone()));
+            pending = entry.pending.len();
+        }
+        if pending == 1 {
             self.queued.insert(job.name.clone());
         }
         self.set_queue_timers(&id, held_until, expires_at);
-        self.dirty.insert(id);
-        self.write_ready_count(&job.name, fx);
+        put_text(fx, Key::ReadyCount(job.name.clone()), &pending.to_string());
         self.refresh_ready(&job.name);
     }
 
@@ -297,7 +305,7 @@ impl Engine {
             return;
         };
         let Ok(job) = &entry.document else { return };
-        if job.execution != Execution::Daemon
+        if !job.rules.is_daemon()
             || !entry.pending.is_empty()
             || self.active.contains_key(name)
             || self.disabled_reason(name, &job.app).is_some()
@@ -312,7 +320,7 @@ impl Engine {
             id = RunId::scheduled(name, at);
         }
         self.last_daemon_at = at;
-        let Some(job) = self.parsed_job(name) else {
+        let Some(job) = self.run_job(name) else {
             return;
         };
         self.enqueue(&job, NewRun::of(id, at, Origin::Daemon), fx);

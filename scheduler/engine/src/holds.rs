@@ -160,7 +160,7 @@ impl Engine {
         for run in self.runs.values().filter(|run| run.is_daemon()) {
             for agent in run.shards.iter().filter_map(|shard| shard.phase.agent()) {
                 let used = usage.entry(agent.clone()).or_default();
-                *used = used.plus(&run.job.demand);
+                *used = used.plus(&run.job.rules.demand);
             }
         }
         usage

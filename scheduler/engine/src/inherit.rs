@@ -6,15 +6,14 @@
 //! run: counters and tasks then only repeat what the runs say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::command::Overrides;
-use crate::document::{Execution, Job};
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::firing::NewRun;
 use crate::ids::{AgentId, JobName, RunId, TaskId};
 use crate::record::{Key, Origin, Phase, Shard};
+use crate::registered::RunJob;
 use crate::run::Run;
 use crate::wait::Wait;
 
@@ -82,11 +81,11 @@ impl Engine {
             return;
         }
         for (name, found) in inheritance.jobs {
-            let Some(job) = self.parsed_job(&name) else { continue };
+            let Some(job) = self.run_job(&name) else { continue };
             if !self.active.contains_key(&name) {
                 self.inherit_tasks(&job, &found);
             }
-            if job.execution == Execution::Transient {
+            if !job.rules.is_daemon() {
                 self.inherit_ready(&job, found.ready, fx);
             }
         }
@@ -97,7 +96,7 @@ impl Engine {
 
     /// The counter says how many runs wait; some of them may have been made by a take-over that did
     /// not come to its end.
-    fn inherit_ready(&mut self, job: &Arc<Job>, count: usize, fx: &mut Effects) {
+    fn inherit_ready(&mut self, job: &RunJob, count: usize, fx: &mut Effects) {
         let made = self.jobs.get(&job.name).map_or(0, |entry| entry.pending.len());
         let kept = count.min(READY_MAX);
         for number in made + 1..=kept {
@@ -116,15 +115,15 @@ impl Engine {
 
     /// One run of the shards that run or were lost; a daemon has all its shards, those without a
     /// task to be launched.
-    fn inherit_tasks(&mut self, job: &Arc<Job>, found: &Found) {
-        let all: BTreeSet<u32> = (0..job.sharding_total_count).collect();
+    fn inherit_tasks(&mut self, job: &RunJob, found: &Found) {
+        let all: BTreeSet<u32> = (0..job.rules.sharding_total_count).collect();
         let known = |item: &u32| found.running.contains_key(item) || found.lost.contains_key(item);
         let items: BTreeSet<u32> = all.iter().copied().filter(known).collect();
         let Ok(id) = RunId::triggered(&job.name, "inherited") else { return };
         if items.is_empty() {
             return;
         }
-        let is_daemon = job.execution == Execution::Daemon;
+        let is_daemon = job.rules.is_daemon();
         let items = if is_daemon { all } else { items };
         let now = self.now;
         let shards = items.iter().map(|item| {
@@ -141,7 +140,7 @@ impl Engine {
         });
         let run = Run {
             id: id.clone(),
-            job: Arc::clone(job),
+            job: job.clone(),
             app: self.app_document(&job.app).ok(),
             logical_time: now,
             attempt: 1,

@@ -49,7 +49,7 @@ impl Engine {
         let Some(agent) = run.shard(*item).and_then(|shard| shard.phase.agent()) else {
             return;
         };
-        let grace_ms = run.job.kill_grace_period_ms;
+        let grace_ms = run.job.rules.kill_grace_period_ms;
         fx.action(Action::Kill { task: task.clone(), agent: agent.clone(), grace_ms });
         let again = grace_ms.saturating_add(self.settings.kill_retry_ms);
         self.timers.set(Deadline::Kill(task.clone()), self.now.saturating_add(again));

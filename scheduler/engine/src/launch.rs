@@ -12,6 +12,7 @@ use crate::fleet::{Executor, Presence};
 use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
 use crate::placement::{Candidate, Placer, Site, Slot, Unplaced};
 use crate::record::{Phase, Shard};
+use crate::registered::RunJob;
 use crate::resources::{Demand, Kind, Milli, Piece, Resources};
 use crate::run::Run;
 use crate::timers::Deadline;
@@ -73,8 +74,7 @@ impl Engine {
 
     /// Launches all shards of a pending run, or notes why not.
     fn launch_run(&mut self, id: &RunId, cycle: &mut Cycle, fx: &mut Effects) {
-        let Some((job, items)) = self.runs.get(id).map(|run| (Arc::clone(&run.job), run.items()))
-        else {
+        let Some((job, items)) = self.runs.get(id).map(|run| (run.job.clone(), run.items())) else {
             return;
         };
         let (app, slots) = match self.find_slots(id, &job, items.len(), None, cycle) {
@@ -100,7 +100,7 @@ impl Engine {
     /// Launches one waiting shard of an active run, or notes why not.
     fn launch_shard(&mut self, id: &RunId, item: u32, cycle: &mut Cycle, fx: &mut Effects) {
         let Some(run) = self.runs.get(id) else { return };
-        let job = Arc::clone(&run.job);
+        let job = run.job.clone();
         let avoid = match run.shard(item).map(|shard| &shard.phase) {
             Some(Phase::Waiting { avoid, .. }) => avoid.clone(),
             _ => return,
@@ -127,33 +127,41 @@ impl Engine {
     fn find_slots(
         &mut self,
         id: &RunId,
-        job: &Job,
+        job: &RunJob,
         count: usize,
         avoid: Option<&AgentId>,
         cycle: &mut Cycle,
     ) -> Result<(Arc<App>, Vec<Slot>), Wait> {
-        let app = self.app_document(&job.app).map_err(Wait::NoApp)?;
+        let app = self.app_document(&job.app).map_err(Wait::NoDocument)?;
         let sites = self.sibling_sites(id, job);
         let siblings: Vec<&Site> = sites.iter().collect();
         // Mesos' own executor costs the task nothing and is shared with nobody.
         let (nobody, nothing) = (AppName::none(), Demand::default());
-        let (executor_of, executor) = match job.executor {
+        let (executor_of, executor) = match job.rules.executor {
             JobExecutor::App => (&job.app, &app.demand),
             JobExecutor::Command => (&nobody, &nothing),
         };
         let candidate = Candidate {
             app: executor_of,
             executor,
-            shard: &job.demand,
+            shard: &job.rules.demand,
             count,
-            placement: job.placement,
+            placement: job.rules.placement,
             avoid,
-            constraints: &job.constraints,
+            constraints: &job.rules.constraints,
             siblings: &siblings,
         };
         let placed = cycle.placer.place_within(&candidate, || self.fleet.capacity(&candidate));
         let slots = match placed {
-            Ok(placed) => cycle.placer.draw(&candidate, placed),
+            Ok(placed) => {
+                // What is launched is parsed now, before anything is changed.
+                if self.runs.get_mut(id).and_then(|run| run.job.whole()).is_none() {
+                    cycle.placer.undo(placed);
+                    let problem = format!("the document of job {} cannot be read", job.name);
+                    return Err(Wait::NoDocument(problem));
+                }
+                cycle.placer.draw(&candidate, placed)
+            }
             Err(unplaced) => {
                 if self.runs.get(id).is_some_and(Run::is_pending) {
                     cycle.refused.get_or_insert_with(|| id.clone());
@@ -167,8 +175,8 @@ impl Engine {
     }
 
     /// Where the live shards of a run are, if that matters to where the next one goes.
-    fn sibling_sites(&self, id: &RunId, job: &Job) -> Vec<Site> {
-        if job.constraints.is_empty() && job.placement == Placement::BinPack {
+    fn sibling_sites(&self, id: &RunId, job: &RunJob) -> Vec<Site> {
+        if job.rules.constraints.is_empty() && job.rules.placement == Placement::BinPack {
             return Vec::new();
         }
         let shards = self.runs.get(id).map_or(&[][..], |run| &run.shards);
@@ -191,7 +199,7 @@ impl Engine {
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
-        let job = Arc::clone(&run.job);
+        let Some(job) = run.job.whole() else { return };
         let Some(shard) = run.shard_mut(item) else { return };
         let kind = if shard.task_id.is_none() { LaunchKind::Ready } else { LaunchKind::Failover };
         let task = TaskId::of(&job.name, item, kind, &slot.agent, uuid);
@@ -213,8 +221,8 @@ impl Engine {
             logical_time: run.logical_time,
             item,
             attempt,
-            job_parameter: job_parameter(run),
-            sharding_parameter: run.sharding_parameter(item).to_owned(),
+            job_parameter: job_parameter(run, &job),
+            sharding_parameter: run.sharding_parameter(&job, item).to_owned(),
             env: job.env.iter().chain(&run.overrides.env).map(pair).collect(),
             job: Arc::clone(&job),
         };
@@ -347,8 +355,8 @@ fn pair((name, value): (&String, &String)) -> (String, String) {
     (name.clone(), value.clone())
 }
 
-fn job_parameter(run: &Run) -> String {
-    run.overrides.job_parameter.clone().unwrap_or_else(|| run.job.job_parameter.clone())
+fn job_parameter(run: &Run, job: &Job) -> String {
+    run.overrides.job_parameter.clone().unwrap_or_else(|| job.job_parameter.clone())
 }
 
 fn offered(lease: &crate::fleet::Lease) -> Resources {

@@ -1,7 +1,6 @@
 //! The books of live runs: by age, by job, and where each is stored. Every live run is entered and
 //! taken out here. Absent: what runs go through.
 
-use crate::document::Job;
 use crate::engine::Engine;
 use crate::ids::{JobName, RunId};
 use crate::run::Run;
@@ -57,19 +56,6 @@ impl Engine {
 
     /// How many runs of a job may be active at once, by the document it has now.
     pub(crate) fn active_max(&self, job: &JobName) -> usize {
-        self.registered_job(job).map_or(1, |job| job.active_max as usize)
-    }
-}
-
-// === impl Job ===
-
-impl Job {
-    /// How many of its runs may be active at once.
-    pub(crate) fn active_max(&self) -> u32 {
-        use crate::document::{Concurrency, Execution};
-        match (self.execution, self.concurrency) {
-            (Execution::Transient, Concurrency::Allow { max }) => max,
-            _ => 1,
-        }
+        self.registered_job(job).map_or(1, |job| job.rules.active_max() as usize)
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use shiftwork_schedule::Timestamp;
 
-use crate::document::Execution;
 use crate::engine::{AppEntry, Engine, JobEntry};
 use crate::ids::{AppName, CalendarName, JobName, RunId};
 use crate::view::{
@@ -167,7 +166,7 @@ impl Engine {
             None => (None, None),
         };
         let next_firing = timetable
-            .filter(|_| enabled && job.is_some_and(|job| job.execution == Execution::Transient))
+            .filter(|_| enabled && job.is_some_and(|job| !job.rules.is_daemon()))
             .and_then(|timetable| timetable.next_after(self.now.max(entry.effective_from)));
         JobView {
             name: name.to_string(),

@@ -23,7 +23,9 @@ impl Engine {
             return;
         };
         let room = match &entry.document {
-            Ok(document) => (document.active_max as usize).saturating_sub(self.active_count(job)),
+            Ok(document) => {
+                (document.rules.active_max() as usize).saturating_sub(self.active_count(job))
+            }
             Err(_) => 0,
         };
         let ready: Vec<ReadyKey> = entry
@@ -117,7 +119,7 @@ impl Engine {
         let Some(found) = self.runs.get(run).filter(|run| run.is_pending()) else {
             return;
         };
-        let waited = found.job.queue_timeout_ms.unwrap_or_default();
+        let waited = found.job.rules.queue_timeout_ms.unwrap_or_default();
         let reason = format!("waited longer than queueTimeout ({waited} ms): {}", found.wait);
         self.end_pending(run, RunState::Expired, reason, fx);
     }

@@ -220,14 +220,15 @@ impl Engine {
         run.parallel = parallel;
         let id = run.id.clone();
         self.active.entry(run.job.name.clone()).or_default().insert(id.clone());
-        if let (Some(started), Some(timeout)) = (run.started_at, run.job.timeout_ms)
+        if let (Some(started), Some(timeout)) = (run.started_at, run.job.rules.timeout_ms)
             && !run.is_daemon()
         {
             let at = started.saturating_add(timeout);
             self.timers.set(Deadline::RunTimeout(id.clone()), at);
         }
         let shards = run.shards.clone();
-        let (app, demand, executor) = (run.app.clone(), run.job.demand, run.job.executor);
+        let (app, demand) = (run.app.clone(), run.job.rules.demand);
+        let executor = run.job.rules.executor;
         self.add_run(run);
         for shard in shards {
             if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
@@ -337,7 +338,7 @@ impl Engine {
     /// Waiting shards wait on; a run whose job is gone or may not run is ended.
     fn resume_active(&mut self, id: &RunId, fx: &mut Effects) {
         let Some(run) = self.runs.get(id) else { return };
-        let job = Arc::clone(&run.job);
+        let (job, app) = (run.job.name.clone(), run.job.app.clone());
         let waiting: Vec<_> = run
             .shards
             .iter()
@@ -349,9 +350,9 @@ impl Engine {
         for (item, due) in waiting {
             self.queue_shard(id, item, due);
         }
-        if !self.jobs.contains_key(&job.name) {
+        if !self.jobs.contains_key(&job) {
             self.cancel_active(id, KillIntent::Delete, fx);
-        } else if self.disabled_reason(&job.name, &job.app).is_some() {
+        } else if self.disabled_reason(&job, &app).is_some() {
             self.cancel_active(id, KillIntent::Disable, fx);
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use shiftwork_schedule::{Timestamp, Zone};
 
 use crate::command::Overrides;
-use crate::document::{App, Execution, Job, Strictness};
+use crate::document::{App, Job, Strictness};
 use crate::ids::{AgentId, RunId, TaskId};
 use crate::record::{Key, Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
+use crate::registered::RunJob;
 use crate::view::{RunState, RunView, ShardState, ShardView};
 use crate::wait::Wait;
 
@@ -15,7 +16,7 @@ use crate::wait::Wait;
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
-    pub(crate) job: Arc<Job>,
+    pub(crate) job: RunJob,
     pub(crate) app: Option<Arc<App>>,
     pub(crate) logical_time: Timestamp,
     pub(crate) attempt: u32,
@@ -44,7 +45,7 @@ impl Run {
     }
 
     pub(crate) fn is_daemon(&self) -> bool {
-        self.job.execution == Execution::Daemon
+        self.job.rules.is_daemon()
     }
 
     /// Where it is stored.
@@ -86,7 +87,7 @@ impl Run {
 
     /// When it has waited too long, not counting the time it was held back.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        let limit = self.job.queue_timeout_ms?;
+        let limit = self.job.rules.queue_timeout_ms?;
         Some(self.created_at.max(self.held_until()).saturating_add(limit))
     }
 
@@ -96,7 +97,7 @@ impl Run {
         /// One step of priority outweighs this much waiting, milliseconds: from priority 0 to
         /// 100 it is ten minutes.
         const PRIORITY_STEP_MS: i64 = 6_000;
-        self.created_at.as_millis() - i64::from(self.job.priority) * PRIORITY_STEP_MS
+        self.created_at.as_millis() - i64::from(self.job.rules.priority) * PRIORITY_STEP_MS
     }
 
     pub(crate) fn shard(&self, item: u32) -> Option<&Shard> {
@@ -114,7 +115,7 @@ impl Run {
 
     /// The shards that run: all of the job unless the run was asked for with some only.
     pub(crate) fn items(&self) -> Vec<u32> {
-        let all = 0..self.job.sharding_total_count;
+        let all = 0..self.job.rules.sharding_total_count;
         match &self.overrides.items {
             chosen if chosen.is_empty() => all.collect(),
             chosen => chosen.iter().copied().filter(|item| all.contains(item)).collect(),
@@ -122,9 +123,9 @@ impl Run {
     }
 
     /// The parameter of a shard in this run.
-    pub(crate) fn sharding_parameter(&self, item: u32) -> &str {
+    pub(crate) fn sharding_parameter<'a>(&'a self, job: &'a Job, item: u32) -> &'a str {
         let changed = self.overrides.sharding_item_parameters.get(&item);
-        changed.map_or_else(|| self.job.sharding_parameter(item), String::as_str)
+        changed.map_or_else(|| job.sharding_parameter(item), String::as_str)
     }
 
     /// True if it does what its job's schedule asks for, whoever made it: a firing that finds such
@@ -191,7 +192,7 @@ impl Run {
             state: self.state(),
             reason,
             attempt: self.attempt,
-            sharding_total_count: self.job.sharding_total_count,
+            sharding_total_count: self.job.rules.sharding_total_count,
             overrides: self.overrides.clone(),
             shards: self.shard_views(),
             created_at: self.created_at,
@@ -260,7 +261,7 @@ impl Run {
         }
         let run = Self {
             id: record.id,
-            job: Arc::new(job),
+            job: RunJob::of(Arc::new(job)),
             app: app.map(Arc::new),
             logical_time: record.logical_time,
             attempt: record.attempt,

@@ -125,7 +125,7 @@ impl Engine {
         };
         if run.started_at.is_none() {
             run.started_at = Some(now);
-            if let Some(timeout) = run.job.timeout_ms.filter(|_| !daemon) {
+            if let Some(timeout) = run.job.rules.timeout_ms.filter(|_| !daemon) {
                 let at = now.saturating_add(timeout);
                 self.timers.set(Deadline::RunTimeout(id.clone()), at);
             }

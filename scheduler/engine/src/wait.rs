@@ -31,8 +31,8 @@ pub(crate) enum Wait {
     Disconnected,
     /// It does not fit.
     Unplaced(Arc<Unplaced>),
-    /// The app's document is missing or cannot be read.
-    NoApp(String),
+    /// The app's or the job's document is missing or cannot be read.
+    NoDocument(String),
 }
 
 impl std::fmt::Display for Wait {
@@ -49,7 +49,7 @@ impl std::fmt::Display for Wait {
             Self::Disabled(by) => f.write_str(by),
             Self::Disconnected => f.write_str("not subscribed at the Mesos master"),
             Self::Unplaced(unplaced) => unplaced.fmt(f),
-            Self::NoApp(problem) => f.write_str(problem),
+            Self::NoDocument(problem) => f.write_str(problem),
         }
     }
 }

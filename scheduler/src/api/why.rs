@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use serde_json::value::RawValue;
     use shiftwork_engine::ids::AppName;
+    use shiftwork_engine::statistics::FiringCounts;
     use std::sync::Arc;
 
     fn document() -> Arc<RawValue> {
@@ -165,6 +166,7 @@ mod tests {
                 pending: 0,
                 running: None,
                 running_count: 0,
+                firings: FiringCounts::default(),
                 next_firing: Some(Timestamp::from_millis(0)),
                 problem: None,
                 document: document(),

@@ -116,6 +116,7 @@ fn case(name: &str, hosts: &[Host], works: &[Work], together: usize, runs: usize
         "allocated": allocated(hosts, &outcome),
         "secondsMedian": times.median.as_secs_f64(),
         "secondsShortest": times.shortest.as_secs_f64(),
+        "cpuSecondsMedian": times.cpu_median.as_secs_f64(),
     }))
 }
 
@@ -182,7 +183,7 @@ fn line(case: &Value) -> String {
     let millis = |name: &str| case.get(name).and_then(Value::as_f64).unwrap_or_default() * 1000.0;
     format!(
         "{}: {} of {} placed (at most {}), {} of {} hosts used, allocated {}, {:.3} ms \
-         (shortest {:.3} ms)",
+         (shortest {:.3} ms, median of CPU time {:.3} ms)",
         case.get("case").and_then(Value::as_str).unwrap_or_default(),
         number("placed"),
         number("tasks"),
@@ -192,6 +193,7 @@ fn line(case: &Value) -> String {
         number("allocated"),
         millis("secondsMedian"),
         millis("secondsShortest"),
+        millis("cpuSecondsMedian"),
     )
 }
 

@@ -10,6 +10,8 @@ use shiftwork_engine::event::RequestId;
 use shiftwork_engine::{Effect, Effects, Engine, Event, Settings};
 use shiftwork_schedule::Timestamp;
 
+use super::timing::cpu_time;
+
 /// What to measure.
 #[derive(Debug, Args)]
 pub struct TimersArguments {
@@ -72,15 +74,19 @@ pub fn run(arguments: &TimersArguments) -> Result<()> {
     if engine.next_deadline() != Some(due) {
         bail!("the next deadline is {:?}, expected {due}", engine.next_deadline());
     }
-    let clock = Instant::now();
+    let (clock, cpu) = (Instant::now(), cpu_time());
     engine.step(due, Event::Tick, &mut fx);
     let stepped = clock.elapsed();
+    let stepped_cpu = cpu_time().saturating_sub(cpu);
     let writes = fx.take().iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
     let taken = clock.elapsed();
+    let taken_cpu = cpu_time().saturating_sub(cpu);
     let pending = engine.status().pending_runs;
     println!("due at once         {pending} runs, {writes} writes");
     println!("enqueued            {}", rate(pending, stepped));
+    println!("  of CPU time       {}", rate(pending, stepped_cpu));
     println!("with its effects    {}", rate(pending, taken));
+    println!("  of CPU time       {}", rate(pending, taken_cpu));
     Ok(())
 }
 

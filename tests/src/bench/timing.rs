@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Times {
     /// Half of the runs took less.
     pub(super) median: Duration,
+    /// CPU time of one run, half of the runs took less: what others do on the machine does not count.
+    pub(super) cpu_median: Duration,
     /// The shortest: what comes closest to the work itself where the machine does other things.
     pub(super) shortest: Duration,
 }
@@ -19,17 +21,32 @@ pub(super) fn time<P, T>(
     mut measured: impl FnMut(&mut P) -> T,
 ) -> (Times, Option<T>) {
     let mut times = Vec::with_capacity(runs);
+    let mut cpu_times = Vec::with_capacity(runs);
     let mut last = None;
     for _ in 0..runs {
         let mut prepared = prepare();
-        let begun = Instant::now();
+        let (begun, cpu) = (Instant::now(), cpu_time());
         let result = measured(&mut prepared);
         times.push(begun.elapsed());
+        cpu_times.push(cpu_time().saturating_sub(cpu));
         last = Some(result);
     }
     times.sort();
-    let at = |index: usize| times.get(index).copied().unwrap_or_default();
-    (Times { median: at(times.len() / 2), shortest: at(0) }, last)
+    cpu_times.sort();
+    let at = |times: &[Duration], index: usize| times.get(index).copied().unwrap_or_default();
+    let times = Times {
+        median: at(&times, runs / 2),
+        cpu_median: at(&cpu_times, runs / 2),
+        shortest: at(&times, 0),
+    };
+    (times, last)
+}
+
+/// CPU time of this thread so far, as the kernel counts it; nothing where it does not say.
+pub(super) fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split_whitespace().next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(first.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -45,5 +62,6 @@ mod tests {
         let (times, last) = time(3, || 1, count);
         assert_eq!(last, Some(2));
         assert!(times.shortest <= times.median);
+        assert!(cpu_time() > Duration::ZERO, "the kernel counts");
     }
 }

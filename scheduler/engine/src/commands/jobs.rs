@@ -59,8 +59,9 @@ impl Engine {
         }
         self.check_fires(&job)?;
         write_document(fx, Key::Job(name.clone()), &job.source);
+        let registered = self.registered(&job);
         let entry = JobEntry {
-            document: Ok(self.registered(&job)),
+            document: Ok(registered),
             disabled: None,
             effective_from: self.now,
             pending: BTreeSet::new(),
@@ -112,6 +113,7 @@ impl Engine {
         if let Ok(old) = old {
             self.leave_schedule(name, &old);
             self.unindex_job(name, &old);
+            self.forget_rules(old.rules);
         }
         self.index_job(name);
         self.replace_daemon(name, fx);
@@ -160,9 +162,10 @@ impl Engine {
         for key in self.ready_of.remove(name).unwrap_or_default() {
             self.ready.remove(&key);
         }
-        if let Ok(job) = &entry.document {
-            self.leave_schedule(name, job);
-            self.unindex_job(name, job);
+        if let Ok(job) = entry.document {
+            self.leave_schedule(name, &job);
+            self.unindex_job(name, &job);
+            self.forget_rules(job.rules);
         }
         self.problems.remove(&Key::Job(name.clone()));
         delete(fx, Key::Job(name.clone()));

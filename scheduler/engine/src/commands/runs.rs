@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::firing::NewRun;
 use crate::ids::{JobName, RunId, TaskId};
 use crate::record::{KillIntent, Origin};
+use crate::registered::RunJob;
 use crate::run::{Run, first_error};
 use crate::view::RunState;
 
@@ -44,7 +45,7 @@ impl Engine {
     pub(super) fn rerun(&mut self, ended: EndedRun, failed_only: bool, fx: &mut Effects) -> Reply {
         let name = ended.run.job();
         let (now, pending) = self.requestable(&name)?;
-        let job = self.document_of(&ended)?.unwrap_or(now);
+        let job = self.document_of_run(&ended)?.unwrap_or(now);
         if self.runs.contains_key(&ended.run) {
             return Err(conflict(format!(
                 "run {} has not ended: wait for it or cancel it",
@@ -74,7 +75,7 @@ impl Engine {
     }
 
     /// The document a run that has ended was made with, where the history has it.
-    fn document_of(&self, ended: &EndedRun) -> Result<Option<Arc<Job>>, Refusal> {
+    fn document_of_run(&self, ended: &EndedRun) -> Result<Option<RunJob>, Refusal> {
         let Some(document) = &ended.document else {
             return Ok(None);
         };
@@ -101,21 +102,21 @@ impl Engine {
         if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
             return Err(conflict(format!("{reason}: enable it first")));
         }
-        Ok(Some(Arc::new(job)))
+        Ok(Some(RunJob::of(Arc::new(job))))
     }
 
     /// A job of which runs can be asked for, and how many are pending.
-    fn requestable(&self, name: &JobName) -> Result<(Arc<Job>, usize), Refusal> {
+    fn requestable(&self, name: &JobName) -> Result<(RunJob, usize), Refusal> {
         let Some(entry) = self.jobs.get(name) else {
             return Err(not_found("job", name));
         };
         if let Err(broken) = &entry.document {
             return Err(conflict(format!("job {name} cannot run: {}", broken.problem)));
         }
-        let Some(job) = self.parsed_job(name) else {
+        let Some(job) = self.run_job(name) else {
             return Err(conflict(format!("the document of job {name} cannot be read: update it")));
         };
-        if job.execution == Execution::Daemon {
+        if job.rules.is_daemon() {
             return Err(conflict(format!("job {name} is a DAEMON: it always runs")));
         }
         if let Some(reason) = self.disabled_reason(name, &job.app) {
@@ -168,10 +169,14 @@ fn has_room(name: &JobName, pending: usize) -> Result<(), Refusal> {
 }
 
 /// What a rerun changes: as the run did, and only the shards that failed if so asked.
-fn rerun_overrides(job: &Job, ended: &EndedRun, failed_only: bool) -> Result<Overrides, Refusal> {
+fn rerun_overrides(
+    job: &RunJob,
+    ended: &EndedRun,
+    failed_only: bool,
+) -> Result<Overrides, Refusal> {
     let mut overrides = ended.overrides.clone();
     let some = failed_only || !overrides.items.is_empty();
-    let (then, now) = (ended.sharding_total_count, job.sharding_total_count);
+    let (then, now) = (ended.sharding_total_count, job.rules.sharding_total_count);
     if some && then != 0 && then != now {
         return Err(conflict(format!(
             "run {} had {then} shards and job {} has {now} now, so that its shards mean something \
@@ -194,7 +199,7 @@ fn rerun_overrides(job: &Job, ended: &EndedRun, failed_only: bool) -> Result<Ove
     Ok(overrides)
 }
 
-fn check_overrides(job: &Job, overrides: &Overrides) -> Result<(), Refusal> {
+fn check_overrides(job: &RunJob, overrides: &Overrides) -> Result<(), Refusal> {
     let items = overrides.sharding_item_parameters.values();
     let len = overrides.job_parameter.as_ref().map_or(0, String::len)
         + overrides.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
@@ -203,7 +208,7 @@ fn check_overrides(job: &Job, overrides: &Overrides) -> Result<(), Refusal> {
         let message = format!("parameters of {len} bytes, the limit is {OVERRIDES_LEN_MAX}");
         return Err(invalid_field("env", message));
     }
-    let count = job.sharding_total_count;
+    let count = job.rules.sharding_total_count;
     let chosen = overrides.items.iter().map(|item| ("items", *item));
     let changed = overrides.sharding_item_parameters.keys();
     let changed = changed.map(|item| ("shardingItemParameters", *item));

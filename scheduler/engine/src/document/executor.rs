@@ -4,7 +4,7 @@ use super::reader::Reader;
 use super::{Execution, Work};
 
 /// Which executor runs the shards of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum JobExecutor {
     /// The app's: one on each agent, shared by all tasks of the app there.
     #[default]

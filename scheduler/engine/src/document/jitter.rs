@@ -7,7 +7,7 @@ use crate::ids::JobName;
 pub(super) const JITTER_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How long after their logical time the runs of a job start, from 0 to `jitter_ms`.
-pub(super) fn delay_ms(job: &JobName, jitter_ms: u64) -> u64 {
+pub(crate) fn delay_ms(job: &JobName, jitter_ms: u64) -> u64 {
     let wide = u128::from(hash(job.as_str())) * (u128::from(jitter_ms) + 1);
     (wide >> u64::BITS) as u64
 }

@@ -24,7 +24,7 @@ use crate::resources::Demand;
 pub(super) const SHARDING_TOTAL_COUNT_MAX: u32 = 1_000;
 
 /// How the shards of a job live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Execution {
     /// The scheduler fires; each shard runs once per run.
     Transient,

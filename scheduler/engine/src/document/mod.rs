@@ -21,6 +21,7 @@ pub use constraint::{Constraint, Pattern, PatternError, Rule};
 pub(crate) use delay::resolve_relative;
 pub use executor::JobExecutor;
 pub use fingerprint::Fingerprint;
+pub(crate) use jitter::delay_ms as jitter_delay_ms;
 pub use job::{Execution, Job, Placement, parse_item_parameters};
 pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, Retry};
 pub use work::{ClassStyle, HttpWork, Work};

@@ -6,7 +6,7 @@ use super::Strictness;
 use super::reader::Reader;
 
 /// What happens to firings that could not start when they were due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MisfirePolicy {
     /// They are left out.
     Skip,
@@ -17,7 +17,7 @@ pub enum MisfirePolicy {
 }
 
 /// The misfire rule of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Misfire {
     /// What happens to missed firings.
     pub policy: MisfirePolicy,
@@ -34,7 +34,7 @@ const MAX_PENDING_DEFAULT: u32 = 1000;
 const MAX_PENDING_MAX: u32 = 100_000;
 
 /// What happens when a run is due while another of the job is running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Concurrency {
     /// It waits.
     Forbid,

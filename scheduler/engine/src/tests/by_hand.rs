@@ -55,7 +55,7 @@ fn a_job_made_changed_and_removed_by_hand() {
     let document = job_document("j", r#""shardingTotalCount":1,"cron":"0 0 0 1 1 ?""#);
     world.hand(job_key(), Some(&document));
     world.wait(60_000);
-    assert_eq!(world.engine.status().fired, 1);
+    assert_eq!(world.engine.status().firings.fired, 1);
     world.offer("a1", 4.0);
     assert_eq!(world.tasks("j").len(), 1);
     let turn = world.hand(job_key(), None);
@@ -76,9 +76,9 @@ fn a_document_that_cannot_be_read_is_reported_on_the_job_and_ends_nothing() {
     let problem = world.engine.job(&name("j")).unwrap().problem.unwrap();
     assert!(problem.contains("not valid JSON"), "{problem}");
     assert_eq!(world.engine.status().problems.len(), 1);
-    let fired = world.engine.status().fired;
+    let fired = world.engine.status().firings.fired;
     world.wait(10_000);
-    assert_eq!(world.engine.status().fired, fired + 1, "the other one fires on");
+    assert_eq!(world.engine.status().firings.fired, fired + 1, "the other one fires on");
     // Mended, by hand or through the API, nothing is said any more.
     world.hand(job_key(), Some(&job_document("j", r#""shardingTotalCount":1"#)));
     assert_eq!(world.engine.status().problems, Vec::<String>::new());
@@ -108,12 +108,12 @@ fn flags_by_hand_stop_and_start_what_they_name() {
         // As Elastic-Job-Cloud writes it: the name and nothing else.
         let turn = world.hand(flag.clone(), Some(b"j"));
         assert_eq!(turn.said(), ["kill j/0"]);
-        let fired = world.engine.status().fired;
+        let fired = world.engine.status().firings.fired;
         world.wait(20_000);
-        assert_eq!(world.engine.status().fired, fired);
+        assert_eq!(world.engine.status().firings.fired, fired);
         world.hand(flag, None);
         world.wait(10_000);
-        assert_eq!(world.engine.status().fired, fired + 1);
+        assert_eq!(world.engine.status().firings.fired, fired + 1);
     }
 }
 
@@ -153,15 +153,15 @@ fn a_calendar_by_hand_counts_from_now_on() {
     world.hand(calendar.clone(), Some(br#"{"calendarName":"c","dates":[]}"#));
     world.job("j", r#""calendars":["c"]"#);
     world.wait(10_000);
-    let fired = world.engine.status().fired;
+    let fired = world.engine.status().firings.fired;
     assert_eq!(fired, 1);
     world.hand(calendar.clone(), Some(b"never"));
     world.wait(10_000);
-    assert_eq!(world.engine.status().fired, fired, "nobody knows when it may fire");
+    assert_eq!(world.engine.status().firings.fired, fired, "nobody knows when it may fire");
     world.hand(calendar, None);
     assert_eq!(world.engine.status().problems, Vec::<String>::new());
     world.wait(10_000);
-    assert_eq!(world.engine.status().fired, fired);
+    assert_eq!(world.engine.status().firings.fired, fired);
 }
 
 #[test]
