@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use shiftwork_proto::shiftwork::v1::task_payload::Work;
 use shiftwork_schedule::Timestamp;
 
 use crate::core::TaskSpec;
@@ -63,7 +64,10 @@ impl Script {
 /// The arguments of `sh` for the script `command_line`.
 pub fn arguments(spec: &TaskSpec, command_line: &str, firing: Option<Timestamp>) -> Vec<String> {
     let context = sharding_context::json(spec, firing);
-    vec!["-c".to_owned(), shell_line(command_line), SHELL_NAME.to_owned(), context]
+    let as_it_is =
+        matches!(&spec.payload.work, Some(Work::Script(script)) if script.no_context_argument);
+    let line = if as_it_is { command_line.trim().to_owned() } else { shell_line(command_line) };
+    vec!["-c".to_owned(), line, SHELL_NAME.to_owned(), context]
 }
 
 /// The variables that are a script's wherever it runs: the job's `env`, its ports, its context.
@@ -140,6 +144,7 @@ fn closes_substitution(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use shiftwork_proto::mesos::v1::TaskInfo;
+    use shiftwork_proto::shiftwork::v1 as wire;
 
     use super::*;
     use crate::core::testing::{payload, task_info};
@@ -208,6 +213,18 @@ mod tests {
         let value = |name: &str| script.environment.get(&OsString::from(name)).cloned();
         assert_eq!(value("SHIFTWORK_LOGICAL_TIME"), Some("2026-11-20T02:01:00Z".into()));
         assert_eq!(value("SHIFTWORK_RUN_ID"), Some("j@20261120T020000Z".into()));
+    }
+
+    #[test]
+    fn a_line_that_wants_no_argument_is_left_as_it_is() {
+        let spec = spec(|payload| {
+            let command_line = "sleep 5".into();
+            payload.work =
+                Some(Work::Script(wire::Script { command_line, no_context_argument: true }));
+        });
+        let [_, line, _, context] = &arguments(&spec, "sleep 5", None)[..] else { panic!() };
+        assert_eq!(line, "sleep 5");
+        assert!(context.starts_with('{'), "it is $1 within the line all the same");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use shiftwork_schedule::{Schedule, Timestamp};
+use shiftwork_schedule::{BoundedSchedule, Timestamp};
 
 use super::TaskSpec;
 use super::context::Context;
@@ -39,7 +39,12 @@ struct Sampling {
 // === impl Daemon ===
 
 impl Daemon {
-    pub(super) fn new(schedule: Schedule, misfire: bool, one_in: u32, now: Timestamp) -> Self {
+    pub(super) fn new(
+        schedule: BoundedSchedule,
+        misfire: bool,
+        one_in: u32,
+        now: Timestamp,
+    ) -> Self {
         let sampling = Sampling { one_in, silent: 0 };
         Self { plan: Plan::new(schedule, misfire, now), sampling, firing: None, last: false }
     }

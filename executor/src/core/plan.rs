@@ -4,7 +4,7 @@
 //! the wall clock does; moments that pass unfired are a gap, of which at most the latest is made up
 //! for.
 
-use shiftwork_schedule::{Schedule, Timestamp};
+use shiftwork_schedule::{BoundedSchedule, Timestamp};
 
 /// A firing this late is still on time: a busy machine or a small step of the clock must not cost a
 /// firing. Quartz's default misfire threshold, which Elastic-Job-Cloud 2.x used.
@@ -13,7 +13,7 @@ const LATE_MS_MAX: i64 = 60_000;
 /// The firing plan of one daemon task.
 #[derive(Debug)]
 pub(super) struct Plan {
-    schedule: Schedule,
+    schedule: BoundedSchedule,
     misfire: bool,
     /// The latest moment that was fired; nothing at or before it fires again.
     fired: Option<Timestamp>,
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(schedule: Schedule, misfire: bool, now: Timestamp) -> Self {
+    pub(super) fn new(schedule: BoundedSchedule, misfire: bool, now: Timestamp) -> Self {
         let next = schedule.next_after(now);
         Self { schedule, misfire, fired: None, next }
     }

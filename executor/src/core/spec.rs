@@ -5,7 +5,7 @@ use prost::Message as _;
 use shiftwork_proto::mesos::v1::TaskInfo;
 use shiftwork_proto::shiftwork::v1::task_payload::Work;
 use shiftwork_proto::shiftwork::v1::{self as wire, ExecutionType, Http, JobClass, TaskPayload};
-use shiftwork_schedule::{Cron, Interval, Schedule, Timestamp, Zone};
+use shiftwork_schedule::{BoundedSchedule, Cron, Interval, Schedule, Timestamp, Zone};
 
 use super::TaskId;
 
@@ -46,7 +46,7 @@ pub enum TaskSpecKind {
     /// At every firing of a schedule, until killed.
     Daemon {
         /// When to fire.
-        schedule: Schedule,
+        schedule: BoundedSchedule,
         /// Whether a missed firing is made afterwards.
         misfire: bool,
     },
@@ -160,7 +160,12 @@ impl TaskSpec {
             Ok(ExecutionType::Transient) => TaskSpecKind::Transient,
             Ok(ExecutionType::Daemon) => {
                 let wire = payload.schedule.as_ref().ok_or(SpecError::BadSchedule)?;
-                TaskSpecKind::Daemon { schedule: read_schedule(wire)?, misfire: wire.misfire }
+                let schedule = BoundedSchedule {
+                    schedule: read_schedule(wire)?,
+                    start_after: wire.start_after_ms.map(Timestamp::from_millis),
+                    end_before: wire.end_before_ms.map(Timestamp::from_millis),
+                };
+                TaskSpecKind::Daemon { schedule, misfire: wire.misfire }
             }
             Ok(ExecutionType::Unspecified) | Err(_) => {
                 return Err(SpecError::UnknownExecutionType { got: payload.execution_type });
@@ -203,7 +208,7 @@ fn read_schedule(wire: &wire::Schedule) -> Result<Schedule, SpecError> {
         ("", every_ms) => Ok(Schedule::Every(Interval {
             period_ms: every_ms,
             start_at: Timestamp::from_millis(wire.start_at_ms),
-            count: None,
+            count: Some(wire.count).filter(|&count| count > 0),
         })),
         (cron, 0) => {
             let zone_name = if wire.time_zone.is_empty() { "UTC" } else { &wire.time_zone };

@@ -26,7 +26,7 @@ pub(crate) fn payload(command_line: &str) -> TaskPayload {
         sharding_total_count: 2,
         job_parameter: "p".into(),
         execution_type: ExecutionType::Transient.into(),
-        work: Some(Work::Script(Script { command_line: command_line.into() })),
+        work: Some(Work::Script(Script { command_line: command_line.into(), ..Script::default() })),
         kill_grace_period_ms: 5_000,
         ..TaskPayload::default()
     }

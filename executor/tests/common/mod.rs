@@ -29,7 +29,7 @@ pub(crate) fn payload(command_line: &str) -> TaskPayload {
         item: 0,
         sharding_total_count: 1,
         execution_type: ExecutionType::Transient.into(),
-        work: Some(Work::Script(Script { command_line: command_line.into() })),
+        work: Some(Work::Script(Script { command_line: command_line.into(), ..Script::default() })),
         env: BTreeMap::new(),
         kill_grace_period_ms: 5_000,
         ..TaskPayload::default()

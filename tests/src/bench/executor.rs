@@ -176,7 +176,7 @@ fn payload(line: &str) -> TaskPayload {
         attempt: 1,
         sharding_total_count: 1,
         execution_type: ExecutionType::Transient.into(),
-        work: Some(Work::Script(Script { command_line: line.to_owned() })),
+        work: Some(Work::Script(Script { command_line: line.to_owned(), ..Script::default() })),
         kill_grace_period_ms: 1_000,
         ..TaskPayload::default()
     }

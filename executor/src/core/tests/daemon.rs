@@ -1,5 +1,7 @@
 //! Tasks that fire by their own schedule: every full minute, from 02:00:10 on.
 
+use shiftwork_proto::shiftwork::v1::Schedule;
+
 use super::*;
 
 fn scene(misfire: bool, one_in: u32) -> Scene {
@@ -63,6 +65,36 @@ fn with_misfire_the_latest_missed_firing_is_made_at_once_and_only_that() {
     assert_eq!(complete(&mut scene, 1), ["start 2 d 02:03:00Z"]);
     assert_eq!(complete(&mut scene, 2), NOTHING);
     assert_eq!(scene.pass(30_000), ["start 3 d 02:04:00Z"]);
+}
+
+#[test]
+fn a_daemon_keeps_its_window_and_its_count() {
+    let minute = |number: i64| 1_795_140_000_000 + number * 60_000;
+    let moments = |schedule: Schedule| {
+        let mut scene = Scene::subscribed();
+        scene.launch("d", &TaskPayload { schedule: Some(schedule), ..daemon_payload(false, 9) });
+        scene.pass(0);
+        let mut moments = Vec::new();
+        for _ in 0..10 * 60 {
+            for effect in scene.pass(1_000) {
+                if let Some(rest) = effect.strip_prefix("start ") {
+                    let (work, moment) = rest.split_once(" d ").expect("a start");
+                    moments.push(moment.to_owned());
+                    complete(&mut scene, work.parse().expect("a number"));
+                }
+            }
+        }
+        moments
+    };
+    let window = Schedule {
+        start_after_ms: Some(minute(2)),
+        end_before_ms: Some(minute(5)),
+        ..daemon_payload(false, 9).schedule.expect("a schedule")
+    };
+    assert_eq!(moments(window), ["02:03:00Z", "02:04:00Z"]);
+    let counted =
+        Schedule { every_ms: 60_000, start_at_ms: minute(1), count: 3, ..Schedule::default() };
+    assert_eq!(moments(counted), ["02:01:00Z", "02:02:00Z", "02:03:00Z"]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use super::app::{read_amount, read_env};
 use super::constraint::{Constraint, read_constraints};
 use super::executor::{JobExecutor, read_executor};
 use super::jitter;
-use super::policy::{read_concurrency, read_misfire, read_retry};
+use super::policy::{read_concurrency, read_misfire, read_retry, refuse_daemon_retry};
 use super::reader::{Reader, source};
 use super::schedule::{
     SCHEDULE_FIELDS, check_daemon_schedule, read_calendars, read_jitter, read_schedule,
 };
-use super::work::{Work, read_run_as, read_work};
+use super::work::{Work, read_context_argument, read_run_as, read_work};
 use super::{Concurrency, FieldError, Misfire, Retry, Source, Strictness};
 use crate::ids::{AppName, CalendarName, JobName};
 use crate::resources::Demand;
@@ -54,6 +54,8 @@ pub struct Job {
     pub work: Work,
     /// Which executor runs its shards.
     pub executor: JobExecutor,
+    /// Whether a script gets its sharding context as the last argument of its command line.
+    pub context_argument: bool,
     /// The user a script runs as; `None` for the executor's own.
     pub run_as: Option<String>,
     /// When it fires; `None` for a job that only runs when triggered.
@@ -153,13 +155,15 @@ fn read(
     let work = read_work(reader, strictness);
     let run_as = read_run_as(reader, work.as_ref());
     let executor = read_executor(reader, work.as_ref(), execution);
+    let context_argument = read_context_argument(reader, work.as_ref());
     check_daemon_schedule(reader, execution, schedule.as_ref());
     let sharding_total_count = read_sharding_total_count(reader);
-    let sharding_item_parameters = read_item_parameters(reader);
+    let sharding_item_parameters = read_item_parameters(reader, sharding_total_count, strictness);
     let failover = reader.boolean("failover", false) || execution == Some(Execution::Daemon);
     let demand = read_demand(reader);
+    refuse_daemon_retry(reader, execution, strictness);
     let retry = read_retry(reader, failover, strictness);
-    let misfire = read_misfire(reader, strictness);
+    let misfire = read_misfire(reader, execution, strictness);
     let concurrency = read_concurrency(reader, strictness);
     let calendars = read_calendars(reader, execution);
     let jitter_ms = read_jitter(reader, execution, schedule.as_ref().and_then(Option::as_deref));
@@ -190,6 +194,7 @@ fn read(
         execution: execution?,
         work: work?,
         executor,
+        context_argument,
         run_as,
         schedule: schedule?,
         calendars,
@@ -275,12 +280,26 @@ fn read_sharding_total_count(reader: &mut Reader) -> Option<u32> {
     }
 }
 
-fn read_item_parameters(reader: &mut Reader) -> BTreeMap<u32, String> {
+/// Parameters of items that no run has are a mistake in a request; Elastic-Job-Cloud passes over them,
+/// and so does what is stored.
+fn read_item_parameters(
+    reader: &mut Reader,
+    count: Option<u32>,
+    strictness: Strictness,
+) -> BTreeMap<u32, String> {
     const FIELD: &str = "shardingItemParameters";
     let text = reader.string(FIELD).unwrap_or_default();
     let (parameters, problems) = parse_item_parameters(&text);
     for problem in problems {
         reader.error(FIELD, problem);
+    }
+    let beyond = parameters.keys().next_back().zip(count).filter(|(last, count)| *last >= count);
+    if let (Some((item, count)), Strictness::Request) = (beyond, strictness) {
+        let message = format!(
+            "names item {item}, but shardingTotalCount is {count}: items go from 0 to {}",
+            count - 1
+        );
+        reader.error(FIELD, message);
     }
     parameters
 }

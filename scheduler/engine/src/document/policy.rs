@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Strictness;
 use super::reader::Reader;
+use super::{Execution, Strictness};
 
 /// What happens to firings that could not start when they were due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,41 @@ impl Retry {
 /// Most attempts a document may ask for: beyond it, a job wants a schedule and not a retry.
 const MAX_ATTEMPTS_MAX: u32 = 1000;
 
-pub(super) fn read_misfire(reader: &mut Reader, strictness: Strictness) -> Misfire {
+/// The misfire rule. A DAEMON fires in its executor, which knows two: to leave a missed firing out,
+/// and to make the latest one right afterwards.
+pub(super) fn read_misfire(
+    reader: &mut Reader,
+    execution: Option<Execution>,
+    strictness: Strictness,
+) -> Misfire {
+    if execution != Some(Execution::Daemon) {
+        return read_run_misfire(reader, strictness);
+    }
+    const FIELD: &str = "misfire";
+    let given = reader.take(FIELD);
+    let policy = match &given {
+        None | Some(Value::Bool(false)) => MisfirePolicy::Skip,
+        Some(Value::Bool(true)) => MisfirePolicy::Coalesce,
+        Some(other) => {
+            reader.put(FIELD, other.clone());
+            let misfire = read_run_misfire(reader, strictness);
+            let bounded = other.get("maxPending").is_some() || other.get("window").is_some();
+            if strictness == Strictness::Request
+                && (bounded || misfire.policy == MisfirePolicy::All)
+            {
+                reader.error(
+                    FIELD,
+                    "of a DAEMON must be true (the latest missed firing is made right afterwards), \
+                     false (it is left out), or an object with the policy coalesce or skip alone",
+                );
+            }
+            misfire.policy
+        }
+    };
+    Misfire { policy, max_pending: 1, window_ms: None }
+}
+
+fn read_run_misfire(reader: &mut Reader, strictness: Strictness) -> Misfire {
     let coalesce = Misfire { policy: MisfirePolicy::Coalesce, max_pending: 1, window_ms: None };
     let all =
         Misfire { policy: MisfirePolicy::All, max_pending: MAX_PENDING_DEFAULT, window_ms: None };
@@ -192,6 +226,23 @@ fn concurrency_of(reader: &mut Reader, field: &str, word: &str, max: Option<u32>
         reader.error("max", "has a meaning only with allow: leave it out");
     }
     concurrency
+}
+
+/// A firing of a DAEMON that fails is not made again: the next one comes by its schedule.
+pub(super) fn refuse_daemon_retry(
+    reader: &mut Reader,
+    execution: Option<Execution>,
+    strictness: Strictness,
+) {
+    if execution == Some(Execution::Daemon)
+        && strictness == Strictness::Request
+        && reader.take("retry").is_some()
+    {
+        reader.error(
+            "retry",
+            "has no effect on a DAEMON: a firing that fails is followed by the next",
+        );
+    }
 }
 
 pub(super) fn read_retry(reader: &mut Reader, failover: bool, strictness: Strictness) -> Retry {

@@ -38,6 +38,7 @@ fn each_mistake_names_its_field() {
         (r#","timeZone":"Europe/Nowhere""#, "timeZone"),
         (r#","shardingItemParameters":"0""#, "shardingItemParameters"),
         (r#","shardingItemParameters":"x=1""#, "shardingItemParameters"),
+        (r#","shardingItemParameters":"0=a,3=b""#, "shardingItemParameters"),
         (r#","shardingTotalCount":0"#, "shardingTotalCount"),
         (r#","cpuCount":0"#, "cpuCount"),
         (r#","memoryMB":"much""#, "memoryMB"),
@@ -82,12 +83,40 @@ fn concurrency_is_a_word_or_an_object() {
 
 #[test]
 fn a_daemon_has_no_use_for_what_makes_runs() {
-    for (extra, field) in
-        [(r#","jitter":"1s""#, "jitter"), (r#","concurrency":"allow""#, "concurrency")]
-    {
+    for (extra, field) in [
+        (r#","jitter":"1s""#, "jitter"),
+        (r#","concurrency":"allow""#, "concurrency"),
+        (r#","retry":{"maxAttempts":3}"#, "retry"),
+        (r#","misfire":{"policy":"all"}"#, "misfire"),
+        (r#","misfire":{"window":"1h"}"#, "misfire"),
+    ] {
         let extra = format!(r#","jobExecutionType":"DAEMON"{extra}"#);
         assert_eq!(fields(&extra), [field]);
     }
+}
+
+#[test]
+fn a_daemon_leaves_missed_firings_out_unless_told_to_make_the_latest() {
+    use MisfirePolicy::{Coalesce, Skip};
+    for (misfire, expected) in [
+        ("null", Skip),
+        ("false", Skip),
+        ("true", Coalesce),
+        (r#"{"policy":"coalesce"}"#, Coalesce),
+        (r#"{"policy":"skip"}"#, Skip),
+    ] {
+        let job = job(&format!(r#","jobExecutionType":"DAEMON","misfire":{misfire}"#)).unwrap();
+        assert_eq!(job.misfire.policy, expected, "{misfire}");
+    }
+}
+
+#[test]
+fn what_is_stored_may_hold_parameters_of_items_that_are_no_more() {
+    let text = br#"{"jobName":"foo","appName":"app","jobExecutionType":"TRANSIENT",
+        "scriptCommandLine":"true","shardingTotalCount":1,"cpuCount":1,"memoryMB":1,
+        "shardingItemParameters":"0=a,1=b"}"#;
+    let job = Job::parse(text, Strictness::Stored, &Zone::utc()).unwrap();
+    assert_eq!(job.sharding_parameter(0), "a");
 }
 
 #[test]

@@ -168,6 +168,21 @@ pub(super) fn read_run_as(reader: &mut Reader, work: Option<&Work>) -> Option<St
     Some(name)
 }
 
+/// Whether the context is appended to the command line, which is what scripts of Elastic-Job-Cloud
+/// expect, and what `sleep 5` does not.
+pub(super) fn read_context_argument(reader: &mut Reader, work: Option<&Work>) -> bool {
+    const FIELD: &str = "contextArgument";
+    let given = reader.take(FIELD);
+    if given.is_some() && work.is_some_and(|work| !matches!(work, Work::Script { .. })) {
+        reader.error(FIELD, "is for scripts only: other work has no command line");
+        return true;
+    }
+    if let Some(value) = given {
+        reader.put(FIELD, value);
+    }
+    reader.boolean(FIELD, true)
+}
+
 /// Our own form.
 fn read_http(reader: &mut Reader) -> HttpWork {
     HttpWork {
@@ -325,6 +340,16 @@ mod tests {
         assert!(work(&format!(r#"{script},"runAs":"batch-user""#)).is_ok());
         assert_eq!(fields(&format!(r#"{script},"runAs":"a b""#)), ["runAs"]);
         assert_eq!(fields(r#""jobType":"SIMPLE","jobClass":"w","runAs":"batch""#), ["runAs"]);
+    }
+
+    #[test]
+    fn only_a_script_may_do_without_its_context_as_an_argument() {
+        let script = r#""scriptCommandLine":"sleep 5","contextArgument":false"#;
+        assert!(work(script).is_ok());
+        assert_eq!(
+            fields(r#""http":{"uri":"http://h/"},"contextArgument":true"#),
+            ["contextArgument"]
+        );
     }
 
     #[test]

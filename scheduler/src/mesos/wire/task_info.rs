@@ -11,7 +11,7 @@ use shiftwork_engine::ids::{AgentId, FrameworkId, ID_DELIMITER, TaskId};
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::{command_info, environment, executor_info};
 use shiftwork_proto::shiftwork::v1 as payload;
-use shiftwork_schedule::Schedule;
+use shiftwork_schedule::{Schedule, Timestamp};
 
 use super::outgoing::{agent_id, executor_id, framework_id, kill_policy, task_id};
 use super::{WireError, command_mode, resources};
@@ -131,16 +131,17 @@ fn write_task_payload(launch: &Launch) -> Result<payload::TaskPayload, WireError
         event_sampling_count: launch.executor.app.event_trace_sampling_count,
         ports: resources::port_numbers(&launch.resources),
         run_as: job.run_as.clone().unwrap_or_default(),
-        work: Some(write_work(&job.work)),
+        work: Some(write_work(job)),
     })
 }
 
-fn write_work(work: &Work) -> payload::task_payload::Work {
+fn write_work(job: &Job) -> payload::task_payload::Work {
     use payload::task_payload::Work as Wire;
-    match work {
-        Work::Script { command_line } => {
-            Wire::Script(payload::Script { command_line: command_line.clone() })
-        }
+    match &job.work {
+        Work::Script { command_line } => Wire::Script(payload::Script {
+            command_line: command_line.clone(),
+            no_context_argument: !job.context_argument,
+        }),
         Work::Http(http) => Wire::Http(payload::Http {
             uri: http.uri.clone(),
             method: http.method.clone(),
@@ -162,22 +163,26 @@ fn status_range(first: u16, last: u16) -> payload::StatusRange {
     payload::StatusRange { first: first.into(), last: last.into() }
 }
 
-/// The schedule by which an executor fires the shard of a DAEMON job itself. The window of a job
-/// (`startAfter`, `endBefore`) is kept by the scheduler, which launches and kills the shards.
+/// The schedule by which an executor fires the shard of a DAEMON job itself.
 fn write_schedule(job: &Job) -> Result<payload::Schedule, WireError> {
-    let misfire = job.misfire.policy != MisfirePolicy::Skip;
-    match job.schedule.as_ref().map(|bounded| &bounded.schedule) {
+    let bounded = job.schedule.as_ref();
+    let common = payload::Schedule {
+        misfire: job.misfire.policy != MisfirePolicy::Skip,
+        start_after_ms: bounded.and_then(|bounded| bounded.start_after).map(Timestamp::as_millis),
+        end_before_ms: bounded.and_then(|bounded| bounded.end_before).map(Timestamp::as_millis),
+        ..payload::Schedule::default()
+    };
+    match bounded.map(|bounded| &bounded.schedule) {
         Some(Schedule::Cron { cron, zone }) => Ok(payload::Schedule {
             cron: cron.expression().to_owned(),
             time_zone: zone.name().to_owned(),
-            misfire,
-            ..payload::Schedule::default()
+            ..common
         }),
         Some(Schedule::Every(interval)) => Ok(payload::Schedule {
             every_ms: interval.period_ms,
             start_at_ms: interval.start_at.as_millis(),
-            misfire,
-            ..payload::Schedule::default()
+            count: interval.count.unwrap_or(0),
+            ..common
         }),
         Some(Schedule::At(_)) | None => Err(WireError::Schedule { job: job.name.to_string() }),
     }

@@ -149,6 +149,7 @@ fn a_task_carries_all_it_needs() {
         run_as: String::new(),
         work: Some(payload::task_payload::Work::Script(payload::Script {
             command_line: "bin/job".to_owned(),
+            no_context_argument: false,
         })),
     };
     assert_eq!(payload_of(JOB, &demand), Ok(expected));
@@ -157,7 +158,7 @@ fn a_task_carries_all_it_needs() {
 #[test]
 fn a_daemon_carries_its_schedule() {
     let daemon = JOB.replace("TRANSIENT", "DAEMON");
-    let zoned = daemon.replace("\"timeout\":\"1h\"", r#""timeZone":"Europe/Berlin""#);
+    let zoned = daemon.replace("\"timeout\":\"1h\"", r#""timeZone":"Europe/Berlin","misfire":true"#);
     let cron = payload_of(&zoned, &Demand::default()).unwrap();
     assert_eq!(cron.execution_type, payload::ExecutionType::Daemon as i32);
     let expected = payload::Schedule {
@@ -170,11 +171,15 @@ fn a_daemon_carries_its_schedule() {
 
     let every = daemon.replace(
         r#""cron":"0 0 2 * * ?""#,
-        r#""every":"90s","startAt":"2026-11-20T02:00:00Z","misfire":{"policy":"skip"}"#,
+        r#""every":"90s","startAt":"2026-11-20T02:00:00Z","count":7,
+        "startAfter":"2026-11-20T02:00:00Z","endBefore":"2026-11-20T02:00:01Z""#,
     );
     let expected = payload::Schedule {
         every_ms: 90_000,
         start_at_ms: 1_795_140_000_000,
+        count: 7,
+        start_after_ms: Some(1_795_140_000_000),
+        end_before_ms: Some(1_795_140_001_000),
         ..payload::Schedule::default()
     };
     assert_eq!(payload_of(&every, &Demand::default()).unwrap().schedule, Some(expected));
