@@ -1,6 +1,6 @@
 //! What executors do beside scripts, and what their tasks write: HTTP jobs, jobs in Rust, logs.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -118,6 +118,50 @@ fn what_a_task_writes_is_read_while_it_runs_and_afterwards() {
     assert!(events.contains("event: end\n"), "{events}");
     let shown = standalone.cli(&["run", "logs", &run, "--stderr", "--shard", "0"]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout), "trouble\n");
+}
+
+#[test]
+fn an_output_that_was_rotated_is_shown_and_followed_from_its_older_part_on() {
+    let standalone = Standalone::start(&[]);
+    standalone.register_app();
+    let go = standalone.directory.path().join("go");
+    /// What `seq 1 900000` writes, bytes.
+    const FIRST_LEN: u64 = 6_188_895;
+    // The executor keeps the newest 5 MiB and, put aside, up to 5 MiB before them.
+    let script = format!(
+        "seq 1 900000; until [ -e {} ]; do sleep 0.05; done; seq 900001 1500000;",
+        go.display()
+    );
+    standalone.register_job("counts", &script, &json!({}));
+    let run = standalone.trigger("counts");
+    standalone.wait_for_run(&run, "RUNNING");
+    wait_for("half is written", || {
+        let size = |query: &str| log(&standalone, &run, query)["size"].as_u64().unwrap_or(0);
+        size("offset=100000000") + size("rotated=true&offset=100000000") == FIRST_LEN
+    });
+    let first = log(&standalone, &run, "rotated=true&length=100")["data"].clone();
+    assert!(first.as_str().expect("text").starts_with("1\n2\n"), "{first}");
+    let mut follower = Command::new(program("shiftwork"))
+        .args(["run", "logs", &run, "-f"])
+        .env("SHIFTWORK_SERVER", &standalone.http)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("shiftwork runs");
+    let followed = std::io::BufReader::new(follower.stdout.take().expect("a pipe"));
+    let mut expected = 1;
+    for line in followed.lines() {
+        assert_eq!(line.expect("text").parse(), Ok(expected), "in their order, none left out");
+        if expected == 900_000 {
+            std::fs::write(&go, "").expect("written");
+        }
+        expected += 1;
+    }
+    assert_eq!(expected, 1_500_001);
+    assert!(follower.wait().expect("it ends").success());
+    let run = standalone.wait_for_run(&run, "SUCCEEDED");
+    let events = events(&standalone.http, run["shards"][0]["taskId"].as_str().expect("a task"));
+    let at = |number: &str| events.find(&format!("\\n{number}\\n"));
+    assert!(at("900000").expect("the older part") < at("1500000").expect("the newer part"));
 }
 
 #[test]

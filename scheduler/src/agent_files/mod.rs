@@ -24,6 +24,10 @@ pub const CHUNK_LEN_MAX: u64 = 64 * 1024;
 /// The longest answer that is read, bytes: a chunk of which each byte is written as a JSON escape.
 const ANSWER_LEN_MAX: usize = 6 * CHUNK_LEN_MAX as usize + 1024;
 
+/// What follows the name of a file that was put aside when it had grown too long: the ending that our
+/// executor and Mesos' own log rotation give it.
+const ROTATED: &str = ".1";
+
 /// One output of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -143,6 +147,13 @@ impl FilePlace {
         let of_app = format!("{}/tasks/{task}/{name}", sandbox(executor.as_str()));
         let of_command = format!("{}/{name}", sandbox(task.as_str()));
         Some(Self { agent, paths: [of_app, of_command] })
+    }
+
+    /// The file with what was written before the one of this place was begun anew. Often there is none.
+    #[must_use]
+    pub fn rotated(&self) -> Self {
+        let paths = self.paths.each_ref().map(|path| format!("{path}{ROTATED}"));
+        Self { agent: self.agent.clone(), paths }
     }
 }
 

@@ -326,7 +326,15 @@ fn log() -> Value {
             ),
             ("data", text("What was written.")),
         ],
-        vec![("note", text("Why the agent's file could not be read."))],
+        vec![
+            ("note", text("Why the agent's file could not be read.")),
+            (
+                "size",
+                count(
+                    "The file's length, where nothing was read: less than `offset` if it was begun anew.",
+                ),
+            ),
+        ],
     )
 }
 

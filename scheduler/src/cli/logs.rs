@@ -34,6 +34,8 @@ pub struct LogsArgs {
 struct Shown {
     task: String,
     offset: u64,
+    /// How far the file that was put aside for a new one has been shown, while it comes first.
+    aside: Option<u64>,
 }
 
 /// Shows what the shards wrote.
@@ -55,7 +57,7 @@ pub(super) async fn run(client: &Client, args: LogsArgs) -> Result<(), CliError>
         let several = wanted.len() > 1;
         for (item, task) in wanted {
             let at = shown.iter().position(|shown| shown.task == task).unwrap_or_else(|| {
-                shown.push(Shown { task, offset: 0 });
+                shown.push(Shown { task, offset: 0, aside: Some(0) });
                 shown.len() - 1
             });
             if let Some(shown) = shown.get_mut(at) {
@@ -78,13 +80,21 @@ async fn show_rest(
     item: Option<u64>,
 ) -> Result<(), CliError> {
     loop {
-        let offset = shown.offset.to_string();
+        let offset = shown.aside.unwrap_or(shown.offset).to_string();
         let path = ApiPath::of(&["tasks", &shown.task, "logs"])
             .with("stream", Some(stream))
+            .with("rotated", shown.aside.map(|_| "true"))
             .with("offset", Some(&offset));
         let answer = client.get(&path).await?;
         let log: Value = client.parse(answer.get())?;
         let text = |name: &str| log.get(name).and_then(Value::as_str).unwrap_or_default();
+        let number = |name: &str| log.get(name).and_then(Value::as_u64);
+        if let Some(at) = shown.aside.filter(|_| text("source") == "agent") {
+            print(text("data"), item);
+            let next = number("next").filter(|next| *next > at);
+            shown.aside = next;
+            continue;
+        }
         if text("source") != "agent" {
             if shown.offset == 0 {
                 eprintln!(
@@ -94,14 +104,20 @@ async fn show_rest(
                 println!("{}", text("data"));
             }
             shown.offset = u64::MAX;
+            shown.aside = None;
             return Ok(());
         }
         let data = text("data");
         if data.is_empty() {
-            return Ok(());
+            if number("size").is_none_or(|size| size >= shown.offset) {
+                return Ok(());
+            }
+            // It was begun anew: the rest of the old one is in the file put aside.
+            shown.aside = Some(std::mem::take(&mut shown.offset));
+            continue;
         }
         print(data, item);
-        shown.offset = log.get("next").and_then(Value::as_u64).unwrap_or(shown.offset);
+        shown.offset = number("next").unwrap_or(shown.offset);
     }
 }
 

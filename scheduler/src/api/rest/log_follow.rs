@@ -13,7 +13,7 @@ use shiftwork_engine::view::ShardState;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Answer;
-use crate::agent_files::{AgentFiles, CHUNK_LEN_MAX, FilePlace, FilesError};
+use crate::agent_files::{AgentFiles, CHUNK_LEN_MAX, Chunk, FilePlace, FilesError};
 use crate::api::ApiState;
 use crate::api::problem::Problem;
 
@@ -32,6 +32,8 @@ struct Follower {
     task: TaskId,
     place: FilePlace,
     offset: u64,
+    /// How far the file that was put aside has been sent, while it comes first.
+    aside: Option<u64>,
     /// The run, while the task may still write.
     live: Option<RunId>,
     over: bool,
@@ -52,7 +54,10 @@ pub(super) fn follow(
             "{FOLLOWERS_MAX} logs are being followed: read without follow"
         ))
     })?;
-    let follower = Follower { state, task, place, offset, live, over: false, _permit: permit };
+    // Before the beginning of a file is what was put aside when it was begun anew.
+    let aside = (offset == 0).then_some(0);
+    let follower =
+        Follower { state, task, place, offset, aside, live, over: false, _permit: permit };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -83,18 +88,27 @@ impl Follower {
     /// What is new in the file.
     async fn read(&mut self) -> Result<Option<Event>, FilesError> {
         let files: &AgentFiles = &self.state.agent_files;
+        if let Some(at) = self.aside {
+            match files.read(&self.place.rotated(), at, CHUNK_LEN_MAX).await {
+                Ok(chunk) if !chunk.data.is_empty() => {
+                    self.aside = Some(at + chunk.data.len() as u64);
+                    return Ok(Some(log(chunk)));
+                }
+                Ok(_) | Err(FilesError::NoFile(_)) => self.aside = None,
+                Err(error) => return Err(error),
+            }
+        }
         let chunk = files.read(&self.place, self.offset, CHUNK_LEN_MAX).await?;
         if chunk.data.is_empty() {
             if files.len(&self.place).await? >= self.offset {
                 return Ok(None);
             }
-            self.offset = 0;
+            // What was not sent of the old file is in the one put aside.
+            self.aside = Some(std::mem::take(&mut self.offset));
             return Ok(Some(Event::default().event("rotated").data("the file was begun anew")));
         }
         self.offset += chunk.data.len() as u64;
-        // As a JSON string: a line feed would end the event's data, a carriage return be lost.
-        let data = Value::String(chunk.data).to_string();
-        Ok(Some(Event::default().event("log").id(self.offset.to_string()).data(data)))
+        Ok(Some(log(chunk).id(self.offset.to_string())))
     }
 
     async fn has_ended(&mut self) -> bool {
@@ -127,4 +141,10 @@ impl Follower {
         self.over = true;
         Event::default().event(kind).data(text.replace(['\n', '\r'], " "))
     }
+}
+
+/// A part of the output. As a JSON string: a line feed would end the event's data, a carriage return be
+/// lost.
+fn log(chunk: Chunk) -> Event {
+    Event::default().event("log").data(Value::String(chunk.data).to_string())
 }

@@ -41,6 +41,13 @@ static LENGTH: Param = Param {
     kind: Kind::Integer(1, CHUNK_LEN_MAX),
 };
 
+/// What was before.
+static ROTATED: Param = Param {
+    name: "rotated",
+    about: "The file that was put aside when the present one was begun; nothing if there is none.",
+    kind: Kind::Boolean,
+};
+
 /// Whether to go on.
 static FOLLOW: Param = Param {
     name: "follow",
@@ -53,7 +60,7 @@ pub(super) fn routes(table: Table) -> Table {
     table.route(
         Operation::get(format!("{BASE}/tasks/{{task}}/logs"), "readLogs", "What a task wrote.")
             .tag("tasks")
-            .query(&[&STREAM, &OFFSET, &LENGTH, &FOLLOW])
+            .query(&[&STREAM, &OFFSET, &LENGTH, &ROTATED, &FOLLOW])
             .header(&LAST_EVENT_ID)
             .answers(200, Answered::Stream(Some("Log")))
             .refuses(&[404]),
@@ -71,6 +78,9 @@ struct LogView {
     offset: u64,
     /// Where to go on reading.
     next: u64,
+    /// The file's length, where nothing was read: less than `offset` if it was begun anew since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     /// `agent`, or `status` for the end of the output that came with the last status update.
     source: &'static str,
     /// Why the agent's file could not be read.
@@ -97,7 +107,7 @@ struct Left {
     message: Option<String>,
 }
 
-/// `GET /tasks/{task}/logs?stream=&offset=&length=&follow=`
+/// `GET /tasks/{task}/logs?stream=&offset=&length=&rotated=&follow=`
 async fn read(
     State(state): State<ApiState>,
     params: Params,
@@ -107,33 +117,53 @@ async fn read(
     let (stream, offset, length) = read_range(&params)?;
     // A browser that reconnects says how far it came.
     let offset = resumed(&headers)?.unwrap_or(offset);
-    let follows = params
-        .read(FOLLOW.name, |text| text.parse::<bool>().map_err(|_| "must be true or false"))?;
+    let flag = |param: &Param| {
+        let read = |text: &str| text.parse::<bool>().map_err(|_| "must be true or false");
+        params.read(param.name, read).map(|given| given.unwrap_or(false))
+    };
+    let (rotated, follows) = (flag(&ROTATED)?, flag(&FOLLOW)?);
     let known = find(&state, &task).await?;
     let framework = state.query(|engine| engine.framework_id().cloned()).await?;
     let place = framework.as_ref().and_then(|id| place(id, &known, &task, stream));
     let Some(place) = place else {
         return Err(Problem::unavailable("no master has been reached yet: ask again shortly"));
     };
-    if follows.unwrap_or(false) {
+    if follows {
         return follow(state, task, known.live, place, offset);
     }
+    let place = if rotated { place.rotated() } else { place };
     let log = match state.agent_files.read(&place, offset, length).await {
         Ok(chunk) => {
-            let next = offset + chunk.data.len() as u64;
-            LogView {
-                task_id: task,
-                stream,
-                offset,
-                next,
-                source: "agent",
-                note: None,
-                data: chunk.data,
-            }
+            let size = if chunk.data.is_empty() {
+                // It may be gone by now; then nothing is said of it.
+                state.agent_files.len(&place).await.ok()
+            } else {
+                None
+            };
+            LogView::of_agent(task, stream, offset, size, chunk.data)
+        }
+        Err(FilesError::NoFile(_)) if rotated => {
+            LogView::of_agent(task, stream, offset, Some(0), String::new())
         }
         Err(error) => remembered(task, stream, &known, &error)?,
     };
     Ok(Json(log).into_response())
+}
+
+// === impl LogView ===
+
+impl LogView {
+    /// A part of the agent's file.
+    fn of_agent(
+        task_id: TaskId,
+        stream: Stream,
+        offset: u64,
+        size: Option<u64>,
+        data: String,
+    ) -> Self {
+        let next = offset + data.len() as u64;
+        Self { task_id, stream, offset, next, size, source: "agent", note: None, data }
+    }
 }
 
 fn read_range(params: &Params) -> Result<(Stream, u64, u64), Problem> {
@@ -186,7 +216,7 @@ fn remembered(
     };
     let note = Some(error.to_string());
     let next = data.len() as u64;
-    Ok(LogView { task_id: task, stream, offset: 0, next, source: "status", note, data })
+    Ok(LogView { task_id: task, stream, offset: 0, next, size: None, source: "status", note, data })
 }
 
 /// Finds the run of a task: among those that live, then among the newest of its job.

@@ -99,7 +99,7 @@ fn job() -> Value {
 fn what() -> Vec<Member> {
     let http = with_optional(
         "The request of an HTTP job.",
-        vec![("uri", text("Where to, http://."))],
+        vec![("uri", text("Where to, http:// or https://."))],
         vec![
             ("method", text("GET unless given.")),
             ("headers", strings("Beside the sharding context.")),
@@ -112,6 +112,7 @@ fn what() -> Vec<Member> {
     vec![
         ("jobType", one_of(&["SCRIPT", "HTTP", "SIMPLE", "DATAFLOW"], "What a shard runs.")),
         ("scriptCommandLine", text("SCRIPT: the command line for sh.")),
+        ("contextArgument", flag("SCRIPT: append the sharding context to the command line.")),
         ("http", http),
         ("jobClass", text("SIMPLE, DATAFLOW: the name the app's executor registers it under.")),
         ("streamingProcess", flag("DATAFLOW: fetch until there is nothing more.")),

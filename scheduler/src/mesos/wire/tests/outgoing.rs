@@ -158,7 +158,8 @@ fn a_task_carries_all_it_needs() {
 #[test]
 fn a_daemon_carries_its_schedule() {
     let daemon = JOB.replace("TRANSIENT", "DAEMON");
-    let zoned = daemon.replace("\"timeout\":\"1h\"", r#""timeZone":"Europe/Berlin","misfire":true"#);
+    let zoned =
+        daemon.replace("\"timeout\":\"1h\"", r#""timeZone":"Europe/Berlin","misfire":true"#);
     let cron = payload_of(&zoned, &Demand::default()).unwrap();
     assert_eq!(cron.execution_type, payload::ExecutionType::Daemon as i32);
     let expected = payload::Schedule {
