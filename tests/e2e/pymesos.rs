@@ -150,7 +150,10 @@ fn a_stranger_runs_tasks_with_our_executor() {
         item,
         sharding_total_count: 2,
         execution_type: ExecutionType::Transient.into(),
-        work: Some(task_payload::Work::Script(Script { command_line: command_line.to_owned() })),
+        work: Some(task_payload::Work::Script(Script {
+            command_line: command_line.to_owned(),
+            ..Script::default()
+        })),
         ..TaskPayload::default()
     };
     let executor = ExecutorPayload { version: 1, app: "app".to_owned(), idle_timeout_ms: 0 };
