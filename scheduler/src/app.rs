@@ -16,12 +16,13 @@ use tokio_util::task::TaskTracker;
 use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState, Leadership};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
+use crate::metrics::Metrics;
 use crate::registry::{
     Change, EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
     ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
 };
 use crate::trace::{History, SpoolLimits, Store, WriterOptions};
-use crate::turn::{self, Handle, Inbox, Owner};
+use crate::turn::{self, Handle, Inbox, Outlets, Owner};
 
 /// Pause before the lead is taken again after it was lost to an error: long enough not to spin.
 const TENURE_PAUSE: Duration = Duration::from_secs(1);
@@ -86,7 +87,9 @@ pub async fn start(
     // The writer stops last, so that it gets what happens while the rest stops.
     let writer_stop = CancellationToken::new();
     tracker.spawn(writer.run(writer_stop.clone()));
+    let metrics = Metrics::new();
     let state = ApiState {
+        metrics: metrics.clone(),
         handle: handle.clone(),
         history: history.clone(),
         agent_files: agent_files(&config.driver)?,
@@ -99,8 +102,16 @@ pub async fn start(
     let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
     let id = uuid::Uuid::new_v4().to_string();
     let history_of_tenures = history.clone();
-    let tenures =
-        Tenures { config, id, address, standing, own, history: history_of_tenures, shutdown };
+    let tenures = Tenures {
+        config,
+        id,
+        address,
+        standing,
+        own,
+        history: history_of_tenures,
+        metrics,
+        shutdown,
+    };
     let stop = tenures.shutdown.clone();
     let tenures = tokio::spawn(async move {
         let result = tenures.run(registry, inbox).await;
@@ -166,6 +177,7 @@ struct Tenures {
     /// The same process as the leader, while it leads.
     own: watch::Sender<Option<LeaderInfo>>,
     history: History,
+    metrics: Metrics,
     shutdown: CancellationToken,
 }
 
@@ -195,18 +207,18 @@ impl Tenures {
             connection.listen(std::mem::replace(&mut tenure.changes, no_changes()));
             self.own.send_replace(Some(self.leader()));
             self.standing.send_replace(Standing::Leading);
-            let owner = Owner::new(
-                engine,
-                effects,
-                registry,
-                &tenure,
-                connection.driver.clone(),
-                self.history.clone(),
-                &inbox,
-            );
+            self.metrics.on_tenure_begun(tenure.epoch.0);
+            self.metrics.follow_driver(connection.driver.clone());
+            let outlets = Outlets {
+                driver: connection.driver.clone(),
+                history: self.history.clone(),
+                metrics: self.metrics.clone(),
+            };
+            let owner = Owner::new(engine, effects, registry, &tenure, outlets, &inbox);
             let stop = self.tenure_stop(&connection);
             let (ended, back) = owner.run(&mut inbox, &mut connection.events, &stop).await;
             registry = back;
+            self.metrics.on_tenure_ended();
             // However it ended: whoever waits for that must not wait any longer.
             stop.cancel();
             self.standing.send_replace(Standing::Standby { leader: None });

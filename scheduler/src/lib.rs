@@ -11,6 +11,7 @@ pub mod engine_args;
 mod inbox;
 pub mod mesos;
 pub mod mesos_args;
+pub mod metrics;
 pub mod registry;
 pub mod standalone;
 pub mod tls;

@@ -46,6 +46,7 @@ impl TraceRows {
                     sequence: self.sequence,
                 }))
             }
+            Trace::Changed(_) => None,
             Trace::Missed { job, app, first, last, count, misfire, reason, at } => {
                 let mut view = missed(job, app, (*first, *last), *count, reason, *at);
                 view.misfire = Some(*misfire);

@@ -23,6 +23,7 @@ use crate::cycle_times::CycleTimes;
 use crate::inbox::Input;
 pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
 use crate::mesos::DriverHandle;
+use crate::metrics::{EngineCounts, Metrics};
 use crate::registry::{
     CommitError, Epoch, Lease, PathError, Registry, TRANSACTION_BYTES_MAX, Tenure, Transaction,
     keys,
@@ -56,14 +57,24 @@ pub struct Owner {
     registry: Box<dyn Registry>,
     epoch: Epoch,
     lease: Lease,
-    driver: DriverHandle,
-    history: History,
+    outlets: Outlets,
     rows: TraceRows,
     traces: broadcast::Sender<Arc<Trace>>,
     times: Arc<CycleTimes>,
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
+}
+
+/// Where an owner's effects go, besides the registry.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Calls to the master.
+    pub driver: DriverHandle,
+    /// What happened, for people.
+    pub history: History,
+    /// What happened, in numbers.
+    pub metrics: Metrics,
 }
 
 /// A turn whose commit has ended.
@@ -102,8 +113,7 @@ impl Owner {
         mut restored: Effects,
         registry: Box<dyn Registry>,
         tenure: &Tenure,
-        driver: DriverHandle,
-        history: History,
+        outlets: Outlets,
         inbox: &Inbox,
     ) -> Self {
         let mut owner = Self {
@@ -111,8 +121,7 @@ impl Owner {
             registry,
             epoch: tenure.epoch,
             lease: tenure.lease.clone(),
-            driver,
-            history,
+            outlets,
             rows: TraceRows::new(tenure.epoch),
             traces: inbox.traces.clone(),
             times: Arc::clone(&inbox.times),
@@ -134,6 +143,7 @@ impl Owner {
         shutdown: &CancellationToken,
     ) -> (Ended, Box<dyn Registry>) {
         let ended = self.turns(inbox, events, shutdown).await;
+        self.outlets.metrics.follow_tenure(Some(&EngineCounts::of(&self.engine)));
         if matches!(ended, Ended::Shutdown)
             && let Some(error) = self.drain().await
         {
@@ -218,11 +228,13 @@ impl Owner {
         let placing = Instant::now();
         let placed = self.engine.place(now, &mut fx);
         turn.take(&mut fx);
-        if placed {
-            self.times.launch_cycle.record(placing.elapsed());
+        let cycle = placed.then(|| placing.elapsed());
+        if let Some(cycle) = cycle {
+            self.times.launch_cycle.record(cycle);
         }
         self.commit(turn);
         self.times.turn.record(begun.elapsed());
+        self.outlets.metrics.on_turn(begun.elapsed(), cycle);
     }
 
     /// Sends a turn's writes on their way; what rests on them waits for them.
@@ -239,12 +251,18 @@ impl Owner {
         // A call to the master rests on the lead even where nothing is written: an empty commit
         // asks the fence, so that a deposed leader neither kills nor acknowledges.
         let fenced = !batch.is_empty() || !released.actions.is_empty();
+        let operations = batch.iter().map(|transaction| transaction.changes.len()).sum();
+        let begun = Instant::now();
         let commit = fenced.then(|| self.registry.commit(self.epoch, batch));
+        let metrics = self.outlets.metrics.clone();
         self.in_flight.push_back(Box::pin(async move {
             let result = match commit {
                 Some(commit) => commit.await,
                 None => Ok(()),
             };
+            if fenced {
+                metrics.on_commit(operations, begun.elapsed(), result.is_ok());
+            }
             Committed { result, released }
         }));
     }
@@ -255,8 +273,11 @@ impl Owner {
         if traces.is_empty() {
             return;
         }
+        for trace in &traces {
+            self.outlets.metrics.on_trace(trace);
+        }
         let rows: Vec<_> = traces.iter().filter_map(|trace| self.rows.row(trace)).collect();
-        if let Err(error) = self.history.append(&rows) {
+        if let Err(error) = self.outlets.history.append(&rows) {
             tracing::error!(%error, rows = rows.len(), "the history's spool cannot be written");
         }
         if self.traces.receiver_count() > 0 {
@@ -269,7 +290,8 @@ impl Owner {
     fn release(&mut self, committed: Committed) -> Result<(), CommitError> {
         committed.result?;
         if !committed.released.actions.is_empty() {
-            self.driver.submit(committed.released.actions);
+            self.outlets.metrics.on_actions(&committed.released.actions);
+            self.outlets.driver.submit(committed.released.actions);
         }
         for (request, reply) in committed.released.replies {
             if let Some(waiting) = self.replies.remove(&request) {

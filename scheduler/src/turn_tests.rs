@@ -28,7 +28,8 @@ async fn owner(lease: Lease, inbox: &Inbox, directory: &TempDir) -> Owner {
     let stop = CancellationToken::new();
     stop.cancel();
     let driver = mesos::spawn(driver, None, events, &TaskTracker::new(), stop).unwrap();
-    Owner::new(engine, restored, registry, &tenure, driver, history, inbox)
+    let outlets = Outlets { driver, history, metrics: Metrics::new() };
+    Owner::new(engine, restored, registry, &tenure, outlets, inbox)
 }
 
 /// An hour from now.

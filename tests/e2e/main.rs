@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod executor;
 mod harness;
+mod metrics;
 mod pymesos;
 mod tasks;
 mod zookeeper;

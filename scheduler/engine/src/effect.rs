@@ -168,6 +168,21 @@ pub enum Trace {
         /// When that was decided.
         at: Timestamp,
     },
+    /// A document or flag was changed.
+    Changed(Change),
+}
+
+/// A document or flag that somebody changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which document or flag.
+    pub key: Key,
+    /// What it is now; `None` when it was removed.
+    pub value: Option<Vec<u8>>,
+    /// Who did it.
+    pub by: String,
+    /// Firings up to here are not its business; those behind are.
+    pub at: Timestamp,
 }
 
 /// What a step gathers. It is handed out in the order in which it may be carried out: writes
@@ -200,6 +215,23 @@ impl Effects {
     /// A later write of the same record in the same step takes the place of the earlier one.
     pub(crate) fn write(&mut self, write: Write) {
         self.writes.insert(write.key, write.value);
+    }
+
+    /// Tells the history of every document and flag that this step changes.
+    pub(crate) fn trace_changes(&mut self, by: &str, at: Timestamp) {
+        let writes = self.writes.iter().filter(|(key, _)| key.is_configuration());
+        let writes: Vec<Write> =
+            writes.map(|(key, value)| Write { key: key.clone(), value: value.clone() }).collect();
+        for write in writes {
+            self.trace_change(write, by, at);
+        }
+    }
+
+    /// Tells the history of one document or flag.
+    pub(crate) fn trace_change(&mut self, Write { key, value }: Write, by: &str, at: Timestamp) {
+        if key.is_configuration() {
+            self.traces.push(Trace::Changed(Change { key, value, by: by.to_owned(), at }));
+        }
     }
 
     pub(crate) fn trace(&mut self, trace: Trace) {

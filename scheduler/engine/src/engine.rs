@@ -21,7 +21,7 @@ use crate::registered::{Registered, Rules};
 use crate::run::Run;
 use crate::schedules::Schedules;
 use crate::settings::Settings;
-use crate::statistics::FiringCounts;
+use crate::statistics::{FiringCounts, LaunchCounts};
 use crate::timers::{Deadline, Timers};
 
 /// An app and its flag.
@@ -50,6 +50,9 @@ pub(crate) struct Broken {
     pub(crate) problem: String,
     pub(crate) source: Arc<RawValue>,
 }
+
+/// Who changed what another program changed in the registry.
+const BY_HAND: &str = "registry";
 
 /// Order of ready runs: rank, logical time, id.
 pub(crate) type ReadyKey = (i64, Timestamp, RunId);
@@ -103,6 +106,8 @@ pub struct Engine {
     pub(crate) ended_triggers: VecDeque<RunId>,
     /// What became of all firings since this leader began.
     pub(crate) firings: FiringCounts,
+    /// What launch cycles came to since then.
+    pub(crate) launches: LaunchCounts,
     /// Records that cannot be read, and why.
     pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
@@ -143,6 +148,7 @@ impl Engine {
             place_needed: false,
             ended_triggers: VecDeque::new(),
             firings: FiringCounts::default(),
+            launches: LaunchCounts::default(),
             problems: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }
@@ -169,9 +175,14 @@ impl Engine {
             Event::LaunchFailed { tasks } => self.on_launch_failed(&tasks, fx),
             Event::Command { request, by, command } => {
                 let reply = self.on_command(&by, command, fx);
+                fx.trace_changes(&by, self.watermark.max(self.now));
                 fx.reply(request, reply);
             }
-            Event::RegistryChanged(change) => self.on_registry_changed(change, fx),
+            Event::RegistryChanged(change) => {
+                let told = change.clone();
+                self.on_registry_changed(change, fx);
+                fx.trace_change(told, BY_HAND, self.watermark.max(self.now));
+            }
             Event::Tick => {}
         }
         self.flush_pending(fx);

@@ -48,6 +48,7 @@ impl Engine {
 
     /// Places what may start, failover and retry shards first.
     pub(crate) fn launch_cycle(&mut self, fx: &mut Effects) {
+        self.launches.cycles += 1;
         self.end_overdue_hold();
         let placer = self.fleet.lend();
         let mut cycle = Cycle { placer, launches: BTreeMap::new(), refused: None };
@@ -117,6 +118,9 @@ impl Engine {
     }
 
     fn note_wait(&mut self, id: &RunId, wait: Wait) {
+        if let Wait::Unplaced(unplaced) = &wait {
+            self.launches.count_unplaced(unplaced);
+        }
         if let Some(run) = self.runs.get_mut(id) {
             run.wait = wait;
         }

@@ -47,6 +47,20 @@ pub enum Key {
     FrameworkId,
 }
 
+impl Key {
+    /// True for what users decide: documents and flags. All else follows from that.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::App(_)
+                | Self::Job(_)
+                | Self::Calendar(_)
+                | Self::DisabledApp(_)
+                | Self::DisabledJob(_)
+        )
+    }
+}
+
 /// One change of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {

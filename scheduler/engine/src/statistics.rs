@@ -1,11 +1,14 @@
 //! Numbers for operators: what became of firings, and what waits. Absent: how they are exported,
 //! and anything that takes a clock; the shell measures how long a cycle takes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use shiftwork_schedule::Timestamp;
 
 use crate::engine::Engine;
 use crate::ids::JobName;
+use crate::placement::Unplaced;
 
 /// What became of a firing that got no run of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +35,25 @@ pub struct FiringCounts {
     pub coalesced: u64,
     /// See [`Misfire::Missed`].
     pub missed: u64,
+}
+
+/// What launch cycles came to since this leader began.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaunchCounts {
+    /// Launch cycles.
+    pub cycles: u64,
+    /// Runs and shards that a cycle could not place, by [`Unplaced::cause`]; counted again in each
+    /// cycle that tries.
+    pub placement_failures: BTreeMap<&'static str, u64>,
+}
+
+/// How much of the cluster is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FleetSize {
+    /// Agents of which offers are held or which run our executors.
+    pub agents: usize,
+    /// Executors of this framework.
+    pub executors: usize,
 }
 
 /// One queue at one moment.
@@ -80,9 +102,37 @@ impl FiringCounts {
     }
 }
 
+// === impl LaunchCounts ===
+
+impl LaunchCounts {
+    pub(crate) fn count_unplaced(&mut self, unplaced: &Unplaced) {
+        *self.placement_failures.entry(unplaced.cause()).or_default() += 1;
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
+    /// What became of firings since this leader began.
+    pub fn firing_counts(&self) -> FiringCounts {
+        self.firings
+    }
+
+    /// What launch cycles came to since this leader began.
+    pub fn launch_counts(&self) -> &LaunchCounts {
+        &self.launches
+    }
+
+    /// How much of the cluster is known.
+    pub fn fleet_size(&self) -> FleetSize {
+        let (leases, executors) = (&self.fleet.leases, &self.fleet.executors);
+        let unoffered = executors.keys().filter(|agent| !leases.contains_key(*agent)).count();
+        FleetSize {
+            agents: leases.len() + unoffered,
+            executors: executors.values().map(BTreeMap::len).sum(),
+        }
+    }
+
     /// What waits now. Costs as much as there are active runs and ready ones: ask now and then, not
     /// once a turn.
     pub fn backlog(&self) -> Backlog {

@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentFiles;
+use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, Standing};
 use crate::trace::History;
 use crate::turn::Handle;
@@ -57,6 +58,8 @@ pub struct ApiState {
     pub handle: Handle,
     /// Runs that have ended.
     pub history: History,
+    /// What is counted.
+    pub metrics: Metrics,
     /// The output files of tasks.
     pub agent_files: AgentFiles,
     /// Zone of schedules that name none.

@@ -160,6 +160,7 @@ fn content(answered: Answered) -> Option<Value> {
             content["text/event-stream"] = json!({"schema": {"type": "string"}});
             Some(content)
         }
+        Answered::Text(media_type) => Some(json!({media_type: {"schema": {"type": "string"}}})),
         Answered::Empty => None,
     }
 }

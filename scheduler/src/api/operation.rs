@@ -51,6 +51,8 @@ pub(super) enum Answered {
     Page(&'static str),
     /// Server-sent events, or JSON of this schema if they are not asked for.
     Stream(Option<&'static str>),
+    /// Text of this media type.
+    Text(&'static str),
     /// Nothing.
     Empty,
 }

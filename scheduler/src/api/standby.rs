@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use super::problem::Problem;
 use crate::registry::Standing;
 
-/// Whether the process is alive is for itself to say.
+/// Whether the process is alive, and what it counts, is for itself to say.
 const ALIVE: &str = "/healthz";
+const METRICS: &str = super::rest::METRICS_PATH;
 
 /// Whether it is of use, too: a balancer that asks must not be sent elsewhere.
 const READY: &str = "/readyz";
@@ -21,7 +22,7 @@ const READY: &str = "/readyz";
 const LEADER: &str = super::rest::LEADER_PATH;
 
 fn own_answer(path: &str) -> bool {
-    matches!(path, ALIVE | LEADER)
+    matches!(path, ALIVE | METRICS | LEADER)
 }
 
 /// Answers in place of `router` while another process leads.

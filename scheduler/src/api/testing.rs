@@ -15,10 +15,11 @@ use tower::ServiceExt;
 use super::{ApiState, Leadership};
 use crate::agent_files::{AgentBook, AgentFiles};
 use crate::mesos::{self, DriverConfig};
+use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, MemoryRegistry, Registry, Standing};
 use crate::tls::ClientTls;
 use crate::trace::{History, SpoolLimits, WriterOptions};
-use crate::turn::{self, Owner};
+use crate::turn::{self, Outlets, Owner};
 
 /// An answer, read to its end.
 pub(super) struct Answer {
@@ -110,8 +111,9 @@ impl World {
         // The reserved port: nobody listens there.
         let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
         let driver = mesos::spawn(driver, None, events, &tracker, shutdown.clone()).unwrap();
-        let owner =
-            Owner::new(engine, restored, registry, &tenure, driver, history.clone(), &inbox);
+        let metrics = Metrics::new();
+        let outlets = Outlets { driver, history: history.clone(), metrics: metrics.clone() };
+        let owner = Owner::new(engine, restored, registry, &tenure, outlets, &inbox);
         let stop = shutdown.clone();
         tracker.spawn(async move {
             owner.run(&mut inbox, &mut happened, &stop).await;
@@ -122,7 +124,7 @@ impl World {
         let (_, own) = watch::channel(None);
         let leadership = Leadership { standing, own };
         let default_zone = Zone::utc();
-        let state = ApiState { handle, history, agent_files, default_zone, leadership };
+        let state = ApiState { handle, history, metrics, agent_files, default_zone, leadership };
         Self { door: Door(super::router(state)), shutdown, tracker, directory }
     }
 

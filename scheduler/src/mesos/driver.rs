@@ -213,7 +213,10 @@ impl Driver {
                     event
                 }
                 Ok(Incoming::Error(message)) => return end_of(message),
-                Ok(Incoming::Heartbeat) => continue,
+                Ok(Incoming::Heartbeat) => {
+                    Counters::count(&self.shared.counters.heartbeats);
+                    continue;
+                }
                 Ok(Incoming::Ignored(kind)) => {
                     tracing::debug!(kind, "event without use for us");
                     continue;

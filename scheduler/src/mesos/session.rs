@@ -37,6 +37,8 @@ pub enum DriverState {
 pub struct DriverStats {
     /// Subscriptions that a master took.
     pub subscriptions: u64,
+    /// Heartbeats of the master.
+    pub heartbeats: u64,
     /// Messages of the master that made no sense and were left out.
     pub bad_messages: u64,
     /// Calls the master took.
@@ -79,6 +81,7 @@ pub(super) const EPOCH_NONE: u64 = 0;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub subscriptions: AtomicU64,
+    pub heartbeats: AtomicU64,
     pub bad_messages: AtomicU64,
     pub calls: AtomicU64,
     pub calls_refused: AtomicU64,
@@ -147,6 +150,7 @@ impl Shared {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         DriverStats {
             subscriptions: load(&counters.subscriptions),
+            heartbeats: load(&counters.heartbeats),
             bad_messages: load(&counters.bad_messages),
             calls: load(&counters.calls),
             calls_refused: load(&counters.calls_refused),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::writer::FailureCell;
+use super::writer::Progress;
 use super::{
     EventKey, EventRow, RunCursor, RunFilter, RunPage, RunRow, Spool, SpoolLag, SpoolLimits, Store,
     StoreError, TraceRecord, Writer, WriterOptions,
@@ -19,7 +19,7 @@ const SPOOL_DIRECTORY: &str = "spool";
 pub struct History {
     spool: Spool,
     store: Arc<Store>,
-    failure: FailureCell,
+    progress: Progress,
 }
 
 /// How far the database is behind.
@@ -29,6 +29,10 @@ pub struct Lag {
     pub spool: SpoolLag,
     /// Why the last attempt to write to the database failed; none when it succeeded.
     pub failure: Option<String>,
+    /// Records the database took since the process began.
+    pub written_records: u64,
+    /// Attempts that failed since the process began.
+    pub errors: u64,
 }
 
 // === impl History ===
@@ -49,7 +53,7 @@ impl History {
         let (spool, reader) = Spool::open(&data_dir.join(SPOOL_DIRECTORY), limits)?;
         let store = Arc::new(Store::new(data_dir.join(Store::FILE_NAME)));
         let writer = Writer::new(reader, Arc::clone(&store) as Arc<_>, options);
-        Ok((Self { spool, store, failure: writer.failure() }, writer))
+        Ok((Self { spool, store, progress: writer.progress() }, writer))
     }
 
     /// Appends records to the spool: synchronous, one `write(2)`.
@@ -63,7 +67,12 @@ impl History {
 
     /// How far the database is behind.
     pub fn lag(&self) -> Lag {
-        Lag { spool: self.spool.lag(), failure: self.failure.get() }
+        Lag {
+            spool: self.spool.lag(),
+            failure: self.progress.failure(),
+            written_records: self.progress.written_records(),
+            errors: self.progress.errors(),
+        }
     }
 
     /// A page of runs; see [`Store::runs`].

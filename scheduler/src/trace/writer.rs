@@ -1,6 +1,7 @@
 //! The task that moves records from the spool to the database, and cleans up there. Absent: the
 //! spool's files and the database's statements.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct Writer {
     spool: SpoolReader,
     store: Arc<dyn TraceStore>,
     options: WriterOptions,
-    failure: FailureCell,
+    progress: Progress,
     failures: u32,
     trim_due: Instant,
 }
@@ -63,9 +64,17 @@ pub enum WriteError {
     Cut(#[from] tokio::task::JoinError),
 }
 
-/// Why the last attempt failed, none when it did not; for the API.
+/// How the writer gets on, for the API and the metrics.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FailureCell(Arc<Mutex<Option<String>>>);
+pub(super) struct Progress(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Why the last attempt failed, none when it did not.
+    failure: Mutex<Option<String>>,
+    written_records: AtomicU64,
+    errors: AtomicU64,
+}
 
 // === impl WriterOptions ===
 
@@ -89,8 +98,8 @@ impl Default for WriterOptions {
 impl Writer {
     /// A writer from this spool to this store.
     pub fn new(spool: SpoolReader, store: Arc<dyn TraceStore>, options: WriterOptions) -> Self {
-        let failure = FailureCell::default();
-        Self { spool, store, options, failure, failures: 0, trim_due: Instant::now() }
+        let progress = Progress::default();
+        Self { spool, store, options, progress, failures: 0, trim_due: Instant::now() }
     }
 
     /// Moves records until told to stop, beginning with what an earlier process left; then moves
@@ -127,7 +136,7 @@ impl Writer {
                     tracing::info!(failures = self.failures, "the history takes records again");
                 }
                 self.failures = 0;
-                self.failure.set(None);
+                self.progress.on_moved(records as u64);
                 Step::Moved(records)
             }
             Err(error) => {
@@ -138,7 +147,7 @@ impl Writer {
                     failures = self.failures,
                     "cannot move records to the history; they stay in the spool"
                 );
-                self.failure.set(Some(reason));
+                self.progress.on_failed(reason);
                 Step::Failed(error)
             }
         }
@@ -191,22 +200,38 @@ impl Writer {
         false
     }
 
-    /// Where the last failure can be read.
-    pub(super) fn failure(&self) -> FailureCell {
-        self.failure.clone()
+    /// Where its progress can be read.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 }
 
-// === impl FailureCell ===
+// === impl Progress ===
 
-impl FailureCell {
+impl Progress {
     /// The last failure, none after a success.
-    pub(super) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn failure(&self) -> Option<String> {
+        self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, failure: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    /// Records the database took.
+    pub(super) fn written_records(&self) -> u64 {
+        self.0.written_records.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that failed.
+    pub(super) fn errors(&self) -> u64 {
+        self.0.errors.load(Ordering::Relaxed)
+    }
+
+    fn on_moved(&self, records: u64) {
+        self.0.written_records.fetch_add(records, Ordering::Relaxed);
+        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn on_failed(&self, reason: String) {
+        self.0.errors.fetch_add(1, Ordering::Relaxed);
+        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 }
 

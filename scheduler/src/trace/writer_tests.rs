@@ -86,16 +86,16 @@ async fn failures_lose_and_reorder_nothing() {
     append(&spool, 0..50);
     let store = Scripted::new("x-xxx--y-yx");
     let mut writer = Writer::new(reader, store.clone(), FAST);
-    let failure = writer.failure();
+    let failure = writer.progress();
     let (mut moved, mut failed) = (0, 0);
     loop {
         match writer.step().await {
             Step::Moved(records) => {
-                assert_eq!(failure.get(), None);
+                assert_eq!(failure.failure(), None);
                 moved += records;
             }
             Step::Failed(_) => {
-                let reason = failure.get().unwrap();
+                let reason = failure.failure().unwrap();
                 assert!(reason.contains("history.db") && reason.contains("timed out"), "{reason}");
                 failed += 1;
             }

@@ -94,6 +94,30 @@ impl Refusals {
     }
 }
 
+impl Refusals {
+    /// The cause most agents refuse for.
+    fn main_cause(&self) -> &'static str {
+        let constraints = self.constraints.iter().map(|(_, agents)| agents).sum();
+        let lacks = self.lacks.iter().map(|lacking| (lacking.agents, lacking.what()));
+        let others =
+            [(constraints, "constraints"), (self.held, "held"), (self.retiring, "retiring")];
+        let most = lacks.chain(others).max_by_key(|(agents, _)| *agents);
+        most.filter(|(agents, _)| *agents > 0).map_or("no_offers", |(_, cause)| cause)
+    }
+}
+
+impl Unplaced {
+    /// The main cause in one word, of a fixed set: `no_offers`, a resource, `constraints`, `held`,
+    /// `retiring`, `too_large`.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::NoOffers => "no_offers",
+            Self::Unfit(refusals) | Self::Gang { refusals, .. } => refusals.main_cause(),
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;

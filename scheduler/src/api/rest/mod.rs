@@ -9,6 +9,7 @@ mod jobs;
 mod leader;
 mod log_follow;
 mod logs;
+mod metrics;
 mod queues;
 mod runs;
 mod schedules;
@@ -29,6 +30,9 @@ pub(super) const BASE: &str = "/api/v1";
 
 /// Who leads; also standbys answer this themselves.
 pub(super) const LEADER_PATH: &str = "/api/v1/leader";
+
+/// What is counted; also standbys answer this themselves.
+pub(super) const METRICS_PATH: &str = "/metrics";
 
 /// What every handler answers.
 type Answer = Result<Response, Problem>;
@@ -71,6 +75,7 @@ pub(super) fn table() -> Table {
         .with(leader::routes)
         .with(status::routes)
         .with(health::routes)
+        .with(metrics::routes)
 }
 
 /// 200 with the resource, 404 without.
