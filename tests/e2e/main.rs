@@ -2,13 +2,18 @@
 //! looks inside them.
 
 mod api;
+mod cluster;
 mod command_mode;
 mod crash;
 mod demo;
 mod executor;
+mod hands;
 mod harness;
 mod metrics;
+mod proxy;
 mod pymesos;
+mod sink;
+mod storm;
 mod tasks;
 mod zookeeper;
 #[path = "../../scheduler/src/registry/zookeeper_tests/server.rs"]

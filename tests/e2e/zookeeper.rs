@@ -2,19 +2,15 @@
 //! each firing happens once. Absent: what one scheduler does; the other tests show that.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{block_on, program, signal, wait_for};
-use crate::zookeeper_server::{Server, free_port};
-
-/// Seconds: short, so that the test is.
-const SESSION_TIMEOUT: &str = "2";
+use crate::cluster::{Cluster, Process};
+use crate::harness::{program, signal, wait_for};
 
 /// Leaders that are killed.
 const KILLS: u64 = 3;
@@ -22,126 +18,6 @@ const KILLS: u64 = 3;
 /// The last thing a shard does is one appended line: a line more than once is a finished shard
 /// that ran again.
 const SCRIPT: &str = r#"sleep 0.3; echo "$SHIFTWORK_RUN_ID" >> "$DONE";"#;
-
-/// A process that says where it serves, and is ended with the test.
-struct Process {
-    process: Child,
-    address: String,
-}
-
-/// The schedulers and what they share.
-struct Cluster {
-    directory: tempfile::TempDir,
-    zookeeper: Server,
-    master: Process,
-}
-
-// === impl Process ===
-
-impl Process {
-    /// Starts a scheduler and waits until it has said where its API is.
-    fn start(command: &mut Command) -> Self {
-        let mut process =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let stdout = BufReader::new(process.stdout.take().expect("its stdout is piped"));
-        let mut lines = stdout.lines().map_while(Result::ok);
-        let address = lines.find_map(|line| {
-            Some(line.strip_prefix("API")?.trim().trim_end_matches("/api/v1").to_owned())
-        });
-        // What it prints later must go somewhere.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address: address.expect("it says where it serves") }
-    }
-
-    fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-
-    /// A request; redirects are followed.
-    fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let url = format!("{}{path}", self.address);
-        block_on(async move {
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            let mut request = client.request(method, url).timeout(Duration::from_secs(10));
-            if let Some(body) = body {
-                request = request.json(&body);
-            }
-            let Ok(answer) = request.send().await else { return (0, Value::Null) };
-            let status = answer.status().as_u16();
-            let text = answer.text().await.unwrap_or_default();
-            (status, serde_json::from_str(&text).unwrap_or(Value::Null))
-        })
-    }
-
-    fn get(&self, path: &str) -> (u16, Value) {
-        self.call(reqwest::Method::GET, path, None)
-    }
-
-    fn leads(&self) -> bool {
-        self.get("/readyz").0 == 200
-    }
-
-    /// Whether it stands by and names `leader`.
-    fn follows(&self, leader: &Self) -> bool {
-        let (status, answer) = self.get("/readyz");
-        status == 503 && answer["detail"].as_str().is_some_and(|it| it.contains(&leader.address))
-    }
-}
-
-/// The polite way first: a master that is told to stop clears its executors away.
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !matches!(self.process.try_wait(), Ok(None)) {
-            return;
-        }
-        signal(&self.process, Signal::TERM);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(10) {
-            if matches!(self.process.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        self.kill();
-    }
-}
-
-// === impl Cluster ===
-
-impl Cluster {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let zookeeper = Server::start();
-        let programs = program("shiftwork-executor");
-        let address = format!("127.0.0.1:{}", free_port());
-        let process = Command::new(program("offer-sim"))
-            .args(["--local", "--listen", &address])
-            .args(["--resources", "cpus:8;mem:4096;disk:1024;ports:[31000-31100]"])
-            .arg("--extra-path")
-            .arg(programs.parent().expect("a directory"))
-            .arg("--work-dir")
-            .arg(directory.path().join("agent"))
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        Self { directory, zookeeper, master: Process { process, address } }
-    }
-
-    fn registry(&self) -> String {
-        format!("zk://{}/e2e", self.zookeeper.address())
-    }
-
-    fn scheduler(&self, name: &str) -> Process {
-        let mut command = Command::new(program("shiftwork"));
-        command
-            .args(["scheduler", "--http", "127.0.0.1:0", "--mesos", &self.master.address])
-            .args(["--zk-session-timeout", SESSION_TIMEOUT, "--registry", &self.registry()])
-            .arg("--data-dir")
-            .arg(self.directory.path().join(name));
-        Process::start(&mut command)
-    }
-}
 
 /// The runs that were done, each with how often.
 fn runs_done(file: &Path) -> BTreeMap<String, usize> {
@@ -168,7 +44,7 @@ fn register(scheduler: &Process, done: &Path) -> Value {
     job
 }
 
-fn second_of(run: &str) -> i64 {
+pub(crate) fn second_of(run: &str) -> i64 {
     let (_, time) = run.split_once('@').expect("a run id");
     let part = |range: std::ops::Range<usize>| time.get(range).unwrap_or_default().to_owned();
     let text = format!(
