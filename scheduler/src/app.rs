@@ -1,6 +1,7 @@
 //! Wiring: opens what is stored, serves the API, and leads tenure after tenure until told to
 //! stop. There is one path for start, take-over and doubt: be elected, take over, restore, run.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,9 @@ use crate::registry::{
 };
 use crate::trace::{History, SpoolLimits, Store, WriterOptions};
 use crate::turn::{self, Handle, Inbox, Outlets, Owner};
+
+/// Held by the scheduler that uses a data directory: two would tear each other's history apart.
+const LOCK_FILE: &str = "lock";
 
 /// Pause before the lead is taken again after it was lost to an error: long enough not to spin.
 const TENURE_PAUSE: Duration = Duration::from_secs(1);
@@ -53,6 +57,8 @@ pub struct Scheduler {
     tenures: tokio::task::JoinHandle<anyhow::Result<()>>,
     tracker: TaskTracker,
     history: History,
+    /// Freed by the system with the process at the latest.
+    lock: File,
 }
 
 /// Starts a scheduler. It stops when `shutdown` is cancelled.
@@ -66,6 +72,7 @@ pub async fn start(
     let data_dir = &config.data_dir;
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
+    let lock = lock(data_dir)?;
     let listener = TcpListener::bind(config.http).await.with_context(|| {
         format!("cannot serve on {}: choose another address with --http", config.http)
     })?;
@@ -120,12 +127,30 @@ pub async fn start(
         writer_stop.cancel();
         result
     });
-    Ok(Scheduler { http, handle, tenures, tracker, history })
+    Ok(Scheduler { http, handle, tenures, tracker, history, lock })
 }
 
 fn agent_files(driver: &DriverConfig) -> anyhow::Result<AgentFiles> {
     AgentFiles::new(driver.agents.clone(), &driver.tls, driver.credentials.as_ref())
         .context("the HTTP client for the agents cannot be built")
+}
+
+/// Makes this process the only one on a data directory.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join(LOCK_FILE);
+    let open = || File::options().create(true).append(true).open(&path);
+    let file = open().with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another scheduler uses the data directory {}: stop that one, or give this one a \
+             directory of its own with --data-dir",
+            data_dir.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(anyhow::Error::new(error).context(format!("cannot lock {}", path.display())))
+        }
+    }
 }
 
 /// A registry that is not there beside a history that is was not always so.
@@ -162,6 +187,7 @@ impl Scheduler {
         };
         self.tracker.wait().await;
         self.history.close().await;
+        drop(self.lock);
         result
     }
 }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Process};
 use crate::harness::{program, signal, wait_for};
 
-/// Leaders that are killed.
-const KILLS: u64 = 3;
+/// Leaders that are killed; more by `SHIFTWORK_TEST_KILLS`.
+const KILLS_DEFAULT: u64 = 3;
 
 /// The last thing a shard does is one appended line: a line more than once is a finished shard
 /// that ran again.
@@ -62,6 +62,8 @@ pub(crate) fn second_of(run: &str) -> i64 {
 
 #[test]
 fn each_firing_happens_once_however_the_lead_changes() {
+    let kills = std::env::var("SHIFTWORK_TEST_KILLS").ok().and_then(|text| text.parse().ok());
+    let kills: u64 = kills.unwrap_or(KILLS_DEFAULT);
     let mut cluster = Cluster::start();
     let done = cluster.directory.path().join("done");
     let mut first = cluster.scheduler("first");
@@ -72,14 +74,16 @@ fn each_firing_happens_once_however_the_lead_changes() {
     let mut job = register(&second, &done);
     wait_for("it fires", || done.exists());
 
-    for life in 0..KILLS {
+    let mut names = ["first", "second"];
+    for life in 0..kills {
         // At another phase of a run in each life.
         std::thread::sleep(Duration::from_millis(1_100 + 270 * life));
         first.kill();
         wait_for("the second leads after a kill", || second.leads());
-        first = cluster.scheduler("first");
+        first = cluster.scheduler(names[0]);
         wait_for("the first stands by", || first.follows(&second));
         std::mem::swap(&mut first, &mut second);
+        names.swap(0, 1);
     }
     std::mem::swap(&mut first, &mut second);
 
@@ -115,6 +119,12 @@ fn each_firing_happens_once_however_the_lead_changes() {
         assert_eq!(pair[1] - pair[0], 1, "a firing is missing: {times:?}");
     }
     println!("{} firings under a handful of leaders, each once", seconds.len());
+
+    let mut third = Command::new(program("shiftwork"));
+    third.args(["scheduler", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:1", "--data-dir"]);
+    let output = third.arg(cluster.directory.path().join(names[0])).output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("another scheduler uses"), "{said}");
 
     let output = Command::new(program("shiftwork"))
         .args(["registry", "get", "config/job/tick", "--registry", &cluster.registry()])

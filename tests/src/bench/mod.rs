@@ -1,10 +1,11 @@
-//! Benchmarks of the engine's own functions and the worlds they run on, and of the executor as a
-//! process. Absent: files beyond those named on the command line, and anything that is not the real
+//! Benchmarks of the engine's own functions and the worlds they run on, of the executor as a process,
+//! and of the registry in ZooKeeper. Absent: files beyond those named on the command line, and anything that is not the real
 //! code.
 
 pub mod executor;
 mod framework;
 pub mod place;
+pub mod registry;
 mod synthetic;
 pub mod timers;
 mod timing;

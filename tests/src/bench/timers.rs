@@ -140,7 +140,7 @@ fn expression(index: usize, due: bool, arguments: &TimersArguments) -> String {
 }
 
 /// Memory the process holds, from `/proc`.
-fn resident_bytes() -> Result<usize> {
+pub(super) fn resident_bytes() -> Result<usize> {
     let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("VmRSS is missing")?;

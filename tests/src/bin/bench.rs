@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use shiftwork_tests::bench::executor::{self, ExecutorArguments};
 use shiftwork_tests::bench::place::{self, PlaceArguments};
+use shiftwork_tests::bench::registry::{self, RegistryArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
 
 /// Measures parts of Shiftwork on this machine. Build with `--release`.
@@ -19,6 +20,8 @@ enum What {
     Executor(ExecutorArguments),
     /// Placement of tasks on offered agents.
     Place(PlaceArguments),
+    /// The registry in ZooKeeper: commits, round trips of launches, take-over, memory.
+    Registry(RegistryArguments),
     /// Schedules: memory of idle jobs, many due at once, turns with none due.
     Timers(TimersArguments),
 }
@@ -27,6 +30,7 @@ fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Executor(arguments) => executor::run(&arguments),
         What::Place(arguments) => place::run(&arguments),
+        What::Registry(arguments) => registry::run(&arguments),
         What::Timers(arguments) => timers::run(&arguments),
     }
 }

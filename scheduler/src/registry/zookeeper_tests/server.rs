@@ -81,16 +81,18 @@ impl Server {
     }
 
     fn is_ready(&self) -> bool {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"srvr")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
         // Without a majority of its ensemble it answers and says that it does not serve.
-        ask().is_ok_and(|answer| answer.contains("Mode:"))
+        self.status().is_ok_and(|status| status.contains("Mode:"))
+    }
+
+    /// What it says of itself, with the number of requests it has had.
+    pub(crate) fn status(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"srvr")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 
