@@ -31,12 +31,15 @@ const AGENTS: usize = 10;
 /// The owner looks at the clock at least this often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
+/// Commits on their way, and what waits for each.
+type InFlight = VecDeque<(JoinHandle<Result<(), CommitError>>, Vec<Action>)>;
+
 /// A scheduler's owner loop without anything around it.
 pub(super) struct Owner {
     engine: Engine,
     registry: Box<dyn Registry>,
     epoch: Epoch,
-    in_flight: VecDeque<(JoinHandle<Result<(), CommitError>>, Vec<Action>)>,
+    in_flight: InFlight,
     happened: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     /// Whether an agent's offer is held, and how many it has made.
@@ -93,7 +96,7 @@ impl Owner {
                 _ = self.events.recv_many(&mut events, TURN_EVENTS_MAX), if room => {}
                 () = tokio::time::sleep(sleep), if room => {}
             }
-            self.turn(events.drain(..).collect())?;
+            self.turn(std::mem::take(&mut events))?;
         }
         Ok(())
     }
@@ -198,9 +201,7 @@ fn take(fx: &mut Effects, batch: &mut Vec<Transaction>, actions: &mut Vec<Action
 }
 
 /// Waits for the oldest commit; gives what waited for it.
-async fn first(
-    in_flight: &mut VecDeque<(JoinHandle<Result<(), CommitError>>, Vec<Action>)>,
-) -> Result<Vec<Action>> {
+async fn first(in_flight: &mut InFlight) -> Result<Vec<Action>> {
     let (commit, _) = in_flight.front_mut().context("nothing is on its way")?;
     commit.await??;
     Ok(in_flight.pop_front().map(|(_, actions)| actions).unwrap_or_default())
