@@ -36,6 +36,10 @@ pub struct EngineArgs {
     #[arg(long, env = "SHIFTWORK_RESERVE_AFTER", default_value = "30s", value_name = "DURATION",
         value_parser = duration)]
     reserve_after: u64,
+    /// So long before an agent goes away for maintenance, place on it only what will have ended by then
+    #[arg(long, env = "SHIFTWORK_MAINTENANCE_HORIZON", default_value = "1h", value_name = "DURATION",
+        value_parser = duration)]
+    maintenance_horizon: u64,
     /// Time zone of jobs that name none
     #[arg(long, env = "SHIFTWORK_TIME_ZONE", default_value = "UTC", value_name = "ZONE",
         value_parser = zone)]
@@ -66,6 +70,7 @@ impl EngineArgs {
             reconcile_grace_ms: self.reconcile_grace,
             reconcile_interval_ms: self.reconcile_interval,
             reserve_after_ms: self.reserve_after,
+            maintenance_horizon_ms: self.maintenance_horizon,
             default_zone: self.time_zone.clone(),
             ..Settings::default()
         }

@@ -36,7 +36,7 @@ impl Engine {
                 self.apps.remove(&name);
             }
         }
-        self.retire_executors_of(&name, fx);
+        self.drain_executors_of(&name, fx);
         for job in self.jobs_of(&name) {
             self.ensure_daemon(&job, fx);
             self.refresh_ready(&job);

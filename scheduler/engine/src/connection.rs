@@ -68,17 +68,20 @@ impl Engine {
         executor: Option<&ExecutorId>,
         fx: &mut Effects,
     ) {
-        let app = executor.and_then(ExecutorId::app);
-        match (executor, &app) {
-            (Some(_), Some(app)) => self.fleet.executor_gone(agent, app),
-            (Some(_), None) => {}
-            (None, _) => self.fleet.forget_agent(agent),
+        let held = match executor {
+            Some(executor) => {
+                let of = self.fleet.executors_on(agent).filter(|own| own.id(agent) == *executor);
+                of.flat_map(|own| own.tasks.iter().chain(&own.former)).cloned().collect()
+            }
+            None => self.tasks_on(agent),
+        };
+        match executor {
+            Some(executor) => self.fleet.executor_gone(agent, executor),
+            None => self.fleet.forget_agent(agent),
         }
         // What was refused because of it may fit now.
         self.place_needed = true;
-        let tasks = self.tasks_where(|task_agent, task_app| {
-            task_agent == agent && app.as_ref().is_none_or(|app| app == task_app)
-        });
+        let tasks = self.live(held.iter());
         self.ask_about(tasks, fx);
     }
 
@@ -89,16 +92,9 @@ impl Engine {
         self.place_needed = true;
     }
 
-    fn tasks_where(
-        &self,
-        wanted: impl Fn(&AgentId, &crate::ids::AppName) -> bool,
-    ) -> Vec<(TaskId, AgentId)> {
-        let mut found = self.live(self.tasks.keys());
-        found.retain(|(task, agent)| {
-            let run = self.tasks.get(task).and_then(|(run, _)| self.runs.get(run));
-            run.is_some_and(|run| wanted(agent, &run.job.app))
-        });
-        found
+    fn tasks_on(&self, agent: &AgentId) -> Vec<TaskId> {
+        let live = self.live(self.tasks.keys());
+        live.into_iter().filter(|(_, on)| on == agent).map(|(task, _)| task).collect()
     }
 
     /// The tasks with the agents they are on.

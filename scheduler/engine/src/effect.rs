@@ -51,6 +51,20 @@ pub enum Action {
         /// For how long nothing like them is wanted, milliseconds.
         refuse_ms: u64,
     },
+    /// Says that we will have left agents when they go away.
+    AcceptInverseOffers {
+        /// Which inverse offers.
+        offers: Vec<OfferId>,
+        /// For how long the master should not ask again, milliseconds.
+        refuse_ms: u64,
+    },
+    /// Says that we may not have left agents when they go away.
+    DeclineInverseOffers {
+        /// Which inverse offers.
+        offers: Vec<OfferId>,
+        /// For how long the master should not ask again, milliseconds.
+        refuse_ms: u64,
+    },
     /// Asks for offers again, all filters void.
     Revive,
     /// Asks for no more offers.

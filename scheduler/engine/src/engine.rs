@@ -165,6 +165,7 @@ impl Engine {
             Event::Disconnected => self.on_disconnected(),
             Event::FrameworkRemoved => self.on_framework_removed(fx),
             Event::Offers(offers) => self.on_offers(offers, fx),
+            Event::InverseOffers(offers) => self.on_inverse_offers(offers, fx),
             Event::Rescinded(offer) => {
                 self.fleet.release(&offer);
             }
@@ -225,6 +226,7 @@ impl Engine {
                 Deadline::Unreachable(task) => self.on_unreachable_timeout(&task, fx),
                 Deadline::RunTimeout(run) => self.on_run_timeout(&run, fx),
                 Deadline::QueueTimeout(run) => self.on_queue_timeout(&run, fx),
+                Deadline::Maintenance(agent) => self.on_maintenance_due(&agent, fx),
                 Deadline::OfferHold => {}
                 Deadline::LaunchCycle => self.place_needed = true,
                 Deadline::Reconcile => self.on_reconcile_due(fx),

@@ -25,6 +25,8 @@ pub enum Event {
     FrameworkRemoved,
     /// New offers.
     Offers(Vec<Offer>),
+    /// Agents we should leave because an operator takes them away.
+    InverseOffers(Vec<InverseOffer>),
     /// An offer is void.
     Rescinded(OfferId),
     /// A task changed its state.
@@ -71,6 +73,28 @@ pub struct Offer {
     pub attributes: Vec<(String, String)>,
     /// Executors of this framework that the agent already runs.
     pub executors: Vec<ExecutorId>,
+    /// When the agent goes away for maintenance, if it does.
+    pub unavailability: Option<Unavailability>,
+}
+
+/// A window in which an agent is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailability {
+    /// Its beginning.
+    pub start: Timestamp,
+    /// Its length, milliseconds; `None` for one without a known end.
+    pub duration_ms: Option<u64>,
+}
+
+/// The master's wish that we leave an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InverseOffer {
+    /// Its id.
+    pub id: OfferId,
+    /// The agent.
+    pub agent: AgentId,
+    /// When the agent goes away.
+    pub unavailability: Unavailability,
 }
 
 /// State of a task as Mesos names it, without the `TASK_` in front.
@@ -122,7 +146,9 @@ pub enum StatusReason {
     Reconciliation,
     /// The executor ended, could not be started, or was not taken by the agent.
     ExecutorLost,
-    /// The agent is gone.
+    /// The executor runs as another than the task described it: the task was not launched.
+    ExecutorDiffers,
+    /// The agent is gone, or goes.
     AgentLost,
     /// Anything else, or none.
     Other,

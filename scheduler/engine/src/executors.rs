@@ -1,11 +1,11 @@
 //! Our executors on agents: what shows that they live, that they are gone, and when one is told to
 //! end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::{Action, Effects};
 use crate::engine::Engine;
-use crate::fleet::{Executor, Presence};
+use crate::executor_book::{Executor, Presence};
 use crate::ids::{AgentId, AppName, ExecutorId, RunId, TaskId};
 
 impl Engine {
@@ -19,20 +19,14 @@ impl Engine {
         fx: &mut Effects,
     ) {
         let Some(app) = executor.app() else { return };
-        if self.fleet.executor(agent, &app).is_some() {
-            return self.retire_outdated(agent, &app, fx);
+        if self.fleet.executors_on(agent).any(|known| known.id(agent) == *executor) {
+            // Said again as long as offers name it: the call may have got lost.
+            return self.shut_down_idle(agent, fx, |known| known.id(agent) == *executor);
         }
         if let Ok(app) = self.app_document(&app) {
-            let stranger = Executor {
-                app,
-                resources: None,
-                tasks: BTreeSet::new(),
-                former: BTreeSet::new(),
-                outdated: false,
-                presence: Presence::Seen,
-                retired: true,
-            };
-            self.fleet.add_executor(agent, stranger);
+            // Until it has ended, its id is not given to another.
+            let stranger = Executor::new(app, executor.generation(), Presence::Seen);
+            self.fleet.add_draining(agent, stranger);
         }
         let (executor, agent) = (executor.clone(), agent.clone());
         fx.action(Action::ShutdownExecutor { executor, agent });
@@ -40,7 +34,7 @@ impl Engine {
 
     /// A task of an executor shows that it lives.
     pub(crate) fn confirm_executor(&mut self, run: &RunId, item: u32, task: &TaskId) {
-        if let Some(executor) = self.executor_of(run, item)
+        if let Some(executor) = self.executor_of(run, item, task)
             && executor.presence == Presence::Launched
             && executor.tasks.contains(task)
         {
@@ -51,33 +45,72 @@ impl Engine {
     /// A task of an executor tells that it has ended. Updates may be old: one about an executor
     /// before it says nothing.
     pub(crate) fn executor_lost(&mut self, run: &RunId, item: u32, task: &TaskId) {
-        if let Some(executor) = self.executor_of(run, item)
+        if let Some(executor) = self.executor_of(run, item, task)
             && executor.tasks.contains(task)
         {
             executor.presence = Presence::Absent;
         }
     }
 
-    fn executor_of(&mut self, run: &RunId, item: u32) -> Option<&mut Executor> {
-        let run = self.runs.get(run)?;
-        let agent = run.shard(item)?.phase.agent()?;
-        self.fleet.executor_mut(agent, &run.job.app)
-    }
-
-    /// An executor without tasks whose app has another document now, or none, makes room. Said again
-    /// as long as offers name it: the call may have got lost.
-    pub(crate) fn retire_outdated(&mut self, agent: &AgentId, app: &AppName, fx: &mut Effects) {
-        let current = self.app_document(app).ok();
-        let Some(executor) = self.fleet.executor_mut(agent, app) else {
+    /// The master refused a task because its executor runs as another than we described: one that a
+    /// former leader, or a former version of this program, started. The next launch starts its own.
+    pub(crate) fn executor_differs(&mut self, run: &RunId, item: u32, task: &TaskId) {
+        let Some((agent, app)) = self.place_of(run, item) else {
             return;
         };
-        let same = current.is_some_and(|now| now.source.get() == executor.app.source.get());
-        executor.outdated = !same;
-        let idle = executor.tasks.is_empty() && executor.presence == Presence::Seen;
-        if idle && (!same || executor.retired) {
-            executor.retired = true;
-            let executor = ExecutorId::of(app, agent);
-            fx.action(Action::ShutdownExecutor { executor, agent: agent.clone() });
+        if let Some(executor) = self.fleet.executor(&agent, &app)
+            && executor.tasks.contains(task)
+        {
+            if let Some(executor) = self.fleet.executor_mut(&agent, &app) {
+                executor.presence = Presence::Seen;
+            }
+            self.fleet.drain(&agent, &app);
+        }
+    }
+
+    fn executor_of(&mut self, run: &RunId, item: u32, task: &TaskId) -> Option<&mut Executor> {
+        let (agent, app) = self.place_of(run, item)?;
+        self.fleet.executor_of_task(&agent, &app, task)
+    }
+
+    fn place_of(&self, run: &RunId, item: u32) -> Option<(AgentId, AppName)> {
+        let run = self.runs.get(run)?;
+        Some((run.shard(item)?.phase.agent()?.clone(), run.job.app.clone()))
+    }
+
+    /// An executor whose app has another document now, or none, is launched in no more; those that are
+    /// not launched in end when they have no tasks.
+    pub(crate) fn drain_outdated(&mut self, agent: &AgentId, app: &AppName, fx: &mut Effects) {
+        let current = self.app_document(app).ok();
+        if let Some(executor) = self.fleet.executor(agent, app)
+            && !current.is_some_and(|now| executor.runs(&now))
+        {
+            self.fleet.drain(agent, app);
+        }
+        self.shut_down_idle(agent, fx, |executor| executor.app.name == *app);
+    }
+
+    fn shut_down_idle(
+        &self,
+        agent: &AgentId,
+        fx: &mut Effects,
+        wanted: impl Fn(&Executor) -> bool,
+    ) {
+        for executor in self.fleet.draining.get(agent).into_iter().flat_map(BTreeMap::values) {
+            let idle = executor.tasks.is_empty() && executor.presence == Presence::Seen;
+            if idle && wanted(executor) {
+                let (executor, agent) = (executor.id(agent), agent.clone());
+                fx.action(Action::ShutdownExecutor { executor, agent });
+            }
+        }
+    }
+
+    /// As [`Engine::drain_outdated`] on every agent.
+    pub(crate) fn drain_executors_of(&mut self, app: &AppName, fx: &mut Effects) {
+        let current = self.fleet.executors.keys();
+        let agents: BTreeSet<_> = current.chain(self.fleet.draining.keys()).cloned().collect();
+        for agent in agents {
+            self.drain_outdated(&agent, app, fx);
         }
     }
 }

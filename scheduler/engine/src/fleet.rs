@@ -1,14 +1,14 @@
-//! What is known of agents: the offers held of each, and our executors on it.
+//! What is known of agents: the offers held of each, and what each is. Absent: our executors on them
+//! (`executor_book.rs`).
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use shiftwork_schedule::Timestamp;
 
-use crate::document::App;
-use crate::event::Offer;
-use crate::ids::{AgentId, AppName, ExecutorId, OfferId, TaskId};
+use crate::event::{Offer, Unavailability};
+use crate::executor_book::Executor;
+use crate::ids::{AgentId, AppName, OfferId};
 use crate::placement::{Placer, Site};
 use crate::resources::{Demand, Resources};
 
@@ -23,6 +23,8 @@ pub struct Lease {
     pub(crate) offers: Vec<HeldOffer>,
     /// What is left of their resources while placing.
     pub free: Resources,
+    /// When the agent goes away, if that is near: it gets only what will have ended by then.
+    pub(crate) leaves: Option<Timestamp>,
 }
 
 /// An offer we hold.
@@ -34,37 +36,6 @@ pub(crate) struct HeldOffer {
     pub resources: Resources,
     /// When it came.
     pub since: Timestamp,
-}
-
-/// An executor of ours on an agent.
-#[derive(Debug, Clone)]
-pub(crate) struct Executor {
-    /// The document it was started with: repeated in every launch as long as it lives.
-    pub app: Arc<App>,
-    /// What it was charged; `None` if it was started by a former leader.
-    pub resources: Option<Resources>,
-    /// Tasks launched in it and not ended.
-    pub tasks: BTreeSet<TaskId>,
-    /// Tasks of executors before it that have not been told to have ended.
-    pub former: BTreeSet<TaskId>,
-    /// Its app has another document by now, or none.
-    pub(crate) outdated: bool,
-    /// Whether it is there.
-    pub(crate) presence: Presence,
-    /// Nothing more is launched in it, and it ends when it is idle: its document has changed, or is
-    /// not known for certain.
-    pub retired: bool,
-}
-
-/// Whether an executor is there. Offers tell: they name all that live on their agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// It was launched and has not shown itself: the launch may have got lost.
-    Launched,
-    /// The master or a task has shown that it lives.
-    Seen,
-    /// It has ended, or its agent is away; some of its tasks have not been told of.
-    Absent,
 }
 
 /// An agent that made an offer.
@@ -86,7 +57,12 @@ const SEEN_AGENTS_MAX: usize = 100_000;
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     pub(crate) leases: BTreeMap<AgentId, Lease>,
+    /// The executor of each app that is launched in.
     pub(crate) executors: BTreeMap<AgentId, BTreeMap<AppName, Executor>>,
+    /// Executors nothing more is launched in, by app and generation: they end when they are idle.
+    pub(crate) draining: BTreeMap<AgentId, BTreeMap<(AppName, u32), Executor>>,
+    /// When agents go away, as their latest offers and inverse offers said.
+    pub(crate) unavailable: BTreeMap<AgentId, Unavailability>,
     agents_by_offer: BTreeMap<OfferId, AgentId>,
     /// Agents that ever made an offer and are not known to be gone.
     seen: BTreeMap<AgentId, Seen>,
@@ -107,6 +83,7 @@ impl Fleet {
             attributes: offer.attributes,
             offers: Vec::new(),
             free: Resources::default(),
+            leaves: None,
         });
         lease.free.merge(offer.resources.clone());
         lease.offers.push(HeldOffer { id: offer.id, resources: offer.resources, since: now });
@@ -134,21 +111,6 @@ impl Fleet {
                 seen.site = site;
             }
         }
-    }
-
-    /// An offer names all executors of ours that its agent runs: others have ended.
-    fn see_executors(&mut self, agent: &AgentId, seen: &[ExecutorId]) {
-        let Some(executors) = self.executors.get_mut(agent) else {
-            return;
-        };
-        executors.retain(|app, executor| {
-            if seen.contains(&ExecutorId::of(app, agent)) {
-                executor.presence = Presence::Seen;
-            } else if executor.presence == Presence::Seen {
-                executor.presence = Presence::Absent;
-            }
-            executor.is_wanted()
-        });
     }
 
     /// Lets go of an offer; false if it was not held.
@@ -192,21 +154,8 @@ impl Fleet {
     pub(crate) fn forget_agent(&mut self, agent: &AgentId) {
         self.spend(agent);
         self.seen.remove(agent);
-        let apps: Vec<AppName> =
-            self.executors.get(agent).into_iter().flat_map(BTreeMap::keys).cloned().collect();
-        for app in apps {
-            self.executor_gone(agent, &app);
-        }
-    }
-
-    /// An executor is gone; what became of its tasks is not known yet.
-    pub(crate) fn executor_gone(&mut self, agent: &AgentId, app: &AppName) {
-        if let Some(executor) = self.executor_mut(agent, app) {
-            executor.presence = Presence::Absent;
-            if !executor.is_wanted() {
-                self.remove_executor(agent, app);
-            }
-        }
+        self.unavailable.remove(agent);
+        self.executors_gone(agent);
     }
 
     /// Lends all leases to a placer; [`Fleet::take_back`] ends that.
@@ -247,64 +196,5 @@ impl Fleet {
     /// Number of offers held.
     pub(crate) fn offer_count(&self) -> usize {
         self.agents_by_offer.len()
-    }
-
-    /// The executor of an app on an agent.
-    pub(crate) fn executor(&self, agent: &AgentId, app: &AppName) -> Option<&Executor> {
-        self.executors.get(agent)?.get(app)
-    }
-
-    pub(crate) fn executor_mut(&mut self, agent: &AgentId, app: &AppName) -> Option<&mut Executor> {
-        self.executors.get_mut(agent)?.get_mut(app)
-    }
-
-    /// A new executor. Tasks of the one before that have not been told of stay with it.
-    pub(crate) fn add_executor(&mut self, agent: &AgentId, mut executor: Executor) {
-        let executors = self.executors.entry(agent.clone()).or_default();
-        if let Some(before) = executors.remove(&executor.app.name) {
-            executor.former.extend(before.tasks);
-            executor.former.extend(before.former);
-        }
-        executors.insert(executor.app.name.clone(), executor);
-    }
-
-    fn remove_executor(&mut self, agent: &AgentId, app: &AppName) {
-        if let Some(executors) = self.executors.get_mut(agent) {
-            executors.remove(app);
-            if executors.is_empty() {
-                self.executors.remove(agent);
-            }
-        }
-    }
-
-    /// A task of an executor has ended. One that never showed itself and has no task left may
-    /// not exist: the next launch charges it again.
-    pub(crate) fn task_ended(&mut self, agent: &AgentId, app: &AppName, task: &TaskId) {
-        let Some(executor) = self.executor_mut(agent, app) else {
-            return;
-        };
-        executor.former.remove(task);
-        executor.tasks.remove(task);
-        let idle = executor.tasks.is_empty() && executor.former.is_empty();
-        if idle && executor.presence != Presence::Seen {
-            self.remove_executor(agent, app);
-        }
-    }
-}
-
-impl Executor {
-    /// Nothing is launched on its agent for its app: it is about to end; or whether it is there is
-    /// open, and what was launched in it may yet start it, of a document that is no longer right.
-    pub(crate) fn is_closed(&self) -> bool {
-        match self.presence {
-            Presence::Launched => self.outdated,
-            Presence::Seen => self.retired,
-            Presence::Absent => !self.tasks.is_empty() && (self.retired || self.outdated),
-        }
-    }
-
-    /// False for one that neither lives nor is waited for.
-    fn is_wanted(&self) -> bool {
-        self.presence != Presence::Absent || !self.tasks.is_empty() || !self.former.is_empty()
     }
 }

@@ -159,7 +159,7 @@ opaque_id!(
     FrameworkId
 );
 opaque_id!(
-    /// An executor: `{app}@-@{agentId}`.
+    /// An executor: `{app}@-@{agentId}`, with `@-@{generation}` behind it from the second on.
     ExecutorId
 );
 opaque_id!(
@@ -183,9 +183,24 @@ impl AppName {
 // === impl ExecutorId ===
 
 impl ExecutorId {
-    /// The id of the executor of `app` on `agent`.
+    /// The id of the first executor of `app` on `agent`, which Elastic-Job-Cloud's tools know.
     pub fn of(app: &AppName, agent: &AgentId) -> Self {
         Self::new(format!("{app}{ID_DELIMITER}{agent}"))
+    }
+
+    /// The id of an executor of `app` on `agent` that runs beside, or after, those before it:
+    /// generations count from 1.
+    pub fn of_generation(app: &AppName, agent: &AgentId, generation: u32) -> Self {
+        match generation {
+            0 | 1 => Self::of(app, agent),
+            _ => Self::new(format!("{app}{ID_DELIMITER}{agent}{ID_DELIMITER}{generation}")),
+        }
+    }
+
+    /// Its generation; 1 where the id names none.
+    pub fn generation(&self) -> u32 {
+        let third = self.0.split(ID_DELIMITER).nth(2);
+        third.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
     /// The app this executor belongs to, if the id is one of ours. Mesos' own executor has the id of
@@ -340,6 +355,16 @@ mod tests {
         );
         assert_eq!(id.job_and_item(), Some((job, 3)));
         assert_eq!(TaskId::new("foo@-@3").job_and_item(), None);
+    }
+
+    #[test]
+    fn executors_after_the_first_carry_their_generation() {
+        let (app, agent) = (AppName::parse("etl").unwrap(), AgentId::new("8f3c-S0"));
+        let ids = [1, 2, 10].map(|number| ExecutorId::of_generation(&app, &agent, number));
+        assert_eq!(ids[0].as_str(), "etl@-@8f3c-S0");
+        assert_eq!(ids[1].as_str(), "etl@-@8f3c-S0@-@2");
+        assert_eq!(ids.each_ref().map(ExecutorId::generation), [1, 2, 10]);
+        assert!(ids.iter().all(|id| id.app() == Some(app.clone())));
     }
 
     #[test]

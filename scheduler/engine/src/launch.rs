@@ -8,7 +8,7 @@ use crate::document::{App, Job, JobExecutor, Placement};
 use crate::effect::{Action, Effects, ExecutorLaunch, Launch, Trace};
 use crate::engine::{Engine, put_text};
 use crate::event::Offer;
-use crate::fleet::{Executor, Presence};
+use crate::executor_book::{Executor, Presence};
 use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
 use crate::placement::{Candidate, Placer, Site, Slot, Unplaced};
 use crate::record::{Phase, Shard};
@@ -38,6 +38,7 @@ impl Engine {
     pub(crate) fn on_offers(&mut self, offers: Vec<Offer>, fx: &mut Effects) {
         for offer in offers {
             let (agent, executors) = (offer.agent.clone(), offer.executors.clone());
+            self.note_unavailability(&agent, offer.unavailability);
             self.fleet.hold(offer, self.now);
             for executor in executors {
                 self.see_executor(&agent, &executor, fx);
@@ -50,6 +51,7 @@ impl Engine {
     pub(crate) fn launch_cycle(&mut self, fx: &mut Effects) {
         self.launches.cycles += 1;
         self.end_overdue_hold();
+        self.mark_leaving();
         let placer = self.fleet.lend();
         let mut cycle = Cycle { placer, launches: BTreeMap::new(), refused: None };
         for ((_, _, run), item) in self.due.clone() {
@@ -152,6 +154,7 @@ impl Engine {
             count,
             placement: job.rules.placement,
             avoid,
+            ends_by: job.rules.ends_by(self.now),
             constraints: &job.rules.constraints,
             siblings: &siblings,
         };
@@ -237,7 +240,7 @@ impl Engine {
             JobExecutor::Command => launch,
         };
         if let Some(run) = self.runs.get_mut(id) {
-            run.launched_with(item, &launch.executor.app);
+            run.launched_with(item, &launch.executor);
         }
         self.tasks.insert(task.clone(), (id.clone(), item));
         let limit = now.saturating_add(self.settings.launch_timeout_ms);
@@ -268,27 +271,22 @@ impl Engine {
         placer: &Placer,
     ) -> Launch {
         let app = launch.executor.app.clone();
+        let before =
+            self.fleet.executor(agent, &app.name).map(|own| (own.presence, own.generation));
         // One that was launched and not seen may have to be paid for again, as it was described.
-        let launched = self
-            .fleet
-            .executor(agent, &app.name)
-            .is_some_and(|executor| executor.presence == Presence::Launched);
+        let launched = before.is_some_and(|(presence, _)| presence == Presence::Launched);
         if let Some(resources) = charged.filter(|_| !launched) {
-            let executor = Executor {
-                app: Arc::clone(&app),
-                resources: Some(resources),
-                tasks: BTreeSet::new(),
-                former: BTreeSet::new(),
-                outdated: false,
-                presence: Presence::Launched,
-                retired: false,
-            };
+            let next = || self.fleet.next_generation(agent, &app.name);
+            let generation = before.map_or_else(next, |(_, generation)| generation);
+            let mut executor = Executor::new(Arc::clone(&app), generation, Presence::Launched);
+            executor.resources = Some(resources);
             self.fleet.add_executor(agent, executor);
         }
         let Some(executor) = self.fleet.executor_mut(agent, &app.name) else {
             return launch;
         };
         executor.tasks.insert(launch.task.clone());
+        launch.executor.id = executor.id(agent);
         launch.executor.app = Arc::clone(&executor.app);
         let demand = &executor.app.demand;
         launch.executor.resources = executor

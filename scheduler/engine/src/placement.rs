@@ -23,6 +23,8 @@ pub use refusal::{Lacking, Refusals, Unplaced};
 
 use std::sync::Arc;
 
+use shiftwork_schedule::Timestamp;
+
 use crate::document::{Constraint, Placement};
 use crate::ids::{AgentId, AppName};
 use crate::resources::{Demand, Resources};
@@ -42,6 +44,8 @@ pub struct Candidate<'a> {
     pub placement: Placement,
     /// An agent to stay away from while there is another: the shard was just lost there.
     pub avoid: Option<&'a AgentId>,
+    /// When its tasks will have ended, if that is known: agents that go away before are left alone.
+    pub ends_by: Option<Timestamp>,
     /// What is asked of the agents.
     pub constraints: &'a Arc<[Constraint]>,
     /// Where other shards of the same run already are: constraints and spreading count them.

@@ -8,7 +8,8 @@ use std::ops::Bound;
 use shiftwork_schedule::Timestamp;
 
 use crate::engine::Engine;
-use crate::fleet::{Executor, HeldOffer, Lease, Presence};
+use crate::executor_book::{Executor, Presence};
+use crate::fleet::{HeldOffer, Lease};
 use crate::ids::{AgentId, AppName, ExecutorId, JobName, OfferId, RunId, TaskId};
 use crate::record::{Phase, Shard};
 use crate::resources::Resources;
@@ -152,32 +153,42 @@ impl Engine {
             .collect()
     }
 
-    /// Executors of this framework, by agent and app, those behind `after`.
+    /// Executors of this framework, by agent and id, those behind `after`.
     pub fn executors(
         &self,
         app: Option<&AppName>,
         agent: Option<&AgentId>,
-        after: Option<&(AgentId, AppName)>,
+        after: Option<&(AgentId, ExecutorId)>,
         limit: usize,
     ) -> Vec<ExecutorView> {
         let from = after.map_or(Bound::Unbounded, |(agent, _)| Bound::Included(agent));
-        self.fleet
-            .executors
-            .range((from, Bound::Unbounded))
-            .filter(|(id, _)| agent.is_none_or(|agent| *id == agent))
-            .flat_map(|(id, executors)| executors.iter().map(move |(app, it)| (id, app, it)))
-            .filter(|(_, name, _)| app.is_none_or(|app| *name == app))
-            .filter(|(id, name, _)| after.is_none_or(|(agent, last)| *id != agent || *name > last))
-            .take(limit)
-            .map(|(id, name, executor)| ExecutorView {
-                id: ExecutorId::of(name, id),
-                app: name.clone(),
-                agent: id.clone(),
-                state: executor_state(executor),
-                tasks: executor.tasks.len() + executor.former.len(),
-                resources: executor.resources.as_ref().map(Resources::totals),
+        self.executing((from, Bound::Unbounded))
+            .into_iter()
+            .filter(|id| agent.is_none_or(|agent| *id == agent))
+            .flat_map(|id| self.executors_by_id(id))
+            .filter(|view| app.is_none_or(|app| view.app == *app))
+            .filter(|view| {
+                after.is_none_or(|(agent, last)| view.agent != *agent || view.id > *last)
             })
+            .take(limit)
             .collect()
+    }
+
+    /// Agents that run our executors.
+    fn executing(&self, range: (Bound<&AgentId>, Bound<&AgentId>)) -> BTreeSet<&AgentId> {
+        let current = self.fleet.executors.range::<AgentId, _>(range).map(|(id, _)| id);
+        let draining = self.fleet.draining.range::<AgentId, _>(range).map(|(id, _)| id);
+        current.chain(draining).collect()
+    }
+
+    fn executors_by_id(&self, agent: &AgentId) -> Vec<ExecutorView> {
+        let current = self.fleet.executors.get(agent).into_iter().flatten();
+        let current = current.map(|(_, executor)| executor_view(agent, executor, false));
+        let draining = self.fleet.draining.get(agent).into_iter().flatten();
+        let draining = draining.map(|(_, executor)| executor_view(agent, executor, true));
+        let mut views: Vec<_> = current.chain(draining).collect();
+        views.sort_by(|a, b| a.id.cmp(&b.id));
+        views
     }
 
     /// Agents of which offers are held or which run our executors, by id, those behind `after`.
@@ -185,7 +196,7 @@ impl Engine {
         let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         // No more than a page of either can be on the page.
         let offering = self.fleet.leases.range(from).map(|(id, _)| id).take(limit);
-        let executing = self.fleet.executors.range(from).map(|(id, _)| id).take(limit);
+        let executing = self.executing(from).into_iter().take(limit);
         let ids: BTreeSet<&AgentId> = offering.chain(executing).collect();
         ids.into_iter().take(limit).filter_map(|id| self.agent(id)).collect()
     }
@@ -193,12 +204,11 @@ impl Engine {
     /// One agent, if offers of it are held or it runs our executors.
     pub fn agent(&self, id: &AgentId) -> Option<AgentView> {
         let lease = self.fleet.leases.get(id);
-        let executors = self.fleet.executors.get(id);
-        if lease.is_none() && executors.is_none() {
+        let executors = self.executors_by_id(id);
+        if lease.is_none() && executors.is_empty() {
             return None;
         }
         let site = self.fleet.site(id);
-        let executors = || executors.into_iter().flatten();
         Some(AgentView {
             id: id.clone(),
             hostname: site.map(|site| site.hostname.clone()).unwrap_or_default(),
@@ -206,8 +216,9 @@ impl Engine {
                 .map(|site| site.attributes.iter().cloned().collect())
                 .unwrap_or_default(),
             offered: lease.map(|lease| lease.free.totals()).unwrap_or_default(),
-            executors: executors().map(|(app, _)| ExecutorId::of(app, id).to_string()).collect(),
-            tasks: executors().map(|(_, executor)| executor.tasks.len()).sum(),
+            unavailable_from: self.fleet.unavailable.get(id).map(|window| window.start),
+            tasks: self.fleet.executors_on(id).map(|executor| executor.tasks.len()).sum(),
+            executors: executors.iter().map(|executor| executor.id.to_string()).collect(),
         })
     }
 }
@@ -222,12 +233,19 @@ fn idle(run: &Run, item: u32) -> Option<bool> {
     run.is_daemon().then(|| run.idle.contains(&item))
 }
 
-fn executor_state(executor: &Executor) -> ExecutorState {
-    match executor.presence {
-        Presence::Launched => ExecutorState::Launching,
-        Presence::Seen if executor.retired => ExecutorState::Retiring,
-        Presence::Seen => ExecutorState::Running,
-        Presence::Absent => ExecutorState::Lost,
+fn executor_view(agent: &AgentId, executor: &Executor, draining: bool) -> ExecutorView {
+    ExecutorView {
+        id: executor.id(agent),
+        app: executor.app.name.clone(),
+        agent: agent.clone(),
+        state: match executor.presence {
+            Presence::Launched => ExecutorState::Launching,
+            Presence::Seen if draining => ExecutorState::Retiring,
+            Presence::Seen => ExecutorState::Running,
+            Presence::Absent => ExecutorState::Lost,
+        },
+        tasks: executor.tasks.len() + executor.former.len(),
+        resources: executor.resources.as_ref().map(Resources::totals),
     }
 }
 

@@ -146,6 +146,9 @@ pub struct Shard {
     /// Its executor was started with another app document than the run names.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub other_app: bool,
+    /// Which of the app's executors on its agent runs the latest task, from 1.
+    #[serde(skip_serializing_if = "is_first", default = "first_generation")]
+    pub executor_generation: u32,
     /// Where it is in its life.
     #[serde(flatten)]
     pub phase: Phase,
@@ -190,6 +193,14 @@ fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
+pub(crate) fn is_first(generation: &u32) -> bool {
+    *generation <= 1
+}
+
+pub(crate) fn first_generation() -> u32 {
+    1
+}
+
 /// The phase of a shard as it is stored; times are `since` unless named otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "SCREAMING_SNAKE_CASE")]
@@ -219,7 +230,7 @@ pub enum KillIntent {
     Replace,
     /// A daemon takes up a new document.
     Update,
-    /// The task never came to run: its shard is launched again elsewhere.
+    /// Its shard is launched again elsewhere: it never came to run, or its agent goes away.
     Relaunch,
 }
 

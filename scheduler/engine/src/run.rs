@@ -6,6 +6,7 @@ use shiftwork_schedule::{Timestamp, Zone};
 
 use crate::command::Overrides;
 use crate::document::{App, Job, Strictness};
+use crate::effect::ExecutorLaunch;
 use crate::ids::{AgentId, RunId, TaskId};
 use crate::record::{Key, Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
 use crate::registered::RunJob;
@@ -137,10 +138,14 @@ impl Run {
 
     /// A shard is launched with this app document. A new leader describes its executor again by what
     /// is stored with the run; shards that live with another document are marked.
-    pub(crate) fn launched_with(&mut self, item: u32, app: &Arc<App>) {
+    pub(crate) fn launched_with(&mut self, item: u32, executor: &ExecutorLaunch) {
+        let app = &executor.app;
         let changed = self.app.as_ref().is_some_and(|old| old.source.get() != app.source.get());
         for shard in &mut self.shards {
             shard.other_app = shard.item != item && (shard.other_app || changed);
+            if shard.item == item {
+                shard.executor_generation = executor.id.generation();
+            }
         }
         self.app = Some(Arc::clone(app));
     }
@@ -305,6 +310,7 @@ impl Shard {
             losses: 0,
             task_id: None,
             other_app: false,
+            executor_generation: 1,
             phase: Phase::Waiting { due: Timestamp::MIN, avoid: None },
             exit_code: None,
             signal: None,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub kill_retry_ms: u64,
     /// A run that has waited this long for agents gets leases kept back for it.
     pub reserve_after_ms: u64,
+    /// So long before an agent goes away for maintenance it gets only what will have ended by then.
+    pub maintenance_horizon_ms: u64,
     /// Zone of jobs that name none.
     pub default_zone: Zone,
 }
@@ -36,6 +38,7 @@ impl Default for Settings {
             reconcile_interval_ms: 10 * 60_000,
             kill_retry_ms: 10_000,
             reserve_after_ms: 30_000,
+            maintenance_horizon_ms: 60 * 60_000,
             default_zone: Zone::utc(),
         }
     }

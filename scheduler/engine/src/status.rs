@@ -38,9 +38,17 @@ impl Engine {
             }
             TaskState::Running => self.on_running(&run, item, update),
             TaskState::Finished => self.on_finished(&run, item, update, fx),
+            // An agent that is drained kills what runs on it.
+            TaskState::Killed if update.reason == StatusReason::AgentLost => {
+                self.on_lost(&run, item, update, fx);
+            }
             TaskState::Killed => self.on_killed(&run, item, update, fx),
             TaskState::Failed | TaskState::Error => match update.reason {
                 StatusReason::ExecutorLost | StatusReason::AgentLost => {
+                    self.on_lost(&run, item, update, fx);
+                }
+                StatusReason::ExecutorDiffers => {
+                    self.executor_differs(&run, item, &update.task);
                     self.on_lost(&run, item, update, fx);
                 }
                 _ => self.on_work_failed(&run, item, update, fx),
@@ -173,6 +181,7 @@ impl Engine {
         let never_launched = matches!(phase, Some(Phase::Launching { .. }))
             && match update.state {
                 TaskState::Dropped => true,
+                TaskState::Error => update.reason == StatusReason::ExecutorDiffers,
                 // Its agent is registered and does not know it: the launch never arrived.
                 TaskState::Gone => update.reason == StatusReason::Reconciliation,
                 _ => false,
@@ -296,7 +305,7 @@ impl Engine {
         self.dirty.insert(id.clone());
         if let Some(agent) = agent {
             self.fleet.task_ended(&agent, &app, &update.task);
-            self.retire_outdated(&agent, &app, fx);
+            self.drain_outdated(&agent, &app, fx);
         }
         intent
     }

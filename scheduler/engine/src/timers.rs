@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shiftwork_schedule::Timestamp;
 
-use crate::ids::{RunId, TaskId};
+use crate::ids::{AgentId, RunId, TaskId};
 use crate::schedules::ScheduleId;
 
 /// Something that becomes due.
@@ -26,6 +26,8 @@ pub(crate) enum Deadline {
     RunTimeout(RunId),
     /// A run waited too long.
     QueueTimeout(RunId),
+    /// What does not end by itself leaves an agent that goes away.
+    Maintenance(AgentId),
     /// Offers have been held long enough.
     OfferHold,
     /// Placement is tried even if nothing seems to have changed.

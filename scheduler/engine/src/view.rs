@@ -134,6 +134,12 @@ pub struct ShardView {
     pub task_id: Option<TaskId>,
     /// The agent of its latest task.
     pub agent: Option<AgentId>,
+    /// Which of the app's executors on the agent runs the latest task, from 1; told from the second on.
+    #[serde(
+        skip_serializing_if = "crate::record::is_first",
+        default = "crate::record::first_generation"
+    )]
+    pub executor_generation: u32,
     /// How often it was launched.
     pub attempt: u32,
     /// How its latest task ended.
@@ -350,6 +356,9 @@ pub struct AgentView {
     pub hostname: String,
     /// Its attributes.
     pub attributes: std::collections::BTreeMap<String, String>,
+    /// When it goes away for maintenance, if an operator said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable_from: Option<Timestamp>,
     /// What the offers held of it contain.
     pub offered: std::collections::BTreeMap<&'static str, f64>,
     /// Executors of this framework on it.

@@ -130,17 +130,18 @@ impl Stream {
 impl FilePlace {
     /// The file of one output of a task. The path is the one under which an agent shows the sandbox
     /// of an executor that runs or ran last: `/frameworks/{framework}/executors/{executor}/runs/latest`;
-    /// below it our executor keeps `tasks/{task}`. Mesos' own has the id of its task, and its files are
+    /// below it our executor, of that `generation`, keeps `tasks/{task}`. Mesos' own has the id of its task, and its files are
     /// the sandbox's. `None` when the task's id names no agent.
     pub fn of(
         framework: &FrameworkId,
         app: &AppName,
+        generation: u32,
         task: &TaskId,
         stream: Stream,
     ) -> Option<Self> {
         let agent = task.as_str().rsplit(shiftwork_engine::ids::ID_DELIMITER).nth(1)?;
         let agent = AgentId::new(agent);
-        let executor = ExecutorId::of(app, &agent);
+        let executor = ExecutorId::of_generation(app, &agent, generation);
         let sandbox =
             |executor| format!("/frameworks/{framework}/executors/{executor}/runs/latest");
         let name = stream.file_name();
@@ -262,7 +263,7 @@ mod tests {
     fn place() -> FilePlace {
         let task = TaskId::new("job@-@0@-@READY@-@m-S1@-@uuid");
         let app = AppName::parse("app").unwrap();
-        FilePlace::of(&FrameworkId::new("m-0001"), &app, &task, Stream::Stderr).unwrap()
+        FilePlace::of(&FrameworkId::new("m-0001"), &app, 1, &task, Stream::Stderr).unwrap()
     }
 
     /// An agent that gives one answer, and what it was asked.

@@ -281,9 +281,10 @@ fn shard() -> Value {
     )
 }
 
-/// What runs of earlier versions do not have.
+/// What runs of earlier versions do not have, and what is not told where it is as usual.
 fn ended_members() -> Vec<Member> {
     vec![
+        ("executorGeneration", count("Which of the app's executors there, from the second on.")),
         ("signal", maybe(integer("The signal that ended its latest task."))),
         ("httpStatus", maybe(integer("The status of the answer, where its work is a request."))),
         ("usage", maybe(map_of(json!({}), "What its latest task used."))),
@@ -340,7 +341,7 @@ fn log() -> Value {
 
 fn cluster() -> Vec<Member> {
     let resources = || map_of(json!({"type": "number"}), "By kind: cpus, mem, disk, gpus, ports.");
-    let agent = object(
+    let agent = with_optional(
         "An agent as seen through the offers held.",
         vec![
             ("id", text("Its id.")),
@@ -350,6 +351,7 @@ fn cluster() -> Vec<Member> {
             ("executors", list(json!({"type": "string"}), "Executors of this framework on it.")),
             ("tasks", count("Tasks of this framework on it.")),
         ],
+        vec![("unavailableFrom", instant("When it goes away for maintenance, if it does."))],
     );
     let offer = object(
         "An offer that is held.",
@@ -363,7 +365,7 @@ fn cluster() -> Vec<Member> {
     );
     let states = ["LAUNCHING", "RUNNING", "RETIRING", "LOST"];
     let executor = object(
-        "An executor: one process per app and agent.",
+        "An executor: one process per version of an app and agent.",
         vec![
             ("id", text("Its id.")),
             ("app", text("Its app.")),

@@ -47,6 +47,7 @@ impl Work {
             count: self.count,
             placement: self.placement,
             avoid: None,
+            ends_by: None,
             constraints: &self.constraints,
             siblings: &[],
         }
@@ -70,6 +71,7 @@ pub(super) fn fleet(hosts: &[Host]) -> Fleet {
             resources: Resources { pieces: pieces.collect(), ports: Vec::new() },
             attributes: host.attributes.clone(),
             executors: Vec::new(),
+            unavailability: None,
         };
         fleet.hold(offer, Timestamp::from_millis(0));
     }

@@ -41,7 +41,7 @@ impl Engine {
         write_document(fx, Key::App(name.clone()), &app.source);
         entry.document = Ok(Arc::new(app));
         self.problems.remove(&Key::App(name.clone()));
-        self.retire_executors_of(name, fx);
+        self.drain_executors_of(name, fx);
         self.place_needed = true;
         Ok(Done::Changed)
     }
@@ -58,7 +58,7 @@ impl Engine {
         self.problems.remove(&Key::App(name.clone()));
         delete(fx, Key::App(name.clone()));
         delete(fx, Key::DisabledApp(name.clone()));
-        self.retire_executors_of(name, fx);
+        self.drain_executors_of(name, fx);
         Ok(Done::Deleted)
     }
 
@@ -95,13 +95,6 @@ impl Engine {
             } else {
                 self.cancel_active(&run, KillIntent::Delete, fx);
             }
-        }
-    }
-
-    pub(crate) fn retire_executors_of(&mut self, app: &AppName, fx: &mut Effects) {
-        let agents: Vec<_> = self.fleet.executors.keys().cloned().collect();
-        for agent in agents {
-            self.retire_outdated(&agent, app, fx);
         }
     }
 }

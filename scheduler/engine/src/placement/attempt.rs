@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use shiftwork_schedule::Timestamp;
+
 use super::Candidate;
 use super::amounts::Amounts;
 use super::nodes::{Nodes, Peek};
@@ -13,6 +15,8 @@ use super::rules::{Cluster, Rules};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
     pub(super) app: u32,
+    /// When its tasks will have ended; [`Timestamp::MAX`] where that is not known.
+    pub(super) ends: Timestamp,
     pub(super) shard: Amounts,
     pub(super) executor: Amounts,
     /// A shard where the executor must start.
@@ -53,7 +57,7 @@ impl Attempt {
             constraints: candidate.constraints.iter().map(|row| (row.clone(), 0)).collect(),
             ..Refusals::default()
         };
-        let peek = nodes.peek(need.app);
+        let peek = nodes.peek(need.app, need.ends);
         for node in 0..nodes.len() {
             let row = self.rules.refusing(node);
             if let Some((_, agents)) = row.and_then(|row| refusals.constraints.get_mut(row)) {
@@ -65,7 +69,7 @@ impl Attempt {
                 continue;
             }
             if !peek.is_open(node) {
-                refusals.retiring += 1;
+                refusals.leaving += 1;
                 continue;
             }
             let wanted = if peek.runs(node) { &need.shard } else { &need.with_executor };

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use shiftwork_schedule::Timestamp;
+
 use super::amounts::Amounts;
 use super::refusal::Unplaced;
 use crate::document::{Constraint, Placement};
@@ -14,6 +16,8 @@ pub(super) struct Shape {
     pub(super) app: u32,
     pub(super) executor: Amounts,
     pub(super) shard: Amounts,
+    /// When the tasks will have ended, while some agent goes away.
+    pub(super) ends: Timestamp,
     pub(super) placement: Placement,
     pub(super) constraints: Arc<[Constraint]>,
 }

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use shiftwork_schedule::Timestamp;
+
 use super::amounts::{Amounts, CLASSES, Scale, skew};
 use super::index::{Index, Order, Query};
-use crate::fleet::{Executor, Lease, Presence};
+use crate::executor_book::{Executor, Presence};
+use crate::fleet::Lease;
 use crate::ids::{AgentId, AppName};
 
 /// Executors by agent and app, as the fleet knows them.
@@ -35,6 +38,8 @@ struct Node {
     inverse: Amounts,
     /// Kept for others: found by no search.
     hidden: bool,
+    /// When it goes away; later than any task for one that stays.
+    leaves: Timestamp,
 }
 
 /// An app as far as agents go.
@@ -42,8 +47,6 @@ struct Node {
 struct App {
     /// Agents that run its executor.
     running: [Index; CLASSES],
-    /// Agents where its executor is about to end and nothing must be launched; ascending.
-    retiring: Vec<u32>,
 }
 
 /// What a search may ask of an agent it looks at.
@@ -52,7 +55,7 @@ pub(super) struct Peek<'a> {
     nodes: &'a [Node],
     free: &'a [Amounts],
     app: u32,
-    retiring: &'a [u32],
+    ends: Timestamp,
 }
 
 impl Peek<'_> {
@@ -68,7 +71,8 @@ impl Peek<'_> {
     }
 
     pub(super) fn is_open(&self, node: u32) -> bool {
-        !self.nodes[node as usize].hidden && self.retiring.binary_search(&node).is_err()
+        let own = &self.nodes[node as usize];
+        !own.hidden && own.leaves >= self.ends
     }
 
     pub(super) fn free(&self, node: u32) -> &Amounts {
@@ -81,6 +85,8 @@ impl Peek<'_> {
 pub(super) struct Search {
     /// The app in question.
     pub(super) app: u32,
+    /// When its tasks will have ended; [`Timestamp::MAX`] where that is not known.
+    pub(super) ends: Timestamp,
     /// Only agents that run its executor.
     pub(super) running: bool,
     /// Agents without free GPUs or with.
@@ -98,6 +104,7 @@ impl Nodes {
         let scale = Scale::of(free.iter());
         let node = |(agent, lease): (AgentId, Lease), free: &Amounts| Node {
             agent,
+            leaves: lease.leaves.unwrap_or(Timestamp::MAX),
             lease,
             apps: Vec::new(),
             class: free.class(),
@@ -126,10 +133,8 @@ impl Nodes {
             return;
         };
         for (app, executor) in executors {
-            let app = self.app_id(app);
-            if executor.is_closed() {
-                self.apps[app as usize].retiring.insert(0, node);
-            } else if executor.presence == Presence::Seen {
+            if executor.presence == Presence::Seen {
+                let app = self.app_id(app);
                 self.start(node, app);
             }
         }
@@ -148,6 +153,11 @@ impl Nodes {
 
     pub(super) fn len(&self) -> u32 {
         self.list.len() as u32
+    }
+
+    /// Whether an agent goes away before some task may have ended.
+    pub(super) fn any_leaves(&self) -> bool {
+        self.list.iter().any(|node| node.leaves < Timestamp::MAX)
     }
 
     pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> + Clone {
@@ -186,21 +196,20 @@ impl Nodes {
         need: &Amounts,
         mut accept: impl FnMut(&Peek<'_>, u32) -> bool,
     ) -> Option<u32> {
-        let Search { app, running, class, order, looks } = search;
+        let Search { app, ends, running, class, order, looks } = search;
         let score = self.scale.lowest_place(class, need);
         let Self { list: nodes, free, all, apps, .. } = self;
         let own = apps.get_mut(app as usize)?;
         let index = if running { &mut own.running[class] } else { &mut all[class] };
-        let peek = Peek { nodes, free, app, retiring: &own.retiring };
+        let peek = Peek { nodes, free, app, ends };
         let query = Query { order, need, score, looks };
         let rank = |node: u32| skew(&nodes[node as usize].inverse, &free[node as usize], need);
         index.find(query, free, |node| accept(&peek, node), rank)
     }
 
     /// What may be asked of agents beside a search.
-    pub(super) fn peek(&self, app: u32) -> Peek<'_> {
-        let retiring = self.apps.get(app as usize).map_or(&[][..], |app| &app.retiring);
-        Peek { nodes: &self.list, free: &self.free, app, retiring }
+    pub(super) fn peek(&self, app: u32, ends: Timestamp) -> Peek<'_> {
+        Peek { nodes: &self.list, free: &self.free, app, ends }
     }
 
     /// Takes shards, and the executor if it starts, out of what is left of an agent.

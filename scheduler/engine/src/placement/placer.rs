@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use shiftwork_schedule::Timestamp;
+
 use super::amounts::{Amounts, CLASSES, PLAIN};
 use super::attempt::{Attempt, Need, refused, room};
 use super::index::Order;
@@ -28,6 +30,8 @@ const LOOKS: usize = 8;
 #[derive(Debug)]
 pub struct Placer {
     nodes: Nodes,
+    /// Whether an agent goes away soon.
+    any_leaves: bool,
     columns: Columns,
     misfits: Misfits,
 }
@@ -56,8 +60,10 @@ struct Share {
 impl Placer {
     /// Takes over leases. `executors` are those of the fleet, on whatever agents.
     pub(crate) fn new(leases: BTreeMap<AgentId, Lease>, executors: &Executors) -> Self {
+        let nodes = Nodes::new(leases, executors);
         Self {
-            nodes: Nodes::new(leases, executors),
+            any_leaves: nodes.any_leaves(),
+            nodes,
             columns: Columns::default(),
             misfits: Misfits::default(),
         }
@@ -116,6 +122,7 @@ impl Placer {
             app: self.nodes.app_id(candidate.app),
             executor: Amounts::of_demand(candidate.executor),
             shard: Amounts::of_demand(candidate.shard),
+            ends: if self.any_leaves { ends(candidate) } else { Timestamp::MAX },
             placement: candidate.placement,
             constraints: Arc::clone(candidate.constraints),
         }
@@ -162,7 +169,7 @@ impl Placer {
     /// Shards of a candidate that fit on each agent now, where any does, resources alone looked at.
     pub(crate) fn rooms(&mut self, candidate: &Candidate<'_>) -> Vec<(AgentId, usize)> {
         let need = self.need(candidate);
-        let peek = self.nodes.peek(need.app);
+        let peek = self.nodes.peek(need.app, need.ends);
         (0..self.nodes.len())
             .filter(|node| peek.is_open(*node))
             .map(|node| (self.nodes.agent(node).clone(), room(&need, &peek, node)))
@@ -180,6 +187,7 @@ impl Placer {
         let executor = Amounts::of_demand(candidate.executor);
         Need {
             app: self.nodes.app_id(candidate.app),
+            ends: ends(candidate),
             shard,
             executor,
             with_executor: shard.plus(&executor),
@@ -256,7 +264,7 @@ impl Placer {
             let Some(node) = self.choose(attempt, left) else {
                 break;
             };
-            let peek = self.nodes.peek(need.app);
+            let peek = self.nodes.peek(need.app, need.ends);
             let starts_executor = !peek.runs(node);
             let most = attempt.rules.room(node).min(if need.spread { 1 } else { left });
             let shards = room(&need, &peek, node).min(most);
@@ -301,7 +309,14 @@ impl Placer {
             let classes = |level| (first_class..CLASSES).map(move |class| (level, class));
             return (0..=levels).flat_map(classes).find_map(|(level, class)| {
                 let order = Order::EmptiestFirst;
-                let search = Search { app: need.app, running: false, class, order, looks: 1 };
+                let search = Search {
+                    app: need.app,
+                    ends: need.ends,
+                    running: false,
+                    class,
+                    order,
+                    looks: 1,
+                };
                 self.nodes.find(search, &need.shard, |peek, node| {
                     avoid != Some(node)
                         && attempt.used.get(&node).copied().unwrap_or(0) == level
@@ -314,7 +329,8 @@ impl Placer {
             |(class, running)| {
                 let order = Order::FullestFirst;
                 let looks = if need.shard.class() == PLAIN { 1 } else { LOOKS };
-                let search = Search { app: need.app, running, class, order, looks };
+                let search =
+                    Search { app: need.app, ends: need.ends, running, class, order, looks };
                 let least = if running { &need.shard } else { &need.with_executor };
                 self.nodes.find(search, least, |peek, node| {
                     avoid != Some(node) && attempt.accepts(peek, node, left)
@@ -331,7 +347,7 @@ impl Placer {
         avoid: Option<u32>,
     ) -> Option<u32> {
         let need = attempt.need;
-        let peek = self.nodes.peek(need.app);
+        let peek = self.nodes.peek(need.app, need.ends);
         let count = attempt.rules.few().map_or(0, <[u32]>::len);
         let mut best: Option<(Preference, u32)> = None;
         for index in 0..count {
@@ -362,6 +378,11 @@ impl Placer {
             self.nodes.give(share.node, &need.shard, share.shards, started);
         }
     }
+}
+
+/// When the tasks of a candidate will have ended: never, where that is not known.
+fn ends(candidate: &Candidate<'_>) -> Timestamp {
+    candidate.ends_by.unwrap_or(Timestamp::MAX)
 }
 
 /// More shards than any agent is asked to hold: keeps sums over all agents far from overflow.

@@ -40,8 +40,8 @@ pub struct Refusals {
     pub constraints: Vec<(Constraint, usize)>,
     /// By resource, in the order cpus, mem, disk, gpus, ports.
     pub lacks: Vec<Lacking>,
-    /// Agents whose executor of the app is about to end.
-    pub retiring: usize,
+    /// Agents that go away for maintenance before the task will have ended.
+    pub leaving: usize,
     /// Agents kept for a gang that has waited longer.
     pub held: usize,
 }
@@ -77,7 +77,7 @@ impl Refusals {
     pub fn agents(&self) -> usize {
         let constraints: usize = self.constraints.iter().map(|(_, agents)| agents).sum();
         let lacks: usize = self.lacks.iter().map(|lacking| lacking.agents).sum();
-        constraints + lacks + self.retiring + self.held
+        constraints + lacks + self.leaving + self.held
     }
 
     /// Counts an agent that has too little.
@@ -146,9 +146,9 @@ impl fmt::Display for Refusals {
             head(f, self.held)?;
             write!(f, "kept for a gang that has waited longer")?;
         }
-        if self.retiring > 0 {
-            head(f, self.retiring)?;
-            write!(f, "the app's executor there is about to end")?;
+        if self.leaving > 0 {
+            head(f, self.leaving)?;
+            write!(f, "due for maintenance before the task ends for certain")?;
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ fn deleting_an_app_ends_everything_of_it() {
 }
 
 #[test]
-fn an_app_that_changed_gets_a_new_executor_once_the_old_one_is_idle() {
+fn an_app_that_changed_gets_a_new_executor_while_the_old_one_ends() {
     let mut world = World::with_app();
     world.job("j", r#""shardingTotalCount":1"#);
     world.command(trigger("j", None)).unwrap();
@@ -153,9 +153,10 @@ fn an_app_that_changed_gets_a_new_executor_once_the_old_one_is_idle() {
     world.command(trigger("j", None)).unwrap();
     let offer = world.make_offer("a1", 4.0, 900.0, &["app@-@a1"]);
     let turn = world.turn(Event::Offers(vec![offer]));
-    assert_eq!(turn.launched(), [], "not while the old one ends");
-    let executor = Some(crate::ids::ExecutorId::new("app@-@a1"));
-    let turn = world.turn(Event::Failure { agent: AgentId::new("a1"), executor });
-    let Some(Action::Accept { launches, .. }) = turn.actions.first() else { panic!("no accept") };
+    let [Action::ShutdownExecutor { .. }, Action::Accept { launches, .. }] = &turn.actions[..]
+    else {
+        panic!("{:?}", turn.said())
+    };
+    assert_eq!(launches[0].executor.id.as_str(), "app@-@a1@-@2");
     assert_eq!(launches[0].executor.resources.total(Kind::Cpus), Milli(200));
 }

@@ -68,7 +68,8 @@ impl Books {
         let apps = self.executors.get(&agent).into_iter().flatten();
         let executors = apps.map(|app| ExecutorId::of(app, &agent)).collect();
         let hostname = agent.to_string();
-        Offer { id, agent, hostname, resources, attributes: Vec::new(), executors }
+        let (attributes, unavailability) = (Vec::new(), None);
+        Offer { id, agent, hostname, resources, attributes, executors, unavailability }
     }
 
     /// Carries out what a turn did; panics where it used what was not offered.

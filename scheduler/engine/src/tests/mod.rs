@@ -6,9 +6,11 @@ mod commands;
 mod committing;
 mod every_firing;
 mod firing;
+mod generations;
 mod holding;
 mod inheriting;
 mod launching;
+mod maintenance;
 mod overlapping;
 mod paging;
 mod placing;
@@ -166,6 +168,7 @@ impl World {
             },
             attributes: Vec::new(),
             executors: executors.iter().map(|id| crate::ids::ExecutorId::new(*id)).collect(),
+            unavailability: None,
         }
     }
 
@@ -325,6 +328,8 @@ fn say(action: &Action) -> String {
             format!("reconcile [{}]", tasks.join(" "))
         }
         Action::ShutdownExecutor { executor, .. } => format!("shutdown {executor}"),
+        Action::AcceptInverseOffers { offers, .. } => format!("accept inverse {}", offers.len()),
+        Action::DeclineInverseOffers { offers, .. } => format!("decline inverse {}", offers.len()),
         Action::SubscribeAnew => "subscribe anew".to_owned(),
     }
 }

@@ -72,7 +72,7 @@ fn pages_of_what_runs_join_to_the_list() {
     assert_eq!(engine.task(&tasks[0]).map(|task| task.item), Some(0));
     let executors = walk(
         |after, limit| engine.executors(None, None, after, limit),
-        |row| (row.agent.clone(), row.app.clone()),
+        |row| (row.agent.clone(), row.id.clone()),
     );
     let offers = walk(
         |after, limit| engine.offers(None, after, limit),

@@ -54,6 +54,7 @@ fn make_offer(id: usize, name: &str, agent: &Agent, executors: &[&str]) -> Offer
         resources,
         attributes: agent.attributes.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect(),
         executors: executors.iter().map(|id| crate::ids::ExecutorId::new(*id)).collect(),
+        unavailability: None,
     }
 }
 
@@ -110,6 +111,7 @@ impl Work {
             count: self.count,
             placement: self.placement,
             avoid: self.avoid.as_ref(),
+            ends_by: None,
             constraints: &self.constraints,
             siblings: &[],
         }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use shiftwork_engine::ids::{AgentId, AppName, OfferId};
+use shiftwork_engine::ids::{AgentId, AppName, ExecutorId, OfferId};
 
 use super::{AGENT, APP, Answer, BASE, found};
 use crate::api::ApiState;
@@ -87,8 +87,8 @@ async fn executors(State(state): State<ApiState>, params: Params) -> Answer {
     let app = params.read(APP.name, AppName::read)?;
     let agent = params.text(AGENT.name).map(AgentId::new);
     let after = at.read_after(|text| {
-        let (agent, app) = text.split_once(KEY_SEPARATOR).ok_or(())?;
-        Ok::<_, ()>((AgentId::new(agent), AppName::parse(app).map_err(drop)?))
+        let (agent, executor) = text.split_once(KEY_SEPARATOR).ok_or(())?;
+        Ok::<_, ()>((AgentId::new(agent), ExecutorId::new(executor)))
     })?;
     let fetch = at.fetch();
     let ask = move |engine: &shiftwork_engine::Engine| {
@@ -96,7 +96,7 @@ async fn executors(State(state): State<ApiState>, params: Params) -> Answer {
     };
     let rows = state.query(ask).await?;
     let key = |executor: &shiftwork_engine::view::ExecutorView| {
-        format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.app)
+        format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.id)
     };
     Ok(Json(Page::cut(rows, &at, key)).into_response())
 }

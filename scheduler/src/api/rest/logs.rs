@@ -93,6 +93,8 @@ struct LogView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     app: AppName,
+    /// Of the executor that runs it, as far as it is known: of earlier attempts the first.
+    generation: u32,
     /// The run, while the task may still write.
     live: Option<RunId>,
     /// What is left of its output, if this task was its shard's latest.
@@ -195,7 +197,7 @@ fn place(
     task: &TaskId,
     stream: Stream,
 ) -> Option<FilePlace> {
-    FilePlace::of(framework, &known.app, task, stream)
+    FilePlace::of(framework, &known.app, known.generation, task, stream)
 }
 
 /// What is left of the output where the agent's file is not to be had: its end.
@@ -239,7 +241,12 @@ async fn find(state: &ApiState, task: &TaskId) -> Result<Known, Problem> {
     // A task that is no longer a shard's latest is of the app its job's other runs are of.
     find_stored(&runs, task)
         .or_else(|| {
-            app_of(runs.first()?).map(|app| Known { app, live: None, left: Left::default() })
+            app_of(runs.first()?).map(|app| Known {
+                app,
+                generation: 1,
+                live: None,
+                left: Left::default(),
+            })
         })
         .ok_or_else(|| Problem::not_found(&format!("task {task}")))
 }
@@ -261,12 +268,12 @@ fn find_live(engine: &Engine, filter: &RunFilter, task: &TaskId) -> Option<Known
             stderr: shard.stderr_tail.clone(),
             message: shard.message.clone(),
         };
-        Some(Known { app: run.app.clone(), live, left })
+        Some(Known { app: run.app.clone(), generation: shard.executor_generation, live, left })
     });
     // An earlier attempt of a shard of a run that lives.
     found.or_else(|| {
         let app = runs.first()?.app.clone();
-        Some(Known { app, live: None, left: Left::default() })
+        Some(Known { app, generation: 1, live: None, left: Left::default() })
             .filter(|_| names_shard_of(&runs, task))
     })
 }
@@ -289,7 +296,9 @@ fn find_stored(runs: &[Value], task: &TaskId) -> Option<Known> {
             stderr: text("stderrTail"),
             message: text("message"),
         };
-        Some(Known { app: app_of(run)?, live: None, left })
+        let generation = shard["executorGeneration"].as_u64();
+        let generation = generation.and_then(|number| number.try_into().ok()).unwrap_or(1);
+        Some(Known { app: app_of(run)?, generation, live: None, left })
     })
 }
 
@@ -326,6 +335,7 @@ mod tests {
     fn without_the_agent_what_is_left_is_shown_and_says_why() {
         let known = |message: Option<&str>| Known {
             app: AppName::parse("app").unwrap(),
+            generation: 1,
             live: None,
             left: Left { message: message.map(str::to_owned), ..Left::default() },
         };

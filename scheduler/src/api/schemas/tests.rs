@@ -104,5 +104,9 @@ fn where_it_runs_is_described() {
     );
     let (attributes, offered) = (BTreeMap::new(), resources);
     let executors = Vec::new();
-    check("Agent", AgentView { id, hostname, attributes, offered, executors, tasks: 0 });
+    let unavailable_from = Some(Timestamp::from_millis(0));
+    check(
+        "Agent",
+        AgentView { id, hostname, attributes, unavailable_from, offered, executors, tasks: 0 },
+    );
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use shiftwork_engine::event::{Event, Offer};
+use shiftwork_engine::event::{Event, InverseOffer, Offer, Unavailability};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId};
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::scheduler::event as wire;
+use shiftwork_schedule::Timestamp;
 
 use super::{WireError, resources, status};
 use crate::agent_files::{AgentAddress, Scheme};
@@ -17,6 +18,8 @@ const HEARTBEAT_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 
 /// Longer heartbeat intervals are taken for a mistake: a dead stream would go unnoticed for hours.
 const HEARTBEAT_INTERVAL_SECONDS_MAX: f64 = 600.0;
+
+const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// What one record says.
 #[derive(Debug, PartialEq)]
@@ -94,9 +97,13 @@ pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError>
             let error = event.error.ok_or(WireError::Missing("Event.error"))?;
             Ok(Incoming::Error(error.message))
         }
-        // Maintenance is seen when agents drain; executors tell everything by status updates; a
-        // type of a later Mesos is to be ignored, as the protocol says.
-        wire::Type::InverseOffers => Ok(Incoming::Ignored("INVERSE_OFFERS")),
+        wire::Type::InverseOffers => {
+            let offers = event.inverse_offers.ok_or(WireError::Missing("Event.inverse_offers"))?;
+            let offers = offers.inverse_offers.into_iter().map(read_inverse_offer);
+            Ok(Incoming::Event(Event::InverseOffers(offers.collect::<Result<_, _>>()?)))
+        }
+        // Inverse offers are answered at once; executors tell everything by status updates; a type
+        // of a later Mesos is to be ignored, as the protocol says.
         wire::Type::RescindInverseOffer => Ok(Incoming::Ignored("RESCIND_INVERSE_OFFER")),
         wire::Type::UpdateOperationStatus => Ok(Incoming::Ignored("UPDATE_OPERATION_STATUS")),
         wire::Type::Message => Ok(Incoming::Ignored("MESSAGE")),
@@ -152,7 +159,28 @@ fn read_offer(offer: mesos::Offer) -> Result<Offer, WireError> {
         hostname: required(offer.hostname, "Offer.hostname")?,
         attributes: offer.attributes.into_iter().filter_map(read_attribute).collect(),
         executors: offer.executor_ids.into_iter().map(|id| ExecutorId::new(id.value)).collect(),
+        unavailability: offer.unavailability.map(read_unavailability),
     })
+}
+
+fn read_inverse_offer(offer: mesos::InverseOffer) -> Result<InverseOffer, WireError> {
+    let agent = offer.agent_id.map(|id| id.value).unwrap_or_default();
+    Ok(InverseOffer {
+        id: OfferId::new(required(offer.id.value, "InverseOffer.id")?),
+        agent: AgentId::new(required(agent, "InverseOffer.agent_id")?),
+        unavailability: read_unavailability(offer.unavailability),
+    })
+}
+
+fn read_unavailability(window: mesos::Unavailability) -> Unavailability {
+    let millis = |nanoseconds: i64| nanoseconds / NANOS_PER_MILLI;
+    Unavailability {
+        start: Timestamp::from_millis(millis(window.start.nanoseconds)),
+        // A negative length is none at all.
+        duration_ms: window
+            .duration
+            .map(|length| u64::try_from(millis(length.nanoseconds)).unwrap_or(0)),
+    }
 }
 
 /// An attribute as Mesos itself prints it; one without a value says nothing and is left out.

@@ -36,6 +36,20 @@ pub(in crate::mesos) fn write_call(
                 filters: Some(filters(*refuse_ms as f64 / 1000.0)),
             });
         }
+        Action::AcceptInverseOffers { offers, refuse_ms } => {
+            call.set_type(call::Type::AcceptInverseOffers);
+            call.accept_inverse_offers = Some(call::AcceptInverseOffers {
+                inverse_offer_ids: offer_ids(offers),
+                filters: Some(filters(*refuse_ms as f64 / 1000.0)),
+            });
+        }
+        Action::DeclineInverseOffers { offers, refuse_ms } => {
+            call.set_type(call::Type::DeclineInverseOffers);
+            call.decline_inverse_offers = Some(call::DeclineInverseOffers {
+                inverse_offer_ids: offer_ids(offers),
+                filters: Some(filters(*refuse_ms as f64 / 1000.0)),
+            });
+        }
         // Without roles both are for all of ours.
         Action::Revive => {
             call.set_type(call::Type::Revive);
@@ -82,6 +96,8 @@ pub(in crate::mesos) fn call_kind(action: &Action) -> &'static str {
     match action {
         Action::Accept { .. } => "ACCEPT",
         Action::Decline { .. } => "DECLINE",
+        Action::AcceptInverseOffers { .. } => "ACCEPT_INVERSE_OFFERS",
+        Action::DeclineInverseOffers { .. } => "DECLINE_INVERSE_OFFERS",
         Action::Revive => "REVIVE",
         Action::Suppress => "SUPPRESS",
         Action::Kill { .. } => "KILL",

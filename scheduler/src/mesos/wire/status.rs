@@ -19,13 +19,22 @@ const MESSAGE_LEN_MAX: usize = 4096;
 /// Longest end of an output kept, in bytes: what an executor of ours sends at most.
 const TAIL_LEN_MAX: usize = 4096;
 
+/// Begins the message of a task that was refused because of its `ExecutorInfo`.
+const EXECUTOR_DIFFERS: &str = "ExecutorInfo is not compatible with existing ExecutorInfo";
+
 /// Reads one update.
 ///
 /// # Errors
 /// When the task is not named or its state is none we know.
 pub(super) fn read_status(status: mesos::TaskStatus) -> Result<StatusUpdate, WireError> {
-    let task = required(status.task_id.value, "TaskStatus.task_id")?;
+    let task = required(status.task_id.value.clone(), "TaskStatus.task_id")?;
     let state = read_state(&task, status.state)?;
+    let reason = match status.reason.map_or(StatusReason::Other, read_reason) {
+        StatusReason::Other if state == TaskState::Error && differs(&status) => {
+            StatusReason::ExecutorDiffers
+        }
+        reason => reason,
+    };
     let outcome = match status.data.and_then(read_outcome) {
         None if status.source == Some(Source::Executor as i32) => {
             status.message.as_deref().and_then(command_mode::read_outcome)
@@ -35,7 +44,7 @@ pub(super) fn read_status(status: mesos::TaskStatus) -> Result<StatusUpdate, Wir
     Ok(StatusUpdate {
         agent: status.agent_id.map(|id| id.value).filter(|id| !id.is_empty()).map(AgentId::new),
         state,
-        reason: status.reason.map_or(StatusReason::Other, read_reason),
+        reason,
         message: status.message.map(shorten),
         uuid: status.uuid.filter(|uuid| !uuid.is_empty()).map(Vec::from),
         task: TaskId::new(task),
@@ -63,6 +72,12 @@ fn read_state(task: &str, number: i32) -> Result<TaskState, WireError> {
         Wire::TaskGoneByOperator => TaskState::GoneByOperator,
         Wire::TaskUnknown => TaskState::Unknown,
     })
+}
+
+/// Whether a master refused a task because its executor runs as another. Only the words say so.
+fn differs(status: &mesos::TaskStatus) -> bool {
+    status.reason == Some(Reason::TaskInvalid as i32)
+        && status.message.as_deref().is_some_and(|text| text.starts_with(EXECUTOR_DIFFERS))
 }
 
 /// A number of a later Mesos is no reason to lose the update: the state says enough.

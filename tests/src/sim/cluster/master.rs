@@ -251,7 +251,10 @@ impl Cluster {
             Action::ShutdownExecutor { executor, agent } => {
                 self.send_agent(&agent, MasterMessage::ShutdownExecutor(executor), env);
             }
-            Action::SubscribeAnew => {}
+            // No agent of this master is ever taken away by an operator.
+            Action::AcceptInverseOffers { .. }
+            | Action::DeclineInverseOffers { .. }
+            | Action::SubscribeAnew => {}
         }
         None
     }
@@ -361,6 +364,7 @@ impl Cluster {
                 resources: free.to_resources(&self.origin),
                 attributes: Vec::new(),
                 executors: slave.executors.keys().cloned().collect(),
+                unavailability: None,
             });
         }
         if !offers.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use serde_json::Value;
-use shiftwork_engine::event::{Event, Offer, Outcome, StatusReason, TaskState};
+use shiftwork_engine::event::{Event, Offer, Outcome, StatusReason, TaskState, Unavailability};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use shiftwork_engine::record::Usage;
 use shiftwork_engine::resources::Milli;
@@ -35,7 +35,11 @@ fn every_recorded_update_is_read() {
         assert_eq!(update.uuid, status["uuid"].as_str().map(base64), "{place}");
         let told = status["message"].as_str().is_some_and(|text| text.starts_with("Command "));
         assert_eq!(update.outcome.is_some(), told, "{place}: no executor of ours was recorded");
+        let refused = status["message"].as_str().unwrap_or_default();
         let reason = match status["reason"].as_str() {
+            Some("REASON_TASK_INVALID") if refused.starts_with("ExecutorInfo is not compat") => {
+                StatusReason::ExecutorDiffers
+            }
             Some("REASON_RECONCILIATION") => StatusReason::Reconciliation,
             Some("REASON_EXECUTOR_TERMINATED") => StatusReason::ExecutorLost,
             Some("REASON_AGENT_REMOVED" | "REASON_AGENT_REMOVED_BY_OPERATOR") => {
@@ -107,6 +111,36 @@ fn check_resource(offer: &Offer, resource: &Value, place: &str) {
 }
 
 #[test]
+fn recorded_maintenance_is_read_with_its_window() {
+    let inverse = recorded("event", "INVERSE_OFFERS");
+    assert_eq!(inverse.len(), 2);
+    for recorded in &inverse {
+        let Incoming::Event(Event::InverseOffers(offers)) = read(recorded) else { panic!() };
+        let expected = &recorded.body["inverse_offers"]["inverse_offers"][0];
+        assert_eq!(offers.len(), 1);
+        assert_eq!(Some(offers[0].id.as_str()), text(&expected["id"]));
+        assert_eq!(Some(offers[0].agent.as_str()), text(&expected["agent_id"]));
+        assert_eq!(offers[0].unavailability, WINDOW);
+    }
+    let offers = recorded("event", "OFFERS");
+    let windows: Vec<_> = offers
+        .iter()
+        .filter(|recorded| recorded.place.contains("08-maintenance"))
+        .map(|recorded| match read(recorded) {
+            Incoming::Offers { usable, .. } => usable[0].unavailability,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(windows, [None, Some(WINDOW), None], "before, during and after");
+}
+
+/// The window of the recording: an hour.
+const WINDOW: Unavailability = Unavailability {
+    start: Timestamp::from_millis(1_795_170_068_883),
+    duration_ms: Some(3_600_000),
+};
+
+#[test]
 fn attributes_are_text() {
     let offer = first_offer("01-subscribe-protobuf");
     let expected = [("rack", "r1"), ("zone", "a"), ("level", "3")];
@@ -146,7 +180,6 @@ fn recorded_failures_rescinds_and_errors_are_read() {
     let errors: Vec<_> = recorded("event", "ERROR").iter().map(read).collect();
     assert!(errors.contains(&Incoming::Error("Framework failed over".to_owned())));
     assert!(errors.contains(&Incoming::Error("Framework has been removed".to_owned())));
-    assert_eq!(read(&recorded("event", "INVERSE_OFFERS")[0]), Incoming::Ignored("INVERSE_OFFERS"));
 }
 
 #[test]

@@ -23,6 +23,8 @@ use super::{Incoming, WireError, read_event};
 pub(super) struct Recorded {
     pub(super) place: String,
     pub(super) body: Value,
+    /// As sent, where that was protobuf.
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 /// All recorded messages in one direction of one type.
@@ -39,7 +41,8 @@ pub(super) fn recorded(direction: &str, kind: &str) -> Vec<Recorded> {
             let mut line: Value = serde_json::from_str(line).unwrap();
             if line["dir"] == direction && line["body"]["type"] == kind {
                 let place = format!("{} line {}", path.display(), number + 1);
-                found.push(Recorded { place, body: line["body"].take() });
+                let bytes = line["body_b64"].as_str().map(base64);
+                found.push(Recorded { place, body: line["body"].take(), bytes });
             }
         }
     }
