@@ -100,7 +100,7 @@ impl Refusals {
         let constraints = self.constraints.iter().map(|(_, agents)| agents).sum();
         let lacks = self.lacks.iter().map(|lacking| (lacking.agents, lacking.what()));
         let others =
-            [(constraints, "constraints"), (self.held, "held"), (self.retiring, "retiring")];
+            [(constraints, "constraints"), (self.held, "held"), (self.leaving, "maintenance")];
         let most = lacks.chain(others).max_by_key(|(agents, _)| *agents);
         most.filter(|(agents, _)| *agents > 0).map_or("no_offers", |(_, cause)| cause)
     }
@@ -108,7 +108,7 @@ impl Refusals {
 
 impl Unplaced {
     /// The main cause in one word, of a fixed set: `no_offers`, a resource, `constraints`, `held`,
-    /// `retiring`, `too_large`.
+    /// `maintenance`, `too_large`.
     pub fn cause(&self) -> &'static str {
         match self {
             Self::NoOffers => "no_offers",
