@@ -126,7 +126,7 @@ const PLACEMENT_CAUSES: [&str; 10] = [
     "ports",
     "constraints",
     "held",
-    "retiring",
+    "maintenance",
 ];
 
 /// From a hundred microseconds to almost two minutes, each twice the one before.

@@ -221,6 +221,7 @@ fn make_offer(agent: &AgentId, number: u64) -> Offer {
         },
         attributes: Vec::new(),
         executors: Vec::new(),
+        unavailability: None,
     }
 }
 
