@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent_files::AgentFiles;
-use crate::api::{self, ApiState, Leadership};
+use crate::api::{self, ApiState, ElasticJobConfig, Leadership};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::metrics::Metrics;
 use crate::registry::{
@@ -46,6 +46,8 @@ pub struct SchedulerConfig {
     pub driver: DriverConfig,
     /// The engine's settings.
     pub settings: Settings,
+    /// How Elastic-Job-Cloud's REST is served.
+    pub elastic_job: ElasticJobConfig,
 }
 
 /// A scheduler that has been started.
@@ -103,7 +105,8 @@ pub async fn start(
         default_zone: config.settings.default_zone.clone(),
         leadership: Leadership { standing: standing.subscribe(), own: own_receiver },
     };
-    let router = api::with_standby(api::router(state), standing.subscribe());
+    let router = api::router(state, config.elastic_job.clone());
+    let router = api::with_standby(router, standing.subscribe());
     tracker.spawn(serve(listener, router, shutdown.clone()));
     tracker.close();
     let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));

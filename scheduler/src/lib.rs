@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod cycle_times;
 pub mod demo;
+pub mod elastic_job_args;
 pub mod engine_args;
 mod inbox;
 pub mod mesos;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use shiftwork_scheduler::app::{self, SchedulerConfig};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
+use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
@@ -55,6 +56,8 @@ struct ServerArgs {
     insecure: bool,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    elastic_job: ElasticJobArgs,
 }
 
 impl ServerArgs {
@@ -187,6 +190,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         advertise: args.advertise,
         driver: args.mesos.config()?,
         settings: args.server.engine.settings(),
+        elastic_job: args.server.elastic_job.config()?,
     };
     let scheduler = app::start(config, shutdown).await?;
     say(&format!("API      http://{}/api/v1", scheduler.http));
@@ -204,6 +208,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         resources: args.resources,
         attributes: args.attributes,
         settings: args.server.engine.settings(),
+        elastic_job: args.server.elastic_job.config()?,
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
     say(&format!("API      http://{}/api/v1", standalone.scheduler.http));

@@ -30,6 +30,8 @@ pub struct StandaloneConfig {
     pub attributes: Option<String>,
     /// The engine's settings.
     pub settings: shiftwork_engine::Settings,
+    /// How Elastic-Job-Cloud's REST is served.
+    pub elastic_job: crate::api::ElasticJobConfig,
 }
 
 /// A running standalone.
@@ -80,6 +82,7 @@ pub async fn start(
         advertise: None,
         driver: DriverConfig::new(vec![mesos.to_string()]),
         settings: config.settings,
+        elastic_job: config.elastic_job,
     };
     match app::start(scheduler, shutdown).await {
         Ok(scheduler) => Ok(Standalone { scheduler, mesos, master, master_stop }),

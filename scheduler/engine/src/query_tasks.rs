@@ -125,6 +125,11 @@ impl Engine {
         })
     }
 
+    /// Number of jobs with a run that is being launched or running.
+    pub fn running_jobs(&self) -> usize {
+        self.active.len()
+    }
+
     /// Offers held, by agent and id, those behind `after`.
     pub fn offers(
         &self,

@@ -1,6 +1,7 @@
 //! The HTTP API: its state, its router, its server. Absent: what commands and documents mean (the
 //! engine), and TLS and authentication (the server listens on loopback).
 
+mod compat;
 mod etag;
 mod extract;
 mod fields;
@@ -40,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, Standing};
 use crate::trace::History;
 use crate::turn::Handle;
+pub use compat::{Credentials, Dialect, ElasticJobConfig};
 pub use problem::Problem;
 pub use standby::with_standby;
 
@@ -92,11 +94,12 @@ impl ApiState {
     }
 }
 
-/// All routes.
-pub fn router(state: ApiState) -> Router {
+/// All routes: our own, and Elastic-Job-Cloud's.
+pub fn router(state: ApiState, elastic_job: ElasticJobConfig) -> Router {
     let (routes, operations) = rest::table().finish();
     let routes = routes.merge(openapi::routes(&operations));
-    frame::framed(routes.with_state(state))
+    let elastic_job = compat::routes(state.clone(), elastic_job);
+    frame::framed(routes.with_state(state).merge(elastic_job))
 }
 
 /// Serves until `shutdown`, then lets answers under way finish for a while.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{ApiState, Leadership};
+use super::{ApiState, ElasticJobConfig, Leadership};
 use crate::agent_files::{AgentBook, AgentFiles};
 use crate::mesos::{self, DriverConfig};
 use crate::metrics::Metrics;
@@ -44,7 +44,8 @@ pub(super) async fn send(router: Router, request: Request<Body>) -> Answer {
     Answer {
         status: parts.status.as_u16(),
         content_type: content_type.map_or("", |value| value.to_str().unwrap()).to_owned(),
-        text: String::from_utf8(bytes.to_vec()).unwrap(),
+        // Compressed where the request asked for that.
+        text: String::from_utf8_lossy(&bytes).into_owned(),
         headers: parts.headers,
     }
 }
@@ -90,6 +91,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
+        Self::start_with(ElasticJobConfig::default()).await
+    }
+
+    /// The same, with Elastic-Job-Cloud's REST as configured.
+    pub(super) async fn start_with(elastic_job: ElasticJobConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let (history, writer) =
@@ -125,7 +131,7 @@ impl World {
         let leadership = Leadership { standing, own };
         let default_zone = Zone::utc();
         let state = ApiState { handle, history, metrics, agent_files, default_zone, leadership };
-        Self { door: Door(super::router(state)), shutdown, tracker, directory }
+        Self { door: Door(super::router(state, elastic_job)), shutdown, tracker, directory }
     }
 
     /// See [`Door::ask`].
@@ -156,6 +162,11 @@ impl World {
             request = request.header(*name, *value);
         }
         self.door.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    /// Its routes, for requests of any form.
+    pub(super) fn router(&self) -> Router {
+        self.door.0.clone()
     }
 
     /// Its API, which may outlive it.

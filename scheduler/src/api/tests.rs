@@ -1,6 +1,8 @@
 //! The API against a scheduler that leads but has no master: documents, runs that stay pending,
 //! and what becomes of them.
 
+mod compat;
+mod hostile;
 mod resources;
 
 use std::collections::BTreeSet;

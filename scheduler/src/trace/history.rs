@@ -122,6 +122,11 @@ impl History {
         self.store.run_events(run_id, behind, limit).await
     }
 
+    /// The database.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Closes the database's connections, after the writer has ended.
     pub async fn close(&self) {
         self.store.close().await;

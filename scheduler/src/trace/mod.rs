@@ -11,6 +11,7 @@ pub(crate) mod crc32;
 mod history;
 mod query;
 mod record;
+mod search;
 mod segment;
 mod spool;
 #[cfg(test)]
@@ -28,6 +29,10 @@ pub use query::{
     CursorError, EventKey, EventKeyError, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage,
 };
 pub use record::{EventRow, RunRow, TraceRecord};
+pub use search::{
+    EventFilter, EventPage, EventSort, FAILED_STATES, OFFSET_MAX, RUNNING_STATE, SUCCEEDED_STATES,
+    TaskCounts,
+};
 pub use spool::{Spool, SpoolBatch, SpoolLag, SpoolLimits, SpoolReader};
 pub use store::{Retention, Store, StoreError, TraceStore, Trimmed};
 pub use writer::{Step, WriteError, Writer, WriterOptions};

@@ -25,7 +25,7 @@ pub(super) const TRIM_EVENTS_MAX: i64 = 2000;
 const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reason, attempt, created_at_ms, \
                            started_at_ms, finished_at_ms, version, json";
 
-const EVENT_COLUMNS: &str =
+pub(super) const EVENT_COLUMNS: &str =
     "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message";
 
 /// Writes records: runs over their older versions, events that are not there yet.
@@ -227,7 +227,7 @@ pub(super) async fn trim_events(connection: &mut SqliteConnection, before_ms: i6
 }
 
 /// SQL has no unsigned integers. Versions and epochs count up from zero and never come near.
-fn number(value: u64) -> i64 {
+pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -249,7 +249,7 @@ fn run_row(row: &SqliteRow) -> Result<RunRow> {
     })
 }
 
-fn event_row(row: &SqliteRow) -> Result<EventRow> {
+pub(super) fn event_row(row: &SqliteRow) -> Result<EventRow> {
     Ok(EventRow {
         run_id: row.try_get("run_id")?,
         job: row.try_get("job")?,

@@ -193,7 +193,9 @@ impl Store {
         self.pools.get_or_try_init(|| connect(&self.file)).await
     }
 
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, StoreError> {
+    pub(super) async fn reader(
+        &self,
+    ) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, StoreError> {
         let pools = self.pools().await?;
         pools.readers.acquire().await.map_err(|source| self.failed("read", source))
     }
@@ -228,7 +230,7 @@ impl Store {
         trim.await.map_err(|source| self.failed("trim", source))
     }
 
-    fn failed(&self, what: &'static str, source: sqlx::Error) -> StoreError {
+    pub(super) fn failed(&self, what: &'static str, source: sqlx::Error) -> StoreError {
         StoreError::Statement { what, file: self.file.clone(), source }
     }
 }
