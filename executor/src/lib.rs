@@ -12,6 +12,7 @@ mod http;
 mod jobs;
 mod logfile;
 mod output;
+mod owners;
 pub mod process;
 mod procfs;
 mod run;

@@ -2,12 +2,12 @@
 //! left. Absent: timers and decisions; when to signal is the core's business.
 //!
 //! Each script leads a process group of its own. Processes that leave the group are found as
-//! descendants of the executor, which adopts every orphan among them, by the task id in their
-//! environment or by their parents. The first process of a script is not reaped before all others
+//! descendants of the executor, which adopts every orphan among them; `owners` tells whose they are.
+//! The first process of a script is not reaped before all others
 //! are gone: until then the kernel gives its number to nobody else, and a signal to its group cannot
 //! meet a stranger.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -22,9 +22,10 @@ use crate::cgroup::{Cgroup, Cgroups};
 use crate::core::{Event, Signal, TaskId, TaskSpec, WorkEnd, WorkId};
 use crate::error_chain;
 use crate::output::Output;
+use crate::owners::{Claim, Owners};
 use crate::procfs::{self, Process};
 use crate::sandbox::Sandbox;
-use crate::script::{Script, TASK_ID_VARIABLE};
+use crate::script::Script;
 use crate::signals;
 use crate::spawn::{self, StartError};
 use crate::user;
@@ -42,10 +43,15 @@ const END_WAIT_STEP: Duration = Duration::from_millis(10);
 /// All processes of all tasks of this executor.
 #[derive(Debug)]
 pub struct Processes {
-    own_pid: Pid,
+    own: Process,
     sandbox: Sandbox,
     app_environment: BTreeMap<String, String>,
     works: BTreeMap<WorkId, Running>,
+    /// What tells the processes of each work.
+    claims: BTreeMap<WorkId, Claim>,
+    owners: Owners,
+    /// Whether jobs in this process may have processes of their own.
+    jobs_run: bool,
     /// Dropped after those of the works, which are below it.
     cgroups: Cgroups,
     /// Pumps of outputs, and removals of old directories.
@@ -80,8 +86,13 @@ impl Processes {
     pub fn new(sandbox: PathBuf) -> io::Result<Self> {
         let own_pid = sys::getpid();
         sys::set_child_subreaper(Some(own_pid))?;
+        let own = procfs::find(own_pid)
+            .ok_or_else(|| io::Error::other("/proc does not show this very process"))?;
         Ok(Self {
-            own_pid,
+            own,
+            claims: BTreeMap::new(),
+            owners: Owners::new(&procfs::descendants(own_pid)),
+            jobs_run: false,
             sandbox: Sandbox::new(sandbox),
             cgroups: Cgroups::new(),
             app_environment: BTreeMap::new(),
@@ -96,6 +107,11 @@ impl Processes {
     /// Sets what the app's document adds to the environment of scripts started from now on.
     pub fn set_app_environment(&mut self, environment: BTreeMap<String, String>) {
         self.app_environment = environment;
+    }
+
+    /// Tells whether jobs in this process run: what they start is theirs to wait for.
+    pub(crate) fn set_jobs_run(&mut self, jobs_run: bool) {
+        self.jobs_run = jobs_run;
     }
 
     /// Starts the script `command_line` of `spec`. The answer is among the next [`Processes::take_events`].
@@ -159,12 +175,13 @@ impl Processes {
     /// As [`Processes::settle`], whether or not anything is known to have happened.
     pub fn sweep(&mut self) {
         self.swept = Instant::now();
-        let descendants = procfs::descendants(self.own_pid);
+        let descendants = procfs::descendants(self.own.pid);
         self.reap_adopted(&descendants);
-        let owners = self.owners(&descendants);
+        let found = self.owners.find(&self.own, &descendants, &self.claims, self.jobs_run);
+        found.abandoned.iter().for_each(signals::kill_abandoned);
         let mut alive = BTreeSet::new();
         for process in descendants.iter().filter(|process| !process.zombie) {
-            let Some(work) = owners.get(&process.pid) else {
+            let Some(work) = found.owners.get(&process.pid) else {
                 continue;
             };
             let Some(running) = self.works.get(work) else {
@@ -222,7 +239,7 @@ impl Processes {
     pub async fn end_all(&mut self) {
         let steps = END_WAIT_MAX.as_millis() / END_WAIT_STEP.as_millis();
         for _ in 0..steps {
-            let descendants = procfs::descendants(self.own_pid);
+            let descendants = procfs::descendants(self.own.pid);
             let mut alive = descendants.iter().filter(|process| !process.zombie).peekable();
             if alive.peek().is_none() {
                 return;
@@ -254,37 +271,21 @@ impl Processes {
         let (leader_ended, signal) = (false, None);
         let running = Running { task, leader, cgroup, leader_ended, signal, outputs, pumps };
         self.works.insert(work, running);
+        let started = procfs::find(leader).map_or(0, |process| process.started);
+        let task = spec.id.0.clone();
+        self.claims.insert(work, Claim { leader, started, task, dir });
         Ok(())
     }
 
-    /// Which work each descendant belongs to.
-    fn owners(&self, descendants: &[Process]) -> HashMap<Pid, WorkId> {
-        let by_group: HashMap<Pid, WorkId> =
-            self.works.iter().map(|(work, running)| (running.leader, *work)).collect();
-        let by_task: BTreeMap<&[u8], WorkId> =
-            self.works.iter().map(|(work, running)| (running.task.0.as_bytes(), *work)).collect();
-        let mut owners = HashMap::new();
-        for process in descendants {
-            let of_group = process.group.and_then(|group| by_group.get(&group));
-            let of_parent = || process.parent.and_then(|parent| owners.get(&parent));
-            let owner = of_group.or_else(of_parent).copied().or_else(|| {
-                let task = procfs::environment_value(process.pid, TASK_ID_VARIABLE)?;
-                by_task.get(task.as_slice()).copied()
-            });
-            if let Some(owner) = owner {
-                owners.insert(process.pid, owner);
-            }
-        }
-        owners
-    }
-
-    /// Takes note of the end of orphans that became children of this process.
+    /// Takes note of the end of orphans that became children of this process. What is in its own group
+    /// is a job's, which waits for it itself; once no job runs, nobody will.
     fn reap_adopted(&self, descendants: &[Process]) {
         let leaders: HashSet<Pid> = self.works.values().map(|running| running.leader).collect();
         let adopted = descendants.iter().filter(|process| {
             process.zombie
-                && process.parent == Some(self.own_pid)
+                && process.parent == Some(self.own.pid)
                 && !leaders.contains(&process.pid)
+                && !(self.jobs_run && process.group == self.own.group)
         });
         for process in adopted {
             signals::reap(process.pid);
@@ -292,6 +293,7 @@ impl Processes {
     }
 
     fn on_gone(&mut self, work: WorkId) {
+        self.claims.remove(&work);
         let Some(running) = self.works.remove(&work) else {
             return;
         };

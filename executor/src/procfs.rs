@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use rustix::process::Pid;
 
@@ -18,6 +19,29 @@ pub(crate) struct Process {
     pub(crate) group: Option<Pid>,
     /// Ended, and waiting for its parent to notice.
     pub(crate) zombie: bool,
+    /// When it began, in ticks since the machine did: with its number it is one process and no other.
+    pub(crate) started: u64,
+}
+
+/// Names one process, and no later one of the same number.
+pub(crate) type ProcessKey = (Pid, u64);
+
+// === impl Process ===
+
+impl Process {
+    pub(crate) fn key(&self) -> ProcessKey {
+        (self.pid, self.started)
+    }
+}
+
+/// The process of this number, if there is one.
+pub(crate) fn find(pid: Pid) -> Option<Process> {
+    parse_stat(&fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
+}
+
+/// The working directory of the process `pid`.
+pub(crate) fn working_directory(pid: Pid) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok()
 }
 
 /// All descendants of `root`, parents before their children. Processes that come and go meanwhile
@@ -65,7 +89,10 @@ fn below(root: Pid, all: impl Iterator<Item = Process>) -> Vec<Process> {
     found
 }
 
-/// Reads `pid (name) state ppid pgrp ...`; the name may hold anything, parentheses included.
+/// How many fields of a stat stand between the group and the start time.
+const FIELDS_TO_START: usize = 16;
+
+/// Reads `pid (name) state ppid pgrp ... starttime ...`; the name may hold anything, parentheses included.
 fn parse_stat(stat: &[u8]) -> Option<Process> {
     let text = String::from_utf8_lossy(stat);
     let (head, tail) = text.rsplit_once(')')?;
@@ -75,7 +102,8 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     let mut pid_field = || fields.next()?.parse().ok().map(Pid::from_raw);
     let (parent, group) = (pid_field()?, pid_field()?);
     let zombie = matches!(state, "Z" | "X");
-    Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, parent, group, zombie })
+    let started = fields.nth(FIELDS_TO_START).and_then(|ticks| ticks.parse().ok()).unwrap_or(0);
+    Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, parent, group, zombie, started })
 }
 
 #[cfg(test)]
@@ -87,17 +115,25 @@ mod tests {
     }
 
     fn process(raw: i32, parent: i32) -> Process {
-        Process { pid: pid(raw), parent: Some(pid(parent)), group: Some(pid(raw)), zombie: false }
+        Process {
+            pid: pid(raw),
+            parent: Some(pid(parent)),
+            group: Some(pid(raw)),
+            zombie: false,
+            started: 0,
+        }
     }
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_confuse() {
-        let stat = b"4242 (a) Z (b \xff) S 17 4240 4240 0 -1 4194304 99";
+        let stat =
+            b"4242 (a) Z (b \xff) S 17 4240 4240 0 -1 4194304 99 0 0 0 1 2 0 0 20 0 1 0 777 9";
         let expected = Process {
             pid: pid(4242),
             parent: Some(pid(17)),
             group: Some(pid(4240)),
             zombie: false,
+            started: 777,
         };
         assert_eq!(parse_stat(stat), Some(expected));
         assert_eq!(parse_stat(b"1 (x) Z 0 0 0").map(|p| (p.parent, p.zombie)), Some((None, true)));

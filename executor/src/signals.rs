@@ -51,6 +51,17 @@ pub(crate) fn kill_checked(process: &Process, task: &TaskId, outside: bool) {
     }
 }
 
+/// Kills a process that belongs to nothing any more, unless its number has passed to another since it
+/// was looked up.
+pub(crate) fn kill_abandoned(process: &Process) {
+    let Ok(handle) = sys::pidfd_open(process.pid, PidfdFlags::empty()) else {
+        return;
+    };
+    if procfs::find(process.pid).is_some_and(|now| now.key() == process.key()) {
+        let _gone = sys::pidfd_send_signal(&handle, sys::Signal::KILL);
+    }
+}
+
 /// The kernel's word for it.
 pub(crate) fn number(signal: Signal) -> sys::Signal {
     match signal {

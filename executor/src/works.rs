@@ -77,6 +77,7 @@ impl Works {
 
     /// What has happened since this was last asked.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        self.processes.set_jobs_run(self.jobs.is_any_running());
         self.processes.settle();
         let mut events = std::mem::take(&mut self.events);
         events.extend(self.processes.take_events());

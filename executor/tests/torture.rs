@@ -129,6 +129,28 @@ async fn a_hundred_children_and_their_doubly_forked_siblings_go_with_the_script(
 }
 
 #[tokio::test]
+async fn what_hides_from_every_mark_goes_with_the_last_script_it_can_be_of() {
+    let mut rack = Rack::new().await;
+    // A new session, no environment, another directory, and no parent left to tell.
+    let hide = "cd / && setsid env -i /bin/sh -c '/bin/sleep 1000 & /bin/echo $!' >$0/pids & wait;";
+    let script = |end: &str| format!("set -- \"$PWD\"; {} {end}", hide.replace("$0", "\"$1\""));
+    rack.start(1, &script("exit 5;"));
+    let hidden = rack.pids(1, 1).await;
+    rack.until_gone(1).await;
+    assert!(!is_alive(hidden[0]), "alone, it goes with its script");
+
+    rack.start(2, "sleep 1000;");
+    rack.start(3, &script("exit 6;"));
+    let hidden = rack.pids(3, 1).await;
+    rack.until_gone(2).await;
+    assert_eq!(rack.ended[&3].exited, Exited::Code(6));
+    assert!(is_alive(hidden[0]), "it may be the other's, which is not touched");
+    rack.kill_all(2..=2);
+    rack.until_gone(3).await;
+    assert!(!is_alive(hidden[0]), "it is nobody else's");
+}
+
+#[tokio::test]
 async fn a_script_that_forks_all_the_while_is_outrun() {
     let mut rack = Rack::new().await;
     let line = "trap '' TERM; echo $$ >pids; while :; do (sleep 1000 &) ; sleep 0.005; done;";

@@ -88,6 +88,10 @@ impl RunningJobs {
         Ok(())
     }
 
+    pub(crate) fn is_any_running(&self) -> bool {
+        !self.works.is_empty()
+    }
+
     /// Tells a job to end. It cannot be made to: a thread that goes on holds up nothing but its own
     /// task, and is said to run for as long as it does.
     pub(crate) fn signal(&mut self, work: WorkId, signal: Signal) {
