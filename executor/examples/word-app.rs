@@ -3,7 +3,7 @@
 //!
 //! `words` (SIMPLE) counts the words of its sharding parameter; `lines` (DATAFLOW) takes the lines of
 //! a file in the task's directory one by one until there are none; `trouble` (SIMPLE) shows what
-//! becomes of errors, panics and kills.
+//! becomes of errors, panics, kills and processes that a job starts itself.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -51,6 +51,13 @@ impl SimpleJob for Trouble {
         match context.job_parameter() {
             "panic" => panic!("shard {} fell over", context.item()),
             "error" => Err("the table is locked".into()),
+            "command" => {
+                // A process of the job's own, waited for when it suits the job.
+                let mut child = std::process::Command::new("true").spawn()?;
+                context.cancellation().wait(Duration::from_millis(300));
+                context.log(&format!("it ended with {}", child.wait()?));
+                Ok(())
+            }
             _ => {
                 // Work that heeds its cancellation.
                 while !context.cancellation().wait(Duration::from_mins(1)) {

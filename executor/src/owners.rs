@@ -74,9 +74,9 @@ impl Owners {
             if let Some(owner) = self.known_owner(process, &by_group, &found, works) {
                 self.seen.insert(process.key(), BTreeSet::from([owner]));
                 found.owners.insert(process.pid, owner);
-            } else if self.is_exempt(process, own, descendants) {
-                self.exempt.insert(process.key());
-            } else if jobs_run && !self.seen.contains_key(&process.key()) {
+            } else if self.is_exempt(process, own, descendants)
+                || (jobs_run && !self.seen.contains_key(&process.key()))
+            {
                 self.exempt.insert(process.key());
             } else {
                 self.sort_stray(process, works, &mut found);

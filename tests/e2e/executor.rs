@@ -50,13 +50,22 @@ fn an_http_job_asks_with_its_context_and_fails_by_status() {
 }
 
 #[test]
-fn jobs_in_rust_run_in_the_apps_own_executor() {
+fn jobs_in_rust_are_packed_fetched_and_run_in_the_apps_own_executor() {
     let bin = program("shiftwork");
     let word_app = bin.parent().map(|dir| dir.join("examples/word-app")).expect("a directory");
     assert!(word_app.exists(), "build it: cargo build -p shiftwork-executor --examples");
     let standalone = Standalone::start(&[]);
-    let app =
-        json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32, "bootstrapScript": word_app});
+    // Packed as an app is: Mesos fetches and unpacks it, and the script is found in the sandbox.
+    let package = standalone.directory.path().join("word-app.tar.gz");
+    let packed = Command::new("tar")
+        .arg("-czf")
+        .arg(&package)
+        .args(["--transform", "s,^,bin/,", "-C"])
+        .args([word_app.parent().expect("a directory").as_os_str(), "word-app".as_ref()])
+        .status();
+    assert!(packed.expect("tar runs").success());
+    let app = json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32,
+        "appURL": format!("file://{}", package.display()), "bootstrapScript": "bin/word-app"});
     assert_eq!(standalone.post("/api/v1/apps", Some(&app)).0, 201);
     let class = |job_type: &str, class: &str| json!({"jobType": job_type, "jobClass": class, "scriptCommandLine": null});
     let mut words = class("SIMPLE", "words");
@@ -81,6 +90,14 @@ fn jobs_in_rust_run_in_the_apps_own_executor() {
     let run = standalone.wait_for_run(&run, "FAILED");
     let message = run["shards"][0]["message"].as_str().expect("a message");
     assert!(message.contains("panicked: shard 0 fell over"), "{message}");
+
+    let mut slow = class("SIMPLE", "trouble");
+    (slow["jobParameter"], slow["timeout"]) = (json!("wait"), json!("1s"));
+    standalone.register_job("slow", "", &slow);
+    let run = standalone.trigger("slow");
+    standalone.wait_for_run(&run, "TIMED_OUT");
+    let written = log(&standalone, &run, "")["data"].clone();
+    assert!(written.as_str().is_some_and(|text| text.ends_with("told to end\n")), "{written}");
 }
 
 #[test]

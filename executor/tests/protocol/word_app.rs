@@ -90,6 +90,14 @@ async fn errors_and_panics_fail_their_shard_and_touch_no_sibling() {
 }
 
 #[tokio::test]
+async fn a_process_that_a_job_starts_is_the_jobs_to_wait_for() {
+    let mut agent = word_app().await;
+    let finished = run(&mut agent, "c", &of(simple("trouble"), "command")).await;
+    assert_eq!((finished.state(), finished.message()), (TaskState::TaskFinished, ""));
+    assert_eq!(stdout(&agent, "c"), "it ended with exit status: 0\n");
+}
+
+#[tokio::test]
 async fn scripts_and_daemons_run_in_it_as_well() {
     let mut agent = word_app().await;
     let script = run(&mut agent, "s", &payload("exit 3;")).await;
