@@ -6,6 +6,7 @@ mod agent;
 mod common;
 mod http;
 mod tls;
+mod torture;
 mod word_app;
 
 use agent::{Agent, Setting};
