@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
-use shiftwork_proto::mesos::v1::MasterInfo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::{self, Leadership};
 use crate::config::{Config, ElectionConfig, StartError};
-use crate::hub::{Hub, Input};
+use crate::hub::Hub;
 use crate::local::{self, Layout, LocalAgent};
 use crate::owner::Owner;
 use crate::world::{World, WorldConfig};
@@ -88,9 +87,11 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let (helpers, lost) = (TaskTracker::new(), CancellationToken::new());
     let stop_server = CancellationToken::new();
     if let Some(election) = config.election {
-        let stand = stand_for_election(election, info, hub.clone(), leadership, shutdown.clone());
-        let lost = lost.clone();
+        let (hub, lost, shutdown) = (hub.clone(), lost.clone(), shutdown.clone());
         helpers.spawn(async move {
+            let ElectionConfig { zookeeper, session_timeout, .. } = &election;
+            let timeout = *session_timeout;
+            let stand = cluster::stand(zookeeper, timeout, &info, &hub, &leadership, &shutdown);
             if let Err(error) = stand.await {
                 tracing::error!(%error, "the session with ZooKeeper is lost, and the lead with it");
                 lost.cancel();
@@ -113,30 +114,6 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         http::router(http::Shared { hub, layout, own_address, leads }).merge(links.router());
     let server = tokio::spawn(serve(listener, router, stop_server.clone()));
     Ok(Running { addr, admin: admin_addr, owner, server, stop_server, helpers, lost })
-}
-
-/// Stands for election, and tells the owner of the world when this master leads.
-async fn stand_for_election(
-    election: ElectionConfig,
-    info: MasterInfo,
-    hub: Hub,
-    leadership: watch::Sender<Leadership>,
-    shutdown: CancellationToken,
-) -> Result<(), zookeeper_client::Error> {
-    let mut leads = leadership.subscribe();
-    let tell = async {
-        let leading = leads.wait_for(|now| *now == Leadership::Leading).await.is_ok();
-        if leading {
-            tracing::info!("elected");
-            hub.send(Input::Elected).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let ElectionConfig { zookeeper, session_timeout, .. } = &election;
-    tokio::select! {
-        ended = cluster::stand(zookeeper, *session_timeout, &info, &leadership, &shutdown) => ended,
-        () = tell => Ok(()),
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -9,6 +9,7 @@ mod demo;
 mod executor;
 mod hands;
 mod harness;
+mod masters;
 mod metrics;
 mod proxy;
 mod pymesos;

@@ -20,7 +20,7 @@ const KILLS_DEFAULT: u64 = 3;
 const SCRIPT: &str = r#"sleep 0.3; echo "$SHIFTWORK_RUN_ID" >> "$DONE";"#;
 
 /// The runs that were done, each with how often.
-fn runs_done(file: &Path) -> BTreeMap<String, usize> {
+pub(crate) fn runs_done(file: &Path) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
     for line in std::fs::read_to_string(file).expect("something was done").lines() {
         *times.entry(line.to_owned()).or_default() += 1;
@@ -29,7 +29,7 @@ fn runs_done(file: &Path) -> BTreeMap<String, usize> {
 }
 
 /// Registers an app and a job that fires every second.
-fn register(scheduler: &Process, done: &Path) -> Value {
+pub(crate) fn register(scheduler: &Process, done: &Path) -> Value {
     let app = json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32});
     let (status, answer) = scheduler.call(reqwest::Method::POST, "/api/v1/apps", Some(app));
     assert_eq!(status, 201, "{answer}");

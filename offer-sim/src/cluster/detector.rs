@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
 use super::{Leader, Leadership, ZooKeeperAddress};
+use crate::hub::{Hub, Input};
 
 /// How a master's node begins; the sequence follows.
 const PREFIX: &str = "json.info_";
@@ -42,6 +43,7 @@ pub(crate) async fn stand(
     zookeeper: &ZooKeeperAddress,
     session_timeout: Option<Duration>,
     info: &MasterInfo,
+    hub: &Hub,
     leadership: &watch::Sender<Leadership>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -65,6 +67,11 @@ pub(crate) async fn stand(
             Some(leader) => read(&client, zookeeper, leader).await?,
             None => Leadership::Unknown,
         };
+        if now == Leadership::Leading && *leadership.borrow() != now {
+            tracing::info!("elected");
+            // First the world learns that it takes over; then callers are let in.
+            hub.send(Input::Elected).await;
+        }
         leadership.send_replace(now);
         if leader.is_none() {
             return Err(Error::SessionExpired);

@@ -1,7 +1,6 @@
 //! Amounts of resources, kept per reservation and per role they are allocated to. No wire types and
 //! no floating point: scalars are thousandths.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Which resource, reserved for whom, allocated to whom. Amounts of one kind add up.
@@ -37,7 +36,10 @@ pub enum Amount {
 
 /// Resources of several kinds. Holds no empty amounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resources(BTreeMap<Kind, Amount>);
+pub struct Resources {
+    /// By kind, in order. A list because there are few kinds, and a great many of these.
+    list: Vec<(Kind, Amount)>,
+}
 
 // === impl Amount ===
 
@@ -109,12 +111,20 @@ pub(crate) fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 impl Resources {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Each kind with its amount, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Kind, &Amount)> {
-        self.0.iter()
+        self.list.iter().map(|(kind, amount)| (kind, amount))
+    }
+
+    fn find(&self, kind: &Kind) -> Result<usize, usize> {
+        self.list.binary_search_by(|(mine, _)| mine.cmp(kind))
+    }
+
+    fn amount(&self, kind: &Kind) -> Option<&Amount> {
+        self.find(kind).ok().and_then(|at| self.list.get(at)).map(|(_, amount)| amount)
     }
 
     /// Adds one amount.
@@ -122,28 +132,32 @@ impl Resources {
         if amount.is_empty() {
             return;
         }
-        match self.0.get_mut(&kind) {
-            Some(mine) => mine.add(&amount),
-            None => {
-                self.0.insert(kind, amount);
+        match self.find(&kind) {
+            Ok(at) => {
+                if let Some((_, mine)) = self.list.get_mut(at) {
+                    mine.add(&amount);
+                }
             }
+            Err(at) => self.list.insert(at, (kind, amount)),
         }
     }
 
     /// Adds all of `other`.
     pub fn add(&mut self, other: &Self) {
-        for (kind, amount) in &other.0 {
+        for (kind, amount) in &other.list {
             self.insert(kind.clone(), amount.clone());
         }
     }
 
     /// Takes away all of `other`, as far as it is there.
     pub fn subtract(&mut self, other: &Self) {
-        for (kind, amount) in &other.0 {
-            if let Some(mine) = self.0.get_mut(kind) {
+        for (kind, amount) in &other.list {
+            if let Ok(at) = self.find(kind)
+                && let Some((_, mine)) = self.list.get_mut(at)
+            {
                 mine.subtract(amount);
                 if mine.is_empty() {
-                    self.0.remove(kind);
+                    self.list.remove(at);
                 }
             }
         }
@@ -151,17 +165,17 @@ impl Resources {
 
     /// Whether all of `other` is there, kind by kind.
     pub fn contains(&self, other: &Self) -> bool {
-        other
-            .0
-            .iter()
-            .all(|(kind, amount)| self.0.get(kind).is_some_and(|mine| mine.contains(amount)))
+        let has = |(kind, amount): (&Kind, &Amount)| {
+            self.amount(kind).is_some_and(|mine| mine.contains(amount))
+        };
+        other.iter().all(has)
     }
 
     /// The same, allocated to `role`; to nobody when it is `None`.
     #[must_use]
     pub fn allocated_to(&self, role: Option<&str>) -> Self {
-        let mut result = Self::default();
-        for (kind, amount) in &self.0 {
+        let mut result = Self { list: Vec::with_capacity(self.list.len()) };
+        for (kind, amount) in &self.list {
             result.insert(Kind { role: role.map(str::to_owned), ..kind.clone() }, amount.clone());
         }
         result
@@ -175,7 +189,7 @@ impl Resources {
             Some(reservation) => reservation.role == role,
             None => unreserved,
         };
-        Self(self.0.iter().filter(|(kind, _)| usable(kind)).map(clone_pair).collect())
+        Self { list: self.list.iter().filter(|(kind, _)| usable(kind)).cloned().collect() }
     }
 
     /// All of one name, in thousandths, over every kind.
@@ -184,12 +198,8 @@ impl Resources {
             Amount::Milli(milli) if kind.name == name => *milli,
             _ => 0,
         };
-        self.0.iter().map(of_name).sum()
+        self.iter().map(of_name).sum()
     }
-}
-
-fn clone_pair((kind, amount): (&Kind, &Amount)) -> (Kind, Amount) {
-    (kind.clone(), amount.clone())
 }
 
 // === impl Display ===
@@ -197,10 +207,10 @@ fn clone_pair((kind, amount): (&Kind, &Amount)) -> (Kind, Amount) {
 /// As a master writes resources in its messages: `cpus(allocated: *):0.5; mem(allocated: *):64`.
 impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return f.write_str("{}");
         }
-        for (at, (kind, amount)) in self.0.iter().enumerate() {
+        for (at, (kind, amount)) in self.iter().enumerate() {
             let separator = if at == 0 { "" } else { "; " };
             write!(f, "{separator}{kind}:{amount}")?;
         }

@@ -4,6 +4,8 @@
 // A test falls over at what it does not expect; its helpers too.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
+mod apart;
 mod client;
 mod executor;
 mod http;

@@ -203,6 +203,10 @@ impl Agent {
             return;
         }
         stream.pending.pop_front();
+        if stream.pending.is_empty() {
+            // Most tasks say nothing for most of their time, and there are a great many of them.
+            stream.pending = VecDeque::new();
+        }
         let executor = (key.0.clone(), stream.executor.clone());
         let is_over = stream.pending.is_empty() && is_terminal(stream.latest);
         if let Some(container) = &stream.container {

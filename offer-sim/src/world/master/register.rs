@@ -26,7 +26,10 @@ impl Master {
             turn.send_agent(&id, ToAgent::Shutdown);
             return;
         }
-        self.rescind_offers_on(turn, &id);
+        let was_registered = self.agents.contains_key(&id);
+        if was_registered {
+            self.rescind_offers_on(turn, &id);
+        }
         let was_unreachable = self.unreachable.remove(&id).is_some();
         self.expected.remove(&id);
         self.recover_frameworks(turn, &executors);
@@ -39,7 +42,9 @@ impl Master {
         let running = running_executors(executors);
         let agent = RegisteredAgent { spec, available, executors: running, is_active: true };
         self.agents.insert(id.clone(), agent);
-        let missing = self.missing_tasks(&id, &tasks);
+        // Of an agent that was not known there is no task either.
+        let was_known = was_registered || was_unreachable;
+        let missing = if was_known { self.missing_tasks(&id, &tasks) } else { Vec::new() };
         for task in tasks {
             self.take_up_task(turn, &id, task, was_unreachable);
         }
