@@ -19,8 +19,8 @@ use crate::api::{self, ApiState, ElasticJobConfig, Leadership};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::metrics::Metrics;
 use crate::registry::{
-    Change, EmbeddedRegistry, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing, Tenure,
-    ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
+    Change, EmbeddedRegistry, Epoch, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing,
+    Tenure, ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
 };
 use crate::trace::{History, SpoolLimits, Store, WriterOptions};
 use crate::turn::{self, Handle, Inbox, Outlets, Owner};
@@ -225,12 +225,20 @@ struct Connection {
 impl Tenures {
     async fn run(self, mut registry: Box<dyn Registry>, mut inbox: Inbox) -> anyhow::Result<()> {
         let mut led = false;
+        // The tenure in which another scheduler took our framework over.
+        let mut replaced: Option<Epoch> = None;
         loop {
             let Some(mut tenure) = self.take_over(&mut *registry, &mut inbox, led).await? else {
                 registry.close().await;
                 return Ok(());
             };
             led = true;
+            anyhow::ensure!(
+                !replaced.take().is_some_and(|before| tenure.epoch.follows(before)),
+                "another scheduler subscribed with this framework id, and none of this registry led \
+                 meanwhile: two registries must not hold one framework id; stop the other scheduler, \
+                 or remove ha/framework_id from this registry to begin as a new framework"
+            );
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
             connection.listen(std::mem::replace(&mut tenure.changes, no_changes()));
@@ -264,6 +272,7 @@ impl Tenures {
                      copies of one data directory"
                 );
             }
+            replaced = failed_over.then_some(tenure.epoch);
             tracing::error!(?ended, "the lead was lost; restoring from the registry");
             inbox.refuse_all();
             tokio::time::sleep(TENURE_PAUSE).await;

@@ -80,6 +80,15 @@ pub use zookeeper_tls::ZooKeeperTlsError;
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+// === impl Epoch ===
+
+impl Epoch {
+    /// True if nobody led between the two.
+    pub fn follows(self, before: Self) -> bool {
+        before.0.checked_add(1) == Some(self.0)
+    }
+}
+
 impl std::fmt::Display for Epoch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)
@@ -145,4 +154,17 @@ pub trait Registry: Send {
         epoch: Epoch,
         batch: Vec<Transaction>,
     ) -> BoxFuture<'static, Result<(), CommitError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_follows_another_when_nobody_led_between() {
+        assert!(Epoch(5).follows(Epoch(4)));
+        assert!(!Epoch(6).follows(Epoch(4)), "somebody did");
+        assert!(!Epoch(4).follows(Epoch(4)));
+        assert!(!Epoch(0).follows(Epoch(u64::MAX)));
+    }
 }

@@ -8,6 +8,7 @@ mod command_mode;
 mod incoming;
 mod outgoing;
 mod resources;
+mod states;
 
 use std::path::{Path, PathBuf};
 
