@@ -3,6 +3,7 @@
 
 use clap::Args;
 use shiftwork_engine::Settings;
+use shiftwork_engine::resources::{Demand, Milli};
 use shiftwork_schedule::{Zone, parse_duration};
 
 /// When the engine does what; durations as 10s, 5m, 1h30m.
@@ -12,6 +13,19 @@ pub struct EngineArgs {
     #[arg(long, env = "SHIFTWORK_LAUNCH_INTERVAL", default_value = "10s", value_name = "DURATION",
         value_parser = duration)]
     launch_interval: u64,
+    /// Leave at least so much time between launch cycles, so that a burst of events is one
+    #[arg(long, env = "SHIFTWORK_LAUNCH_DEBOUNCE", default_value = "10ms", value_name = "DURATION",
+        value_parser = parse_duration)]
+    launch_debounce: u64,
+    /// Ask for offers, and keep those needed, this long ahead of firings
+    #[arg(long, env = "SHIFTWORK_OFFER_LOOKAHEAD", default_value = "2s", value_name = "DURATION",
+        value_parser = parse_duration)]
+    offer_lookahead: u64,
+    /// Keep offers of at least this much for triggers, as cpus:2;mem:1024 (MB), in whole agents and
+    /// at most a quarter of them [default: none]
+    #[arg(long, env = "SHIFTWORK_WARM_RESERVE", value_name = "RESOURCES",
+        value_parser = resources)]
+    warm_reserve: Option<Demand>,
     /// Give offers back after this long while nothing waits
     #[arg(long, env = "SHIFTWORK_OFFER_HOLD", default_value = "5s", value_name = "DURATION",
         value_parser = duration)]
@@ -55,6 +69,29 @@ fn duration(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Amounts as Mesos writes them: `cpus:2;mem:1024`.
+fn resources(text: &str) -> Result<Demand, String> {
+    let mut demand = Demand::default();
+    for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, amount) = part.split_once(':').unwrap_or((part, ""));
+        let number = amount.trim().parse().ok().and_then(Milli::from_f64);
+        let number = number.filter(|number| *number > Milli::ZERO).ok_or_else(|| {
+            format!("{part:?} must be a name and an amount above 0, as in cpus:2")
+        })?;
+        match name.trim() {
+            "cpus" => demand.cpus = number,
+            "mem" => demand.mem = number,
+            "disk" => demand.disk = number,
+            "gpus" => demand.gpus = number,
+            other => return Err(format!("{other:?} is not one of cpus, mem, disk, gpus")),
+        }
+    }
+    if demand == Demand::default() {
+        return Err("must name at least one amount, as in cpus:2;mem:1024".to_owned());
+    }
+    Ok(demand)
+}
+
 fn zone(text: &str) -> Result<Zone, String> {
     Zone::parse(text).map_err(|error| error.to_string())
 }
@@ -64,6 +101,9 @@ impl EngineArgs {
     pub fn settings(&self) -> Settings {
         Settings {
             launch_interval_ms: self.launch_interval,
+            launch_debounce_ms: self.launch_debounce,
+            offer_lookahead_ms: self.offer_lookahead,
+            warm_reserve: self.warm_reserve,
             offer_hold_ms: self.offer_hold,
             launch_timeout_ms: self.launch_timeout,
             unreachable_timeout_ms: self.unreachable_timeout,
@@ -97,10 +137,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reserve_is_read_as_mesos_writes_resources() {
+        let line = Line::try_parse_from(["x", "--warm-reserve", "cpus:2.5; mem:1024"]).unwrap();
+        let reserve = line.engine.settings().warm_reserve.unwrap();
+        assert_eq!((reserve.cpus, reserve.mem), (Milli(2_500), Milli(1_024_000)));
+    }
+
+    #[test]
     fn mistakes_name_the_option() {
-        for (option, value) in
-            [("--offer-hold", "0s"), ("--launch-timeout", "long"), ("--time-zone", "Mars/Base")]
-        {
+        for (option, value) in [
+            ("--offer-hold", "0s"),
+            ("--launch-timeout", "long"),
+            ("--time-zone", "Mars/Base"),
+            ("--offer-lookahead", "2 parsecs"),
+            ("--warm-reserve", "cpus"),
+            ("--warm-reserve", "cpus:-1"),
+            ("--warm-reserve", "cpus:2;mems:5"),
+            ("--warm-reserve", ";"),
+        ] {
             let error = Line::try_parse_from(["x", option, value]).unwrap_err().to_string();
             assert!(error.contains(option), "{error}");
         }

@@ -25,6 +25,7 @@ impl Engine {
         }
         self.connected = true;
         self.suppressed = false;
+        self.filters = None;
         self.fleet.clear_leases();
         self.place_needed = true;
         self.unanswered = self.tasks.keys().cloned().collect();

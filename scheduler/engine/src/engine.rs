@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::holds::Holds;
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId, TaskId};
+use crate::offers::Filters;
 use crate::random::Random;
 use crate::record::{DisabledRecord, Key, Write};
 use crate::registered::{Registered, Rules};
@@ -100,6 +101,12 @@ pub struct Engine {
     pub(crate) unanswered: BTreeSet<TaskId>,
     pub(crate) reconcile_tries: u32,
     pub(crate) suppressed: bool,
+    /// Filters that are in force at the master, if any may keep offers away that are wanted.
+    pub(crate) filters: Option<Filters>,
+    /// The warm reserve was complete when it was looked at last.
+    pub(crate) reserve_complete: bool,
+    /// When the latest launch cycle was.
+    pub(crate) cycle_at: Timestamp,
     /// Something changed that may let a run start.
     pub(crate) place_needed: bool,
     /// Ids of triggered runs that ended lately: the same key must not make them again.
@@ -145,6 +152,9 @@ impl Engine {
             unanswered: BTreeSet::new(),
             reconcile_tries: 0,
             suppressed: false,
+            filters: None,
+            reserve_complete: false,
+            cycle_at: Timestamp::MIN,
             place_needed: false,
             ended_triggers: VecDeque::new(),
             firings: FiringCounts::default(),
@@ -193,7 +203,7 @@ impl Engine {
     /// a launch cycle: something waited that might have found a place.
     pub fn place(&mut self, now: Timestamp, fx: &mut Effects) -> bool {
         self.advance(now, fx);
-        let placing = self.connected && self.place_needed;
+        let placing = self.connected && self.place_needed && self.is_cycle_time();
         if placing {
             self.place_needed = false;
             self.launch_cycle(fx);
@@ -201,6 +211,17 @@ impl Engine {
         self.keep_offers_clean(fx);
         self.flush(fx);
         placing
+    }
+
+    /// A burst of events is one launch cycle, not one each: the first has it at once, and what comes
+    /// within the debounce has the next together.
+    fn is_cycle_time(&mut self) -> bool {
+        let earliest = self.cycle_at.saturating_add(self.settings.launch_debounce_ms);
+        let is_time = earliest <= self.now;
+        if !is_time {
+            self.timers.set_no_later(Deadline::LaunchCycle, earliest);
+        }
+        is_time
     }
 
     /// When the engine wants to be called at the latest.
@@ -227,7 +248,8 @@ impl Engine {
                 Deadline::RunTimeout(run) => self.on_run_timeout(&run, fx),
                 Deadline::QueueTimeout(run) => self.on_queue_timeout(&run, fx),
                 Deadline::Maintenance(agent) => self.on_maintenance_due(&agent, fx),
-                Deadline::OfferHold => {}
+                // Offers are looked at in every turn.
+                Deadline::OfferHold | Deadline::Lookahead => {}
                 Deadline::LaunchCycle => self.place_needed = true,
                 Deadline::Reconcile => self.on_reconcile_due(fx),
                 Deadline::ReconcileRetry => self.on_reconcile_retry(fx),

@@ -49,6 +49,11 @@ impl Holds {
         self.overtaken = Some(run);
     }
 
+    /// Agents whose leases are kept back.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        self.current.iter().flat_map(|hold| &hold.agents)
+    }
+
     /// True if an agent's leases are kept back.
     pub(crate) fn keeps(&self, agent: &AgentId) -> bool {
         self.current.as_ref().is_some_and(|hold| hold.agents.contains(agent))
@@ -180,6 +185,19 @@ impl Fleet {
     pub(crate) fn capacity(&self, candidate: &Candidate<'_>) -> Capacity {
         let rooms = self.rooms_on_empty(candidate, &BTreeMap::new());
         Capacity { shards: rooms.iter().map(|(_, room)| room).sum(), agents: self.seen().count() }
+    }
+
+    /// Agents seen that would take a shard of a candidate, were they empty.
+    pub(crate) fn agents_that_admit(&self, candidate: &Candidate<'_>) -> Vec<AgentId> {
+        let admit = |seen: &&crate::fleet::Seen| {
+            let site = &seen.site;
+            let admits = candidate
+                .constraints
+                .iter()
+                .all(|row| row.admits(row.value_of(&site.hostname, &site.attributes)));
+            admits && room_on_empty(candidate, &seen.most) > 0
+        };
+        self.seen().filter(admit).map(|seen| seen.site.agent.clone()).collect()
     }
 
     /// How many shards of a candidate each agent seen would take without what ends some day, where

@@ -1,7 +1,7 @@
-//! The launch cycle: candidates in order, placement, the records of what is launched, and what
-//! becomes of offers nobody needs.
+//! The launch cycle: candidates in order, placement, and the records of what is launched. Absent: what
+//! becomes of offers nobody needs (`offers.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::{App, Job, JobExecutor, Placement};
@@ -9,7 +9,7 @@ use crate::effect::{Action, Effects, ExecutorLaunch, Launch, Trace};
 use crate::engine::{Engine, put_text};
 use crate::event::Offer;
 use crate::executor_book::{Executor, Presence};
-use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, OfferId, RunId, TaskId};
+use crate::ids::{AgentId, AppName, ExecutorId, LaunchKind, RunId, TaskId};
 use crate::placement::{Candidate, Placer, Site, Slot, Unplaced};
 use crate::record::{Phase, Shard};
 use crate::registered::RunJob;
@@ -17,14 +17,6 @@ use crate::resources::{Demand, Kind, Milli, Piece, Resources};
 use crate::run::Run;
 use crate::timers::Deadline;
 use crate::wait::Wait;
-
-/// Offers declined while nothing waits are not wanted for this long; demand revives them.
-const IDLE_REFUSE_MS: u64 = 60 * 60 * 1000;
-/// Offers given back although something waits: others get their chance, then we look again.
-const UNFIT_REFUSE_MS: u64 = 1000;
-/// While something waits that does not fit, offers are held this many times longer, so that
-/// pieces can come together.
-const UNFIT_HOLD_FACTOR: u64 = 6;
 
 /// A launch cycle under way: the leases, and what is launched on each agent.
 struct Cycle {
@@ -50,6 +42,7 @@ impl Engine {
     /// Places what may start, failover and retry shards first.
     pub(crate) fn launch_cycle(&mut self, fx: &mut Effects) {
         self.launches.cycles += 1;
+        self.cycle_at = self.now;
         self.end_overdue_hold();
         self.mark_leaving();
         let placer = self.fleet.lend();
@@ -71,7 +64,7 @@ impl Engine {
         }
     }
 
-    fn has_demand(&self) -> bool {
+    pub(crate) fn has_demand(&self) -> bool {
         !self.ready.is_empty() || !self.due.is_empty()
     }
 
@@ -296,60 +289,6 @@ impl Engine {
             })
             .clone();
         launch
-    }
-
-    /// Gives back what nobody needs, asks for offers when somebody does.
-    pub(crate) fn keep_offers_clean(&mut self, fx: &mut Effects) {
-        self.end_overdue_hold();
-        if !self.connected {
-            return;
-        }
-        let demand = self.has_demand();
-        if demand && self.suppressed {
-            self.suppressed = false;
-            fx.action(Action::Revive);
-        }
-        let hold = self.settings.offer_hold_ms;
-        let (hold, refuse_ms) = if demand {
-            (hold.saturating_mul(UNFIT_HOLD_FACTOR), UNFIT_REFUSE_MS)
-        } else {
-            (hold, IDLE_REFUSE_MS)
-        };
-        let expired = self.expired_offers(hold);
-        if !expired.is_empty() {
-            for offer in &expired {
-                self.fleet.release(offer);
-            }
-            fx.action(Action::Decline { offers: expired, refuse_ms });
-            if !demand && self.fleet.offer_count() == 0 && !self.suppressed {
-                self.suppressed = true;
-                fx.action(Action::Suppress);
-            }
-        }
-        let oldest = self
-            .fleet
-            .leases
-            .iter()
-            .filter(|(agent, _)| !self.holds.keeps(agent))
-            .flat_map(|(_, lease)| lease.offers.iter().map(|offer| offer.since))
-            .min();
-        if let Some(oldest) = oldest {
-            self.timers.set(Deadline::OfferHold, oldest.saturating_add(hold));
-        }
-    }
-
-    /// Offers held for long and kept for nobody. All of an agent go together: a part of a lease helps nobody.
-    fn expired_offers(&self, hold_ms: u64) -> Vec<OfferId> {
-        let mut expired = BTreeSet::new();
-        let leases = self.fleet.leases.iter().filter(|(agent, _)| !self.holds.keeps(agent));
-        for (_, lease) in leases {
-            let old =
-                |since: shiftwork_schedule::Timestamp| since.saturating_add(hold_ms) <= self.now;
-            if lease.offers.iter().any(|offer| old(offer.since)) {
-                expired.extend(lease.offers.iter().map(|offer| offer.id.clone()));
-            }
-        }
-        expired.into_iter().collect()
     }
 }
 

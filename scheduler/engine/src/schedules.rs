@@ -11,6 +11,11 @@ use crate::ids::JobName;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ScheduleId(u64);
 
+impl ScheduleId {
+    /// Not greater than any.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// One distinct schedule.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -66,6 +71,10 @@ impl Schedules {
         self.entries.remove(&id);
         self.ids.remove(schedule);
         Some(id)
+    }
+
+    pub(crate) fn get(&self, id: ScheduleId) -> Option<&Entry> {
+        self.entries.get(&id)
     }
 
     pub(crate) fn get_mut(&mut self, id: ScheduleId) -> Option<&mut Entry> {

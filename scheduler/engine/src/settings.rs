@@ -2,11 +2,20 @@
 
 use shiftwork_schedule::Zone;
 
+use crate::resources::Demand;
+
 /// Settings of the engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Placement is tried at least this often.
     pub launch_interval_ms: u64,
+    /// No two launch cycles are closer together than this: what comes in between is placed at once.
+    pub launch_debounce_ms: u64,
+    /// Offers are asked for, and those that will be needed are kept, this long ahead of work that is
+    /// known to come: a master makes offers about once a second.
+    pub offer_lookahead_ms: u64,
+    /// Offers of at least this much are kept at all times, for runs that nobody knows of before.
+    pub warm_reserve: Option<Demand>,
     /// While nothing waits, an offer is given back after this long.
     pub offer_hold_ms: u64,
     /// A task that does not report RUNNING in this time is killed and placed elsewhere.
@@ -31,6 +40,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             launch_interval_ms: 10_000,
+            launch_debounce_ms: 10,
+            offer_lookahead_ms: 2_000,
+            warm_reserve: None,
             offer_hold_ms: 5_000,
             launch_timeout_ms: 5 * 60_000,
             unreachable_timeout_ms: 60_000,

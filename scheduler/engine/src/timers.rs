@@ -30,6 +30,8 @@ pub(crate) enum Deadline {
     Maintenance(AgentId),
     /// Offers have been held long enough.
     OfferHold,
+    /// Offers are wanted for work that is about to come.
+    Lookahead,
     /// Placement is tried even if nothing seems to have changed.
     LaunchCycle,
     /// The master is asked about every task.
@@ -45,13 +47,25 @@ pub(crate) enum Deadline {
 pub(crate) struct Timers {
     at: BTreeMap<Deadline, Timestamp>,
     order: BTreeSet<(Timestamp, Deadline)>,
+    /// Those of them that bring work.
+    work: BTreeSet<(Timestamp, Deadline)>,
+}
+
+impl Deadline {
+    /// Shards may be launched when it is met.
+    fn brings_work(&self) -> bool {
+        matches!(self, Self::Schedule(_) | Self::Held(_) | Self::Waiting(..))
+    }
 }
 
 impl Timers {
     /// Sets or moves a deadline.
     pub(crate) fn set(&mut self, deadline: Deadline, at: Timestamp) {
         if let Some(old) = self.at.insert(deadline.clone(), at) {
-            self.order.remove(&(old, deadline.clone()));
+            self.remove(&(old, deadline.clone()));
+        }
+        if deadline.brings_work() {
+            self.work.insert((at, deadline.clone()));
         }
         self.order.insert((at, deadline));
     }
@@ -66,7 +80,14 @@ impl Timers {
     /// Drops a deadline if it is set.
     pub(crate) fn cancel(&mut self, deadline: &Deadline) {
         if let Some(at) = self.at.remove(deadline) {
-            self.order.remove(&(at, deadline.clone()));
+            self.remove(&(at, deadline.clone()));
+        }
+    }
+
+    fn remove(&mut self, entry: &(Timestamp, Deadline)) {
+        self.order.remove(entry);
+        if entry.1.brings_work() {
+            self.work.remove(entry);
         }
     }
 
@@ -75,14 +96,29 @@ impl Timers {
         if self.order.first()?.0 > now {
             return None;
         }
-        let (_, deadline) = self.order.pop_first()?;
-        self.at.remove(&deadline);
-        Some(deadline)
+        let entry = self.order.pop_first()?;
+        if entry.1.brings_work() {
+            self.work.remove(&entry);
+        }
+        self.at.remove(&entry.1);
+        Some(entry.1)
     }
 
     /// When the earliest is due.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.order.first().map(|(at, _)| *at)
+    }
+
+    /// Deadlines that bring work, in order, with their times.
+    pub(crate) fn work(&self) -> impl Iterator<Item = &(Timestamp, Deadline)> {
+        self.work.iter()
+    }
+
+    /// When the first of them after an instant is.
+    pub(crate) fn next_work_after(&self, after: Timestamp) -> Option<Timestamp> {
+        // Schedules are the least of the deadlines of an instant, and this one the least of them.
+        let after = (after.saturating_add(1), Deadline::Schedule(ScheduleId::FIRST));
+        self.work.range(after..).next().map(|(at, _)| *at)
     }
 
     /// When this one is due.

@@ -170,6 +170,7 @@ fn job() -> Value {
             ("pending", count("Number of pending runs.")),
             ("running", maybe(text("The run that is being launched or running, the first by id."))),
             ("runningCount", count("Number of its runs that are being launched or running.")),
+            ("firings", the("FiringCounts")),
             ("nextFiring", maybe(instant("Its next firing, if it is enabled and has one."))),
             ("problem", maybe(text("What is wrong with the stored document, if anything."))),
             ("document", stored("JobDocument")),
@@ -196,6 +197,7 @@ fn runs() -> Vec<Member> {
             ("running", maybe(waiting.clone())),
             ("pending", maybe(waiting)),
             ("pendingRuns", count("Number of pending runs.")),
+            ("firings", the("FiringCounts")),
             ("nextFiring", maybe(instant("Its next firing."))),
         ],
     );
@@ -227,6 +229,7 @@ fn runs() -> Vec<Member> {
     );
     vec![
         ("Run", run()),
+        ("FiringCounts", firing_counts()),
         ("Shard", shard()),
         ("Why", why),
         ("Triggered", triggered),
@@ -261,6 +264,26 @@ fn run() -> Value {
         vec![
             ("shardingTotalCount", count("The shard count of its job.")),
             ("overrides", the("Overrides")),
+            (
+                "misfire",
+                one_of(
+                    &["SKIPPED", "COALESCED", "MISSED"],
+                    "What became of a firing that got no run.",
+                ),
+            ),
+            ("document", the("JobDocument")),
+        ],
+    )
+}
+
+fn firing_counts() -> Value {
+    object(
+        "What became of firings since this leader began.",
+        vec![
+            ("fired", count("Got a run.")),
+            ("skipped", count("Left out by the policy skip.")),
+            ("coalesced", count("Another run stands for them.")),
+            ("missed", count("Could not be made: disabled, too old, too many waiting.")),
         ],
     )
 }
@@ -441,8 +464,7 @@ fn status() -> Value {
             ("jobs", count("Registered jobs.")),
             ("pendingRuns", count("Runs that wait.")),
             ("activeRuns", count("Runs being launched or running.")),
-            ("fired", count("Firings that got a run since this leader began.")),
-            ("missed", count("Firings that got none since this leader began.")),
+            ("firings", the("FiringCounts")),
             ("tasks", count("Tasks launched and not ended.")),
             ("offers", count("Offers held.")),
             ("problems", list(json!({"type": "string"}), "What is wrong with what is stored.")),

@@ -146,7 +146,7 @@ fn offers_nobody_needs_go_back_and_are_asked_for_again_on_demand() {
     world.job("j", r#""cron":"0 0 3 * * ?""#);
     world.offer("a1", 4.0);
     assert_eq!(world.wait(4_999).said(), Vec::<String>::new());
-    assert_eq!(world.wait(1).said(), ["decline [o1] 3600000", "suppress"]);
+    assert_eq!(world.wait(1).said(), ["decline [o1] 3593000", "suppress"]);
     let turn = world.command_turn(trigger("j", None)).1;
     assert_eq!(turn.said(), ["revive"]);
     assert_eq!(world.offer("a1", 4.0).said(), ["accept a1 [o2]: j/0#1 j/1#1"]);

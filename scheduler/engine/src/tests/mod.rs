@@ -11,6 +11,7 @@ mod holding;
 mod inheriting;
 mod launching;
 mod maintenance;
+mod offering;
 mod overlapping;
 mod paging;
 mod placing;
@@ -39,6 +40,7 @@ pub(crate) const START_MS: i64 = 1_795_140_000_000;
 /// An engine with a clock and a registry of its own.
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    settings: Settings,
     pub(crate) now: Timestamp,
     /// What has been committed.
     pub(crate) records: BTreeMap<Key, Vec<u8>>,
@@ -58,14 +60,24 @@ pub(crate) struct Turn {
     pub(crate) writes: Vec<String>,
 }
 
+/// The defaults, without the debounce: most tests have several turns in one moment.
+pub(crate) fn settings() -> Settings {
+    Settings { launch_debounce_ms: 0, ..Settings::default() }
+}
+
 impl World {
     /// A leader with no documents, subscribed.
     pub(crate) fn new() -> Self {
+        Self::with(settings())
+    }
+
+    /// A leader with settings of the test's own.
+    pub(crate) fn with(settings: Settings) -> Self {
         let now = Timestamp::from_millis(START_MS);
         let mut fx = Effects::default();
-        let engine = Engine::restore(Settings::default(), 7, now, Vec::new(), &mut fx);
+        let engine = Engine::restore(settings.clone(), 7, now, Vec::new(), &mut fx);
         let (records, history) = (BTreeMap::new(), BTreeMap::new());
-        let mut world = Self { engine, now, records, history, requests: 0, offers: 0 };
+        let mut world = Self { engine, settings, now, records, history, requests: 0, offers: 0 };
         world.subscribe();
         world
     }
@@ -189,7 +201,7 @@ impl World {
     pub(crate) fn restart(&mut self) -> Turn {
         let mut fx = Effects::default();
         let records = self.records.clone().into_iter().collect();
-        self.engine = Engine::restore(Settings::default(), 8, self.now, records, &mut fx);
+        self.engine = Engine::restore(self.settings.clone(), 8, self.now, records, &mut fx);
         let mut turn = Turn::default();
         self.commit(fx.take(), &mut turn);
         turn
@@ -223,7 +235,7 @@ impl World {
     pub(crate) fn assert_durable(&self) {
         let mut fx = Effects::default();
         let records = self.records.clone().into_iter().collect();
-        let copy = Engine::restore(Settings::default(), 9, self.now, records, &mut fx);
+        let copy = Engine::restore(self.settings.clone(), 9, self.now, records, &mut fx);
         let all = crate::RunFilter::default();
         let strip = |mut view: RunView| {
             // What is waited for is not stored: it is found out again.
