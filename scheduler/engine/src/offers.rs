@@ -41,7 +41,7 @@ const RESERVE_SHARE_MAX: usize = 250;
 #[derive(Debug)]
 pub(crate) struct Filters {
     /// What they were fitted to: whatever else waits may be kept from offers it could use.
-    wanted: BTreeSet<Arc<Rules>>,
+    wanted: Vec<Arc<Rules>>,
 }
 
 impl Engine {
@@ -97,18 +97,23 @@ impl Engine {
             return true;
         }
         let Some(filters) = &self.filters else { return false };
-        self.wanted().is_none_or(|wanted| !wanted.is_subset(&filters.wanted))
+        let known = |rules: &Arc<Rules>| filters.wanted.contains(rules);
+        self.wanted().is_none_or(|wanted| !wanted.iter().all(known))
     }
 
     /// What waits needs; `None` if that is too much to look at.
-    fn wanted(&self) -> Option<BTreeSet<Arc<Rules>>> {
+    fn wanted(&self) -> Option<Vec<Arc<Rules>>> {
         if self.ready.len() + self.due.len() > WANTED_RUNS_MAX {
             return None;
         }
         let ready = self.ready.iter().map(|(_, _, run)| run);
         let runs = ready.chain(self.due.iter().map(|((_, _, run), _)| run));
-        let rules = runs.filter_map(|run| self.runs.get(run)).map(|run| Arc::clone(&run.job.rules));
-        let wanted: BTreeSet<Arc<Rules>> = rules.collect();
+        let mut wanted: Vec<Arc<Rules>> = Vec::new();
+        for run in runs.filter_map(|run| self.runs.get(run)) {
+            if !wanted.contains(&run.job.rules) {
+                wanted.push(Arc::clone(&run.job.rules));
+            }
+        }
         (wanted.len() <= WANTED_MAX).then_some(wanted)
     }
 
@@ -135,7 +140,7 @@ impl Engine {
             let until = self.next_lookahead().map_or(IDLE_REFUSE_MS, |at| {
                 at.since(self.now).max(0).unsigned_abs().clamp(UNFIT_REFUSE_MS, IDLE_REFUSE_MS)
             });
-            self.decline_for(agents, until, Some(BTreeSet::new()), fx);
+            self.decline_for(agents, until, Some(Vec::new()), fx);
             return;
         }
         let wanted = self.wanted().unwrap_or_default();
@@ -151,7 +156,7 @@ impl Engine {
         &mut self,
         agents: Vec<AgentId>,
         refuse_ms: u64,
-        wanted: Option<BTreeSet<Arc<Rules>>>,
+        wanted: Option<Vec<Arc<Rules>>>,
         fx: &mut Effects,
     ) {
         let mut offers: Vec<OfferId> =
@@ -161,18 +166,17 @@ impl Engine {
         }
         offers.sort();
         fx.action(Action::Decline { offers, refuse_ms });
-        if let Some(wanted) = wanted {
+        if let Some(mut wanted) = wanted {
             // Filters of before may still be in force: they fit only what all of them fit.
-            let wanted = match &self.filters {
-                Some(before) => before.wanted.intersection(&wanted).cloned().collect(),
-                None => wanted,
-            };
+            if let Some(before) = &self.filters {
+                wanted.retain(|rules| before.wanted.contains(rules));
+            }
             self.filters = Some(Filters { wanted });
         }
     }
 
     /// Agents that could take a shard of what is wanted if they were empty.
-    fn agents_that_could_take(&self, wanted: &BTreeSet<Arc<Rules>>) -> BTreeSet<AgentId> {
+    fn agents_that_could_take(&self, wanted: &[Arc<Rules>]) -> BTreeSet<AgentId> {
         let nobody = crate::ids::AppName::none();
         let mut agents = BTreeSet::new();
         for rules in wanted {
