@@ -16,13 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState, ElasticJobConfig, Leadership};
+use crate::audit::{self, Auditor};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::metrics::Metrics;
 use crate::registry::{
     Change, EmbeddedRegistry, Epoch, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing,
     Tenure, ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
 };
-use crate::trace::{History, SpoolLimits, Store, WriterOptions};
+use crate::trace::{
+    History, HistoryTarget, Retention, SpoolLimits, Store, TenureRow, TraceRecord, WriterOptions,
+};
 use crate::turn::{self, Handle, Inbox, Outlets, Owner};
 
 /// Held by the scheduler that uses a data directory: two would tear each other's history apart.
@@ -48,6 +51,19 @@ pub struct SchedulerConfig {
     pub settings: Settings,
     /// How Elastic-Job-Cloud's REST is served.
     pub elastic_job: ElasticJobConfig,
+    /// Where the history is kept, and how long.
+    pub history: HistoryConfig,
+    /// How often the leader audits its firings; none for never.
+    pub audit_every: Option<Duration>,
+}
+
+/// Where the history is kept, and how long.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryConfig {
+    /// The database; none for a file in the data directory.
+    pub target: Option<HistoryTarget>,
+    /// What is kept of it.
+    pub retention: Retention,
 }
 
 /// A scheduler that has been started.
@@ -87,9 +103,15 @@ pub async fn start(
         warn_if_lost(data_dir);
         Box::new(EmbeddedRegistry::open(data_dir).await?)
     };
-    let (history, writer) =
-        History::open(data_dir, SpoolLimits::default(), WriterOptions::default())
-            .with_context(|| format!("cannot open the history in {}", data_dir.display()))?;
+    let retention = config.history.retention;
+    let writer_options = WriterOptions { retention, ..WriterOptions::default() };
+    let (history, writer) = History::open(
+        data_dir,
+        config.history.target.clone(),
+        SpoolLimits::default(),
+        writer_options,
+    )
+    .with_context(|| format!("cannot open the history in {}", data_dir.display()))?;
 
     let (handle, inbox) = turn::channel();
     let tracker = TaskTracker::new();
@@ -97,7 +119,18 @@ pub async fn start(
     let writer_stop = CancellationToken::new();
     tracker.spawn(writer.run(writer_stop.clone()));
     let metrics = Metrics::new();
+    let auditor = Auditor::new(
+        handle.clone(),
+        history.clone(),
+        metrics.clone(),
+        config.settings.default_zone.clone(),
+    );
+    if let Some(every) = config.audit_every {
+        let standing = standing.subscribe();
+        tracker.spawn(audit::watch(auditor.clone(), every, standing, shutdown.clone()));
+    }
     let state = ApiState {
+        auditor,
         metrics: metrics.clone(),
         handle: handle.clone(),
         history: history.clone(),
@@ -245,11 +278,13 @@ impl Tenures {
             self.own.send_replace(Some(self.leader()));
             self.standing.send_replace(Standing::Leading);
             self.metrics.on_tenure_begun(tenure.epoch.0);
+            self.record_tenure(&tenure);
             self.metrics.follow_driver(connection.driver.clone());
             let outlets = Outlets {
                 driver: connection.driver.clone(),
                 history: self.history.clone(),
                 metrics: self.metrics.clone(),
+                agents: self.config.driver.agents.clone(),
             };
             let owner = Owner::new(engine, effects, registry, &tenure, outlets, &inbox);
             let stop = self.tenure_stop(&connection);
@@ -307,6 +342,19 @@ impl Tenures {
                 () = tokio::time::sleep(TENURE_PAUSE) => {}
                 () = self.shutdown.cancelled() => return Ok(None),
             }
+        }
+    }
+
+    /// Tells the history from when on what it holds is of this tenure.
+    fn record_tenure(&self, tenure: &Tenure) {
+        let record = TraceRecord::Tenure(TenureRow {
+            epoch: tenure.epoch.0,
+            scheduler: self.id.clone(),
+            began_at_ms: turn::now().as_millis(),
+            default_zone: self.config.settings.default_zone.to_string(),
+        });
+        if let Err(error) = self.history.append(&[record]) {
+            tracing::error!(%error, "the history's spool cannot be written");
         }
     }
 

@@ -4,12 +4,15 @@
 pub mod agent_files;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod cycle_times;
 pub mod demo;
 pub mod elastic_job_args;
 pub mod engine_args;
+pub mod history_args;
 mod inbox;
+pub mod log_args;
 pub mod mesos;
 pub mod mesos_args;
 pub mod metrics;

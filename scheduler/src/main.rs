@@ -11,11 +11,12 @@ use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
+use shiftwork_scheduler::history_args::HistoryArgs;
+use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// Sharded cron and batch jobs on Mesos resource offers
 #[derive(Debug, Parser)]
@@ -58,6 +59,10 @@ struct ServerArgs {
     engine: EngineArgs,
     #[command(flatten)]
     elastic_job: ElasticJobArgs,
+    #[command(flatten)]
+    history: HistoryArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl ServerArgs {
@@ -131,11 +136,11 @@ async fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Client(command) => return cli::run(&cli.client, command).await,
         Command::Standalone(args) => {
-            init_log("warn");
+            args.server.log.init("warn");
             run_standalone(args).await
         }
         Command::Scheduler(args) => {
-            init_log("info");
+            args.server.log.init("info");
             run_scheduler(*args).await
         }
     };
@@ -146,15 +151,6 @@ async fn dispatch(cli: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Logs go to stderr, filtered by `SHIFTWORK_LOG` in the syntax of `tracing`.
-fn init_log(default: &str) {
-    let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
-        .with_writer(std::io::stderr)
-        .init();
 }
 
 /// Cancelled by the first SIGINT or SIGTERM.
@@ -191,6 +187,8 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         driver: args.mesos.config()?,
         settings: args.server.engine.settings(),
         elastic_job: args.server.elastic_job.config()?,
+        history: args.server.history.config(),
+        audit_every: args.server.history.audit_every(),
     };
     let scheduler = app::start(config, shutdown).await?;
     say(&format!("API      http://{}/api/v1", scheduler.http));
@@ -209,6 +207,8 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         attributes: args.attributes,
         settings: args.server.engine.settings(),
         elastic_job: args.server.elastic_job.config()?,
+        history: args.server.history.config(),
+        audit_every: args.server.history.audit_every(),
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
     say(&format!("API      http://{}/api/v1", standalone.scheduler.http));

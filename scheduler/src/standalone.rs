@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Scheduler, SchedulerConfig};
+use crate::app::{self, HistoryConfig, Scheduler, SchedulerConfig};
 use crate::mesos::DriverConfig;
 
 /// The name under which this program acts as the executor.
@@ -32,6 +32,10 @@ pub struct StandaloneConfig {
     pub settings: shiftwork_engine::Settings,
     /// How Elastic-Job-Cloud's REST is served.
     pub elastic_job: crate::api::ElasticJobConfig,
+    /// Where the history is kept, and how long.
+    pub history: HistoryConfig,
+    /// How often firings are audited; none for never.
+    pub audit_every: Option<std::time::Duration>,
 }
 
 /// A running standalone.
@@ -83,6 +87,8 @@ pub async fn start(
         driver: DriverConfig::new(vec![mesos.to_string()]),
         settings: config.settings,
         elastic_job: config.elastic_job,
+        history: config.history,
+        audit_every: config.audit_every,
     };
     match app::start(scheduler, shutdown).await {
         Ok(scheduler) => Ok(Standalone { scheduler, mesos, master, master_stop }),

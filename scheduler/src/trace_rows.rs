@@ -2,18 +2,22 @@
 
 use shiftwork_engine::Trace;
 use shiftwork_engine::command::Overrides;
-use shiftwork_engine::ids::{AppName, JobName, RunId};
-use shiftwork_engine::record::Origin;
+use shiftwork_engine::effect::Change;
+use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use shiftwork_engine::record::{Key, Origin};
+use shiftwork_engine::statistics::Misfire;
 use shiftwork_engine::view::{RunState, RunView};
 use shiftwork_schedule::Timestamp;
 
+use crate::agent_files::AgentBook;
 use crate::registry::Epoch;
-use crate::trace::{EventRow, RunRow, TraceRecord};
+use crate::trace::{ChangeRow, EventRow, MissedRow, RunRow, TraceRecord};
 
 /// Makes rows and numbers them, so that an older one never overwrites a newer one.
 pub(crate) struct TraceRows {
     epoch: Epoch,
     sequence: u64,
+    agents: AgentBook,
 }
 
 /// Rows of one epoch: far more than a leader writes in its life.
@@ -22,18 +26,20 @@ const SEQUENCE_BITS: u32 = 40;
 // === impl TraceRows ===
 
 impl TraceRows {
-    /// Starts numbering for a tenure.
-    pub(crate) fn new(epoch: Epoch) -> Self {
-        Self { epoch, sequence: 0 }
+    /// Starts numbering for a tenure. `agents` tells the hosts of tasks.
+    pub(crate) fn new(epoch: Epoch, agents: AgentBook) -> Self {
+        Self { epoch, sequence: 0, agents }
     }
 
-    /// The row of a trace; none if it cannot be written as JSON, which no run of ours can be.
-    pub(crate) fn row(&mut self, trace: &Trace) -> Option<TraceRecord> {
+    /// Adds the rows of a trace. A run that cannot be written as JSON, which no run of ours can be,
+    /// has none.
+    pub(crate) fn push(&mut self, trace: &Trace, rows: &mut Vec<TraceRecord>) {
         self.sequence += 1;
+        let (epoch, sequence) = (self.epoch.0, self.sequence);
         match trace {
-            Trace::Run(view) => self.run(view),
+            Trace::Run(view) => rows.extend(self.run(view)),
             Trace::Task { run, job, at, item, task, state, message } => {
-                Some(TraceRecord::Event(EventRow {
+                rows.push(TraceRecord::Event(EventRow {
                     run_id: run.to_string(),
                     job: job.to_string(),
                     at_ms: at.as_millis(),
@@ -42,17 +48,37 @@ impl TraceRows {
                     task_id: Some(task.to_string()),
                     state: Some((*state).to_owned()),
                     message: message.clone(),
-                    epoch: self.epoch.0,
-                    sequence: self.sequence,
-                }))
+                    epoch,
+                    sequence,
+                    hostname: self.hostname(task),
+                }));
             }
-            Trace::Changed(_) => None,
             Trace::Missed { job, app, first, last, count, misfire, reason, at } => {
+                rows.push(TraceRecord::Missed(MissedRow {
+                    job: job.to_string(),
+                    app: app.to_string(),
+                    first_ms: first.as_millis(),
+                    last_ms: last.as_millis(),
+                    firings: *count,
+                    cause: misfire_name(*misfire).to_owned(),
+                    reason: reason.clone(),
+                    decided_at_ms: at.as_millis(),
+                    epoch,
+                    sequence,
+                }));
                 let mut view = missed(job, app, (*first, *last), *count, reason, *at);
                 view.misfire = Some(*misfire);
-                self.run(&view)
+                rows.extend(self.run(&view));
+            }
+            Trace::Changed(change) => {
+                rows.extend(change_row(change, epoch, sequence).map(TraceRecord::Change));
             }
         }
+    }
+
+    fn hostname(&self, task: &TaskId) -> Option<String> {
+        let agent = task.as_str().split("@-@").nth(3)?;
+        self.agents.find(&AgentId::new(agent)).map(|address| address.host().to_owned())
     }
 
     fn run(&self, view: &RunView) -> Option<TraceRecord> {
@@ -72,6 +98,37 @@ impl TraceRows {
             document: view.document.as_ref().map(|document| document.0.get().to_owned()),
         }))
     }
+}
+
+/// The name of the decision, as the API writes it.
+pub(crate) fn misfire_name(misfire: Misfire) -> &'static str {
+    match misfire {
+        Misfire::Skipped => "SKIPPED",
+        Misfire::Coalesced => "COALESCED",
+        Misfire::Missed => "MISSED",
+    }
+}
+
+/// The row of a changed document or flag; none for what is neither.
+fn change_row(change: &Change, epoch: u64, sequence: u64) -> Option<ChangeRow> {
+    let (kind, name) = match &change.key {
+        Key::App(name) => ("app", name.to_string()),
+        Key::Job(name) => ("job", name.to_string()),
+        Key::Calendar(name) => ("calendar", name.to_string()),
+        Key::DisabledApp(name) => ("app-flag", name.to_string()),
+        Key::DisabledJob(name) => ("job-flag", name.to_string()),
+        _ => return None,
+    };
+    let content = change.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+    Some(ChangeRow {
+        kind: kind.to_owned(),
+        name,
+        at_ms: change.at.as_millis(),
+        changed_by: change.by.clone(),
+        content,
+        epoch,
+        sequence,
+    })
 }
 
 /// Firings without a run of their own are seen as one run that was skipped.

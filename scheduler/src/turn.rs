@@ -19,6 +19,7 @@ use shiftwork_schedule::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::agent_files::AgentBook;
 use crate::cycle_times::CycleTimes;
 use crate::inbox::Input;
 pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
@@ -75,6 +76,8 @@ pub struct Outlets {
     pub history: History,
     /// What happened, in numbers.
     pub metrics: Metrics,
+    /// Where agents are, for the history of tasks.
+    pub agents: AgentBook,
 }
 
 /// A turn whose commit has ended.
@@ -121,8 +124,8 @@ impl Owner {
             registry,
             epoch: tenure.epoch,
             lease: tenure.lease.clone(),
+            rows: TraceRows::new(tenure.epoch, outlets.agents.clone()),
             outlets,
-            rows: TraceRows::new(tenure.epoch),
             traces: inbox.traces.clone(),
             times: Arc::clone(&inbox.times),
             replies: BTreeMap::new(),
@@ -276,7 +279,10 @@ impl Owner {
         for trace in &traces {
             self.outlets.metrics.on_trace(trace);
         }
-        let rows: Vec<_> = traces.iter().filter_map(|trace| self.rows.row(trace)).collect();
+        let mut rows = Vec::with_capacity(traces.len());
+        for trace in &traces {
+            self.rows.push(trace, &mut rows);
+        }
         if let Err(error) = self.outlets.history.append(&rows) {
             tracing::error!(%error, rows = rows.len(), "the history's spool cannot be written");
         }

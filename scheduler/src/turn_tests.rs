@@ -21,14 +21,16 @@ async fn owner(lease: Lease, inbox: &Inbox, directory: &TempDir) -> Owner {
     let mut restored = Effects::default();
     let engine = Engine::restore(Settings::default(), 1, now(), Vec::new(), &mut restored);
     let (history, _) =
-        History::open(directory.path(), SpoolLimits::default(), WriterOptions::default()).unwrap();
+        History::open(directory.path(), None, SpoolLimits::default(), WriterOptions::default())
+            .unwrap();
     // The reserved port: nobody listens there.
     let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
     let (events, _) = mpsc::channel(1);
     let stop = CancellationToken::new();
     stop.cancel();
     let driver = mesos::spawn(driver, None, events, &TaskTracker::new(), stop).unwrap();
-    let outlets = Outlets { driver, history, metrics: Metrics::new() };
+    let outlets =
+        Outlets { driver, history, metrics: Metrics::new(), agents: AgentBook::default() };
     Owner::new(engine, restored, registry, &tenure, outlets, inbox)
 }
 

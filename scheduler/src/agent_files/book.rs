@@ -56,6 +56,11 @@ impl Scheme {
 // === impl AgentAddress ===
 
 impl AgentAddress {
+    /// The host, without brackets around an IPv6 address.
+    pub fn host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// An address from what an offer's URL says; `None` for what could not be part of a URL.
     pub fn new(scheme: Scheme, host: &str, port: u16) -> Option<Self> {
         if host.parse::<Ipv6Addr>().is_ok() {

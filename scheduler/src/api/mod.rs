@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentFiles;
+use crate::audit::Auditor;
 use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, Standing};
 use crate::trace::History;
@@ -60,6 +61,8 @@ pub struct ApiState {
     pub handle: Handle,
     /// Runs that have ended.
     pub history: History,
+    /// Who judges the firings.
+    pub auditor: Auditor,
     /// What is counted.
     pub metrics: Metrics,
     /// The output files of tasks.

@@ -448,9 +448,42 @@ fn scheduler() -> Vec<Member> {
         ("Failover", failover),
         ("Running", running),
         ("Status", status()),
+        ("Audit", audit()),
+        ("Finding", finding()),
         ("Leader", leader),
         ("Health", health),
     ]
+}
+
+fn audit() -> Value {
+    object(
+        "What was due against what ran.",
+        vec![
+            ("since", instant("Firings after this were judged: from when on all is known.")),
+            ("until", instant("Firings up to this were judged.")),
+            ("due", count("Firings that were due.")),
+            ("fired", count("Of these, those that got their run.")),
+            ("leftOut", count("Of these, those that a rule of their job left out.")),
+            ("jobsUnknown", count("Jobs whose documents are not all in the history.")),
+            ("historyIncomplete", flag("Whether the history lost records: nothing is sure then.")),
+            ("findingsTotal", count("How many things should not be.")),
+            ("findings", list(the("Finding"), "The first of them.")),
+        ],
+    )
+}
+
+fn finding() -> Value {
+    let kinds = ["MISSED", "WRONGLY_LEFT_OUT", "UNEXPECTED", "DOUBLED", "FORGOTTEN"];
+    object(
+        "A firing that was not dealt with as its schedule and rules say.",
+        vec![
+            ("kind", one_of(&kinds, "What is wrong.")),
+            ("job", text("Whose firing.")),
+            ("firing", instant("The moment the schedule named.")),
+            ("run", text("The run it is about, or should have been.")),
+            ("detail", text("More, for people.")),
+        ],
+    )
 }
 
 fn status() -> Value {

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 
 use super::{ApiState, ElasticJobConfig, Leadership};
 use crate::agent_files::{AgentBook, AgentFiles};
+use crate::audit::Auditor;
 use crate::mesos::{self, DriverConfig};
 use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, MemoryRegistry, Registry, Standing};
@@ -99,7 +100,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let (history, writer) =
-            History::open(directory.path(), SpoolLimits::default(), WriterOptions::default())
+            History::open(directory.path(), None, SpoolLimits::default(), WriterOptions::default())
                 .unwrap();
         tracker.spawn(writer.run(shutdown.clone()));
         let (handle, mut inbox) = turn::channel();
@@ -118,7 +119,12 @@ impl World {
         let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
         let driver = mesos::spawn(driver, None, events, &tracker, shutdown.clone()).unwrap();
         let metrics = Metrics::new();
-        let outlets = Outlets { driver, history: history.clone(), metrics: metrics.clone() };
+        let outlets = Outlets {
+            driver,
+            history: history.clone(),
+            metrics: metrics.clone(),
+            agents: AgentBook::default(),
+        };
         let owner = Owner::new(engine, restored, registry, &tenure, outlets, &inbox);
         let stop = shutdown.clone();
         tracker.spawn(async move {
@@ -130,7 +136,9 @@ impl World {
         let (_, own) = watch::channel(None);
         let leadership = Leadership { standing, own };
         let default_zone = Zone::utc();
-        let state = ApiState { handle, history, metrics, agent_files, default_zone, leadership };
+        let auditor = Auditor::new(handle.clone(), history.clone(), metrics.clone(), Zone::utc());
+        let state =
+            ApiState { handle, history, auditor, metrics, agent_files, default_zone, leadership };
         Self { door: Door(super::router(state, elastic_job)), shutdown, tracker, directory }
     }
 

@@ -4,6 +4,7 @@
 mod agent;
 mod app;
 mod apply;
+mod audit;
 mod calendar;
 mod client;
 mod error;
@@ -74,6 +75,8 @@ pub enum ClientCommand {
     /// Mesos agents as the offers held show them
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Compare the firings that were due with those that ran
+    Audit(audit::AuditArgs),
     /// The scheduler as a whole
     Status,
 }
@@ -111,6 +114,7 @@ async fn dispatch(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Task(command) => task::run(&client, out, command).await?,
         ClientCommand::Queue(command) => queue::run(&client, out, command).await?,
         ClientCommand::Agent(command) => agent::run(&client, out, command).await?,
+        ClientCommand::Audit(args) => return audit::run(&client, out, &args).await,
         ClientCommand::Status => status::run(&client, out).await?,
         ClientCommand::Registry(command) => registry::run(out, command).await?,
     }

@@ -109,6 +109,16 @@ definitions! {
         "Records lost before the database took them: the spool was full, damaged or not writable");
     HISTORY_ERRORS = counter("shiftwork_history_errors_total",
         "Attempts to write to the history database that failed and are repeated");
+    AUDITED = by("decision", counter("shiftwork_audit_firings_total",
+        "Firings the audit judged: fired, or left out by a rule of their job; what is neither is a \
+         finding"));
+    AUDIT_FINDINGS = by("kind", counter("shiftwork_audit_findings_total",
+        "What the audit found: firings missed, wrongly left out, unexpected, doubled, or forgotten \
+         before their end"));
+    AUDIT_FAILURES = counter("shiftwork_audit_failures_total",
+        "Audits that could not look, because the history could not be read or was behind");
+    AUDIT_LAST = gauge("shiftwork_audit_until_timestamp_seconds",
+        "Firings up to this moment have been judged, since 1970");
     BUILD = by("version", gauge("shiftwork_build_info", "Always 1; says which version runs"));
     PROCESS_CPU = counter("process_cpu_seconds_total", "User and system CPU time spent");
     PROCESS_MEMORY = gauge("process_resident_memory_bytes", "Resident memory size");

@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use shiftwork_engine::view::{RunState, RunView};
 use shiftwork_engine::{Action, Trace};
 
+use crate::audit::{FindingKind, Report};
 pub use definitions::{ALL, Definition, Kind};
 pub use exposition::CONTENT_TYPE;
 use family::{ByLabel, bare_name, counter, gauge};
@@ -78,6 +79,10 @@ struct Inner {
     history_written: Counter,
     history_dropped: Counter,
     history_errors: Counter,
+    audited: ByLabel<Counter>,
+    audit_findings: ByLabel<Counter>,
+    audit_failures: Counter,
+    audit_last: Gauge,
     process_cpu: FloatCounter,
     process_memory: Gauge,
     process_start: Gauge,
@@ -203,6 +208,14 @@ impl Metrics {
             history_written: counter(r, &definitions::HISTORY_WRITTEN),
             history_dropped: counter(r, &definitions::HISTORY_DROPPED),
             history_errors: counter(r, &definitions::HISTORY_ERRORS),
+            audited: ByLabel::new(r, &definitions::AUDITED, ["fired", "left_out"]),
+            audit_findings: ByLabel::new(
+                r,
+                &definitions::AUDIT_FINDINGS,
+                FindingKind::ALL.map(FindingKind::name),
+            ),
+            audit_failures: counter(r, &definitions::AUDIT_FAILURES),
+            audit_last: gauge(r, &definitions::AUDIT_LAST),
             process_cpu,
             process_memory: gauge(r, &definitions::PROCESS_MEMORY),
             process_start: gauge(r, &definitions::PROCESS_START),
@@ -289,6 +302,24 @@ impl Metrics {
             gauge.set(0.0);
         }
         self.forget_seen();
+    }
+
+    /// An audit has judged. What a history with holes cannot show is not counted as found.
+    pub fn on_audit(&self, report: &Report) {
+        let inner = &self.inner;
+        inner.audited.count("fired", report.fired);
+        inner.audited.count("left_out", report.left_out);
+        inner.audit_last.set(report.until.as_millis() as f64 / 1000.0);
+        if !report.history_incomplete {
+            for finding in &report.findings {
+                inner.audit_findings.count(finding.kind.name(), 1);
+            }
+        }
+    }
+
+    /// An audit could not look.
+    pub fn on_audit_failed(&self) {
+        self.inner.audit_failures.inc();
     }
 
     /// Everything as Prometheus reads it, with what has been gathered just now.

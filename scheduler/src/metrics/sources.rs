@@ -111,10 +111,10 @@ impl Metrics {
                 inner.queue_oldest.set(name, oldest_wait_ms as f64 / 1000.0);
             }
         }
-        let Lag { spool, written_records, errors, .. } = &reading.lag;
+        let Lag { spool, refused_records, written_records, errors, .. } = &reading.lag;
         inner.spool_records.set(spool.records as f64);
         inner.spool_bytes.set(spool.bytes as f64);
-        raise(&inner.history_dropped, spool.dropped_records);
+        raise(&inner.history_dropped, spool.dropped_records + refused_records);
         raise(&inner.history_written, *written_records);
         raise(&inner.history_errors, *errors);
         self.take_in_process();

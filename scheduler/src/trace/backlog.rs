@@ -216,6 +216,20 @@ impl Backlog {
         (self.cursor, consumed)
     }
 
+    /// The place behind the last whole record.
+    pub(super) fn end(&self) -> Position {
+        self.segments.back().map_or(self.cursor, |last| Position {
+            segment: last.id,
+            offset: last.bytes,
+            frames: last.frames,
+        })
+    }
+
+    /// True if nothing before a place waits.
+    pub(super) fn is_taken(&self, end: Position) -> bool {
+        self.cursor >= end || self.next_range().is_none_or(|(from, _)| from >= end)
+    }
+
     pub(super) fn lag(&self) -> SpoolLag {
         let mut lag = SpoolLag { dropped_records: self.dropped_records, ..SpoolLag::default() };
         for segment in &self.segments {

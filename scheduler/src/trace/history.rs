@@ -4,15 +4,19 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::writer::Progress;
 use super::{
-    EventKey, EventRow, RunCursor, RunFilter, RunPage, RunRow, Spool, SpoolLag, SpoolLimits, Store,
-    StoreError, TraceRecord, Writer, WriterOptions,
+    EventKey, EventRow, HistoryTarget, RunCursor, RunFilter, RunPage, RunRow, Spool, SpoolLag,
+    SpoolLimits, Store, StoreError, TraceRecord, Writer, WriterOptions,
 };
 
 /// The spool's directory in the data directory.
 const SPOOL_DIRECTORY: &str = "spool";
+
+/// How often to look whether the writer has caught up: as often as it moves records at most.
+const FLUSH_POLL: Duration = Duration::from_millis(50);
 
 /// The history of one scheduler. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +33,8 @@ pub struct Lag {
     pub spool: SpoolLag,
     /// Why the last attempt to write to the database failed; none when it succeeded.
     pub failure: Option<String>,
+    /// Records the database would never take, since the process began.
+    pub refused_records: u64,
     /// Records the database took since the process began.
     pub written_records: u64,
     /// Attempts that failed since the process began.
@@ -38,7 +44,8 @@ pub struct Lag {
 // === impl History ===
 
 impl History {
-    /// Opens the spool in `data_dir` and names the database there, without opening that. The caller
+    /// Opens the spool in `data_dir` and names the database, a file there unless `target` says
+    /// another, without opening that. The caller
     /// spawns the writer's [`Writer::run`].
     ///
     /// # Errors
@@ -47,11 +54,13 @@ impl History {
     /// reason not to start.
     pub fn open(
         data_dir: &Path,
+        target: Option<HistoryTarget>,
         limits: SpoolLimits,
         options: WriterOptions,
     ) -> io::Result<(Self, Writer)> {
         let (spool, reader) = Spool::open(&data_dir.join(SPOOL_DIRECTORY), limits)?;
-        let store = Arc::new(Store::new(data_dir.join(Store::FILE_NAME)));
+        let target = target.unwrap_or_else(|| data_dir.join(Store::FILE_NAME).into());
+        let store = Arc::new(Store::new(target));
         let writer = Writer::new(reader, Arc::clone(&store) as Arc<_>, options);
         Ok((Self { spool, store, progress: writer.progress() }, writer))
     }
@@ -65,10 +74,28 @@ impl History {
         self.spool.append(records)
     }
 
+    /// Waits until the database has taken everything that was appended before this call; false if it
+    /// has not within the time given.
+    pub async fn flushed(&self, wait_max: Duration) -> bool {
+        let end = self.spool.end();
+        let taken = async {
+            while !self.spool.is_taken(end) {
+                tokio::time::sleep(FLUSH_POLL).await;
+            }
+        };
+        tokio::time::timeout(wait_max, taken).await.is_ok()
+    }
+
+    /// The database.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// How far the database is behind.
     pub fn lag(&self) -> Lag {
         Lag {
             spool: self.spool.lag(),
+            refused_records: self.store.refused_records(),
             failure: self.progress.failure(),
             written_records: self.progress.written_records(),
             errors: self.progress.errors(),
@@ -120,11 +147,6 @@ impl History {
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
         self.store.run_events(run_id, behind, limit).await
-    }
-
-    /// The database.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Closes the database's connections, after the writer has ended.

@@ -7,19 +7,28 @@
 //! gives way to a newer version of itself, and an event has a key of its own.
 
 mod backlog;
+mod connection;
 pub(crate) mod crc32;
+mod elastic;
 mod history;
 mod query;
 mod record;
 mod search;
 mod segment;
+mod select;
+mod select_audit;
+#[cfg(test)]
+mod servers_tests;
 mod spool;
 #[cfg(test)]
 mod spool_tests;
 mod sql;
+mod statement;
 mod store;
 #[cfg(test)]
 mod store_tests;
+mod target;
+mod trim;
 mod writer;
 #[cfg(test)]
 mod writer_tests;
@@ -28,11 +37,13 @@ pub use history::{History, Lag};
 pub use query::{
     CursorError, EventKey, EventKeyError, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage,
 };
-pub use record::{EventRow, RunRow, TraceRecord};
+pub use record::{ChangeRow, EventRow, MissedRow, RunRow, TenureRow, TraceRecord};
 pub use search::{
     EventFilter, EventPage, EventSort, FAILED_STATES, OFFSET_MAX, RUNNING_STATE, SUCCEEDED_STATES,
     TaskCounts,
 };
+pub use select_audit::{LeftOutRow, RanRow};
 pub use spool::{Spool, SpoolBatch, SpoolLag, SpoolLimits, SpoolReader};
 pub use store::{Retention, Store, StoreError, TraceStore, Trimmed};
+pub use target::{HistoryTarget, TargetError};
 pub use writer::{Step, WriteError, Writer, WriterOptions};

@@ -83,6 +83,87 @@ pub struct EventRow {
     /// Counts the events of an epoch.
     #[prost(uint64, tag = "10")]
     pub sequence: u64,
+    /// The host name or address of the task's agent, where known.
+    #[prost(string, optional, tag = "11")]
+    pub hostname: Option<String>,
+}
+
+/// Firings that got no run of their own. Never changed once recorded.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct MissedRow {
+    /// The job that came due.
+    #[prost(string, tag = "1")]
+    pub job: String,
+    /// The job's app.
+    #[prost(string, tag = "2")]
+    pub app: String,
+    /// The first of them, milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub first_ms: i64,
+    /// The last of them, milliseconds since 1970.
+    #[prost(int64, tag = "4")]
+    pub last_ms: i64,
+    /// How many, or at least this many.
+    #[prost(uint64, tag = "5")]
+    pub firings: u64,
+    /// Why, as the engine names it.
+    #[prost(string, tag = "6")]
+    pub cause: String,
+    /// Why, for people.
+    #[prost(string, tag = "7")]
+    pub reason: String,
+    /// When that was decided, milliseconds since 1970.
+    #[prost(int64, tag = "8")]
+    pub decided_at_ms: i64,
+    /// The leader's epoch; with `sequence` the row's unique key.
+    #[prost(uint64, tag = "9")]
+    pub epoch: u64,
+    /// Counts the records of an epoch.
+    #[prost(uint64, tag = "10")]
+    pub sequence: u64,
+}
+
+/// A document or flag as it is after a change. Never changed once recorded.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ChangeRow {
+    /// What it is of: `app`, `job`, `calendar`, or `app-flag` and `job-flag` for who is disabled.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// From when on it counts, milliseconds since 1970: firings up to here are not its business.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+    /// Who changed it.
+    #[prost(string, tag = "4")]
+    pub changed_by: String,
+    /// The document or the flag's record; none when it was removed.
+    #[prost(string, optional, tag = "5")]
+    pub content: Option<String>,
+    /// The leader's epoch; with `sequence` the row's unique key.
+    #[prost(uint64, tag = "6")]
+    pub epoch: u64,
+    /// Counts the records of an epoch.
+    #[prost(uint64, tag = "7")]
+    pub sequence: u64,
+}
+
+/// A scheduler took the lead.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct TenureRow {
+    /// The epoch it leads under.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// Which process.
+    #[prost(string, tag = "2")]
+    pub scheduler: String,
+    /// When, milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub began_at_ms: i64,
+    /// The zone of documents that name none.
+    #[prost(string, tag = "4")]
+    pub default_zone: String,
 }
 
 /// One record of the spool.
@@ -94,12 +175,21 @@ pub enum TraceRecord {
     /// Something happened.
     #[prost(message, tag = "2")]
     Event(EventRow),
+    /// Firings got no run.
+    #[prost(message, tag = "3")]
+    Missed(MissedRow),
+    /// A document or flag was changed.
+    #[prost(message, tag = "4")]
+    Change(ChangeRow),
+    /// A scheduler took the lead.
+    #[prost(message, tag = "5")]
+    Tenure(TenureRow),
 }
 
 /// A record as stored: a message around the choice, so that later kinds can be told apart.
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
-    #[prost(oneof = "TraceRecord", tags = "1, 2")]
+    #[prost(oneof = "TraceRecord", tags = "1, 2, 3, 4, 5")]
     record: Option<TraceRecord>,
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Row as _, Sqlite};
-
-use super::sql::{EVENT_COLUMNS, event_row, number};
+use super::select::{EVENT_KINDS, event_row};
+use super::sql::{EVENT_COLUMNS, number};
+use super::statement::{Column, Statement};
+use super::target::Dialect;
 use super::{EventKey, EventRow, History, PAGE_ROWS_MAX, Store, StoreError};
 
 /// States of a task that is over and did its work.
@@ -123,14 +124,14 @@ impl Store {
         behind: EventKey,
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
-        let mut sql = select(EVENT_COLUMNS, filter);
+        let mut sql = select(self.dialect(), EVENT_COLUMNS, filter);
         let EventKey { epoch, sequence } = behind;
         // The first condition says nothing new; an index can be entered at it, though.
-        sql.push(" AND epoch >= ").push_bind(number(epoch));
-        sql.push(" AND (epoch > ").push_bind(number(epoch));
-        sql.push(" OR sequence > ").push_bind(number(sequence)).push(")");
+        sql.push(" AND epoch >= ").bind(number(epoch));
+        sql.push(" AND (epoch > ").bind(number(epoch));
+        sql.push(" OR sequence > ").bind(number(sequence)).push(")");
         sql.push(" ORDER BY epoch, sequence LIMIT ");
-        sql.push_bind(limit.clamp(1, PAGE_ROWS_MAX) as i64);
+        sql.bind(limit.clamp(1, PAGE_ROWS_MAX) as i64);
         self.fetch_events(sql).await
     }
 
@@ -144,20 +145,16 @@ impl Store {
         filter: &EventFilter,
         page: EventPage,
     ) -> Result<(u64, Vec<EventRow>), StoreError> {
-        let mut sql = select("COUNT(*)", filter);
-        let mut connection = self.reader().await?;
-        let total: i64 = sql
-            .build_query_scalar()
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|source| self.failed("read", source))?;
-        drop(connection);
-        let mut sql = select(EVENT_COLUMNS, filter);
+        let sql = select(self.dialect(), "COUNT(*)", filter);
+        let rows = self.rows(sql, &[Column::Int]).await?;
+        let total = rows.into_iter().next().map_or(Ok(0), |mut row| row.int());
+        let total = total.map_err(|source| self.failed("read", source))?;
+        let mut sql = select(self.dialect(), EVENT_COLUMNS, filter);
         let order = if page.descending { "DESC" } else { "ASC" };
         let column = page.sort.column();
-        sql.push(format!(" ORDER BY {column} {order}, epoch {order}, sequence {order} LIMIT "));
-        sql.push_bind(page.limit.clamp(1, PAGE_ROWS_MAX) as i64);
-        sql.push(" OFFSET ").push_bind(page.offset.min(OFFSET_MAX) as i64);
+        sql.push(&format!(" ORDER BY {column} {order}, epoch {order}, sequence {order} LIMIT "));
+        sql.bind(page.limit.clamp(1, PAGE_ROWS_MAX) as i64);
+        sql.push(" OFFSET ").bind(page.offset.min(OFFSET_MAX) as i64);
         Ok((total.unsigned_abs(), self.fetch_events(sql).await?))
     }
 
@@ -172,24 +169,15 @@ impl Store {
         }
         let filter =
             EventFilter { states: vec![RUNNING_STATE.to_owned()], ..EventFilter::default() };
-        let mut sql = select("task_id, MIN(at_ms) AS at_ms", &filter);
-        sql.push(" AND run_id IN (");
-        let mut list = sql.separated(", ");
-        for run in runs.iter().take(PAGE_ROWS_MAX) {
-            list.push_bind(run);
-        }
+        let mut sql = select(self.dialect(), "task_id, MIN(at_ms) AS at_ms", &filter);
+        sql.push(" AND run_id IN (").list(runs.iter().take(PAGE_ROWS_MAX));
         sql.push(") GROUP BY task_id");
-        let mut connection = self.reader().await?;
-        let read = async {
-            let rows = sql.build().fetch_all(&mut *connection).await?;
-            rows.iter()
-                .map(|row| {
-                    let task: Option<String> = row.try_get("task_id")?;
-                    Ok((task.unwrap_or_default(), row.try_get("at_ms")?))
-                })
-                .collect::<sqlx::Result<_>>()
-        };
-        read.await.map_err(|source| self.failed("read", source))
+        let rows = self.rows(sql, &[Column::Text, Column::Int]).await?;
+        let read = rows
+            .into_iter()
+            .map(|mut row| Ok((row.opt_text()?.unwrap_or_default(), row.int()?)))
+            .collect::<sqlx::Result<_>>();
+        read.map_err(|source| self.failed("read", source))
     }
 
     /// What became of tasks since a time, by intervals of this length that begin at multiples of it;
@@ -204,23 +192,20 @@ impl Store {
         interval_ms: i64,
     ) -> Result<Vec<TaskCounts>, StoreError> {
         let interval_ms = interval_ms.max(1);
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT at_ms / ");
-        sql.push_bind(interval_ms);
+        let mut sql = Statement::new(self.dialect(), "SELECT at_ms ");
+        // Where `/` gives fractions there is another word for it.
+        sql.push(if self.dialect() == Dialect::MySql { "DIV " } else { "/ " }).bind(interval_ms);
         sql.push(" AS interval_number, state, COUNT(*) AS number FROM run_event WHERE at_ms >= ");
-        sql.push_bind(from_ms);
-        sql.push(" AND state IN (");
-        let mut list = sql.separated(", ");
-        for state in SUCCEEDED_STATES.iter().chain(&FAILED_STATES).chain([&RUNNING_STATE]) {
-            list.push_bind(*state);
-        }
+        sql.bind(from_ms).push(" AND state IN (");
+        let states = SUCCEEDED_STATES.iter().chain(&FAILED_STATES).chain([&RUNNING_STATE]);
+        sql.list(states.copied());
         sql.push(") GROUP BY interval_number, state ORDER BY interval_number");
-        let mut connection = self.reader().await?;
-        let read = async {
+        let rows = self.rows(sql, &[Column::Int, Column::Text, Column::Int]).await?;
+        let read = || {
             let mut counts: BTreeMap<i64, TaskCounts> = BTreeMap::new();
-            for row in sql.build().fetch_all(&mut *connection).await? {
-                let from_ms = row.try_get::<i64, _>("interval_number")?.saturating_mul(interval_ms);
-                let number = row.try_get::<i64, _>("number")?.unsigned_abs();
-                let state: String = row.try_get("state")?;
+            for mut row in rows {
+                let from_ms = row.int()?.saturating_mul(interval_ms);
+                let (state, number) = (row.text()?, row.int()?.unsigned_abs());
                 let entry = counts
                     .entry(from_ms)
                     .or_insert(TaskCounts { from_ms, ..TaskCounts::default() });
@@ -232,48 +217,38 @@ impl Store {
             }
             Ok(counts.into_values().collect())
         };
-        read.await.map_err(|source| self.failed("read", source))
+        read().map_err(|source| self.failed("read", source))
     }
 
-    async fn fetch_events(
-        &self,
-        mut sql: QueryBuilder<Sqlite>,
-    ) -> Result<Vec<EventRow>, StoreError> {
-        let mut connection = self.reader().await?;
-        let read = async {
-            let rows = sql.build().fetch_all(&mut *connection).await?;
-            rows.iter().map(event_row).collect::<sqlx::Result<Vec<_>>>()
-        };
-        read.await.map_err(|source| self.failed("read", source))
+    async fn fetch_events(&self, sql: Statement<'_>) -> Result<Vec<EventRow>, StoreError> {
+        let rows = self.rows(sql, &EVENT_KINDS).await?;
+        let events = rows.into_iter().map(event_row).collect::<sqlx::Result<Vec<_>>>();
+        events.map_err(|source| self.failed("read", source))
     }
 }
 
 /// A statement over the events that pass a filter.
-fn select(what: &str, filter: &EventFilter) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {what} FROM run_event WHERE 1 = 1"));
+fn select<'q>(dialect: Dialect, what: &str, filter: &'q EventFilter) -> Statement<'q> {
+    let mut sql = Statement::new(dialect, "SELECT ");
+    sql.push(what).push(" FROM run_event WHERE 1 = 1");
     let exact = [("job", &filter.job), ("run_id", &filter.run), ("task_id", &filter.task)];
     for (column, value) in exact {
         if let Some(value) = value {
-            sql.push(format!(" AND {column} = ")).push_bind(value.clone());
+            sql.push(" AND ").push(column).push(" = ").bind(value);
         }
     }
     // A task's id is {job}@-@{item}@-@{execution}@-@{agent}@-@{uuid}.
     for part in [&filter.execution, &filter.agent].into_iter().flatten() {
         let pattern = format!("%@-@{}@-@%", escaped(part));
-        sql.push(" AND task_id LIKE ").push_bind(pattern);
-        sql.push(format!(" ESCAPE '{ESCAPE}'"));
+        sql.push(" AND task_id LIKE ").bind(pattern);
+        sql.push(&format!(" ESCAPE '{ESCAPE}'"));
     }
     if !filter.states.is_empty() {
-        sql.push(" AND state IN (");
-        let mut list = sql.separated(", ");
-        for state in &filter.states {
-            list.push_bind(state.clone());
-        }
-        sql.push(")");
+        sql.push(" AND state IN (").list(&filter.states).push(")");
     }
-    for (operator, at_ms) in [(">=", filter.from_ms), ("<=", filter.to_ms)] {
+    for (operator, at_ms) in [(" >= ", filter.from_ms), (" <= ", filter.to_ms)] {
         if let Some(at_ms) = at_ms {
-            sql.push(format!(" AND at_ms {operator} ")).push_bind(at_ms);
+            sql.push(" AND at_ms").push(operator).bind(at_ms);
         }
     }
     sql
@@ -360,6 +335,7 @@ mod tests {
             message: None,
             epoch: 1,
             sequence,
+            hostname: None,
         })
     }
 

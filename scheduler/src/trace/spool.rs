@@ -112,6 +112,16 @@ impl Spool {
         result
     }
 
+    /// Where the next record will stand.
+    pub(super) fn end(&self) -> Position {
+        self.shared.lock().end()
+    }
+
+    /// True if everything before a place has been taken, or dropped.
+    pub(super) fn is_taken(&self, end: Position) -> bool {
+        self.shared.lock().is_taken(end)
+    }
+
     /// What waits, and what was lost.
     pub fn lag(&self) -> SpoolLag {
         self.shared.lock().lag()

@@ -33,6 +33,7 @@ fn sequences(records: &[TraceRecord]) -> Vec<u64> {
             found.sequence
         }
         TraceRecord::Run(run) => panic!("{run:?}"),
+        _ => panic!("only runs and events are appended here"),
     };
     records.iter().map(number).collect()
 }

@@ -1,273 +1,220 @@
-//! Every statement on the history database, in one place. Absent: connections, errors, retries.
+//! The statements that write records: runs over their older versions, everything else once. Absent:
+//! questions (`select.rs`), cleaning up (`trim.rs`), Elastic-Job's tables (`elastic.rs`).
 //!
-//! Kept to what SQLite and PostgreSQL share; values are bound through the builder, which knows the
-//! database's placeholders. MySQL would differ in the two `ON CONFLICT` clauses only.
+//! Written once for all databases; what differs is how "unless it is there" is said.
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use super::connection::Tx;
+use super::elastic;
+use super::statement::Statement;
+use super::target::Dialect;
+use super::{ChangeRow, EventKey, EventRow, MissedRow, RunRow, TenureRow, TraceRecord};
 
-use super::{EventKey, EventRow, RunCursor, RunFilter, RunRow, TraceRecord};
-
-type Result<T> = sqlx::Result<T>;
+pub(super) type Result<T> = sqlx::Result<T>;
 
 /// Rows of one insert. Thirteen values each stay far below the 32,766 that SQLite binds at most.
-const INSERT_ROWS_MAX: usize = 500;
+pub(super) const INSERT_ROWS_MAX: usize = 500;
 
-/// Runs removed by one statement, for the same bound.
-pub(super) const TRIM_RUNS_MAX: i64 = 500;
+/// The columns of a run, in the order in which [`super::select`] reads them.
+pub(super) const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reason, attempt, \
+    created_at_ms, started_at_ms, finished_at_ms, version, json";
 
-/// Events removed by one statement, give or take those of the same millisecond: some milliseconds of
-/// work, so that the writer is never held up for long.
-pub(super) const TRIM_EVENTS_MAX: i64 = 2000;
-
-const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reason, attempt, created_at_ms, \
-                           started_at_ms, finished_at_ms, version, json";
-
+/// The columns of an event, likewise.
 pub(super) const EVENT_COLUMNS: &str =
     "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message";
 
-/// Writes records: runs over their older versions, events that are not there yet.
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
-    records: &[TraceRecord],
-) -> Result<()> {
-    // One statement may touch a row once only, so of each run the newest version is kept.
-    let mut runs: BTreeMap<&str, &RunRow> = BTreeMap::new();
-    let mut events: BTreeMap<EventKey, &EventRow> = BTreeMap::new();
-    for record in records {
-        match record {
-            TraceRecord::Run(run) => {
-                let newest = runs.entry(&run.id).or_insert(run);
-                if run.version > newest.version {
-                    *newest = run;
+/// The columns of a run that a newer version replaces; the version itself comes last, because MySQL
+/// assigns one after the other and compares with what it has assigned.
+const RUN_REPLACED: [&str; 11] = [
+    "job",
+    "app",
+    "logical_time_ms",
+    "state",
+    "reason",
+    "attempt",
+    "created_at_ms",
+    "started_at_ms",
+    "finished_at_ms",
+    "json",
+    "version",
+];
+
+/// Records sorted by kind, each once: one statement may touch a row once only.
+#[derive(Debug, Default)]
+struct Sorted<'a> {
+    runs: BTreeMap<&'a str, &'a RunRow>,
+    events: BTreeMap<EventKey, &'a EventRow>,
+    missed: BTreeMap<EventKey, &'a MissedRow>,
+    changes: BTreeMap<EventKey, &'a ChangeRow>,
+    tenures: BTreeMap<u64, &'a TenureRow>,
+}
+
+impl<'a> Sorted<'a> {
+    fn new(records: &'a [TraceRecord]) -> Self {
+        let mut sorted = Self::default();
+        for record in records {
+            match record {
+                // Of each run the newest version is kept.
+                TraceRecord::Run(run) => {
+                    let newest = sorted.runs.entry(&run.id).or_insert(run);
+                    if run.version > newest.version {
+                        *newest = run;
+                    }
+                }
+                TraceRecord::Event(event) => {
+                    sorted.events.entry(event.key()).or_insert(event);
+                }
+                TraceRecord::Missed(row) => {
+                    let key = EventKey { epoch: row.epoch, sequence: row.sequence };
+                    sorted.missed.entry(key).or_insert(row);
+                }
+                TraceRecord::Change(row) => {
+                    let key = EventKey { epoch: row.epoch, sequence: row.sequence };
+                    sorted.changes.entry(key).or_insert(row);
+                }
+                TraceRecord::Tenure(row) => {
+                    sorted.tenures.entry(row.epoch).or_insert(row);
                 }
             }
-            TraceRecord::Event(event) => {
-                events.entry(event.key()).or_insert(event);
-            }
         }
+        sorted
     }
-    let runs: Vec<_> = runs.into_values().collect();
-    for rows in runs.chunks(INSERT_ROWS_MAX) {
-        upsert_runs(connection, rows).await?;
+}
+
+/// Writes records.
+pub(super) async fn write(tx: &mut Tx, records: &[TraceRecord]) -> Result<()> {
+    let sorted = Sorted::new(records);
+    for rows in chunks(sorted.runs.into_values()) {
+        upsert_runs(tx, &rows).await?;
     }
-    let events: Vec<_> = events.into_values().collect();
-    for rows in events.chunks(INSERT_ROWS_MAX) {
-        insert_events(connection, rows).await?;
+    for rows in chunks(sorted.events.into_values()) {
+        insert_events(tx, &rows).await?;
+        elastic::write(tx, &rows).await?;
+    }
+    for rows in chunks(sorted.missed.into_values()) {
+        insert_missed(tx, &rows).await?;
+    }
+    for rows in chunks(sorted.changes.into_values()) {
+        insert_changes(tx, &rows).await?;
+    }
+    for rows in chunks(sorted.tenures.into_values()) {
+        insert_tenures(tx, &rows).await?;
     }
     Ok(())
 }
 
-async fn upsert_runs(connection: &mut SqliteConnection, runs: &[&RunRow]) -> Result<()> {
-    let mut sql =
-        QueryBuilder::<Sqlite>::new(format!("INSERT INTO run ({RUN_COLUMNS}, document) "));
-    sql.push_values(runs, |mut row, run| {
-        row.push_bind(&run.id)
-            .push_bind(&run.job)
-            .push_bind(&run.app)
-            .push_bind(run.logical_time_ms)
-            .push_bind(&run.state)
-            .push_bind(&run.reason)
-            .push_bind(i64::from(run.attempt))
-            .push_bind(run.created_at_ms)
-            .push_bind(run.started_at_ms)
-            .push_bind(run.finished_at_ms)
-            .push_bind(number(run.version))
-            .push_bind(&run.json)
-            .push_bind(&run.document);
+fn chunks<'a, T>(rows: impl Iterator<Item = &'a T>) -> Vec<Vec<&'a T>> {
+    let rows: Vec<&T> = rows.collect();
+    rows.chunks(INSERT_ROWS_MAX).map(<[&T]>::to_vec).collect()
+}
+
+async fn upsert_runs(tx: &mut Tx, runs: &[&RunRow]) -> Result<()> {
+    let dialect = tx.dialect();
+    let mut sql = Statement::new(dialect, "INSERT INTO run (");
+    sql.push(RUN_COLUMNS).push(", document) VALUES ");
+    sql.tuples(runs.iter(), |sql, run| {
+        sql.bind(&run.id).push(", ").bind(&run.job).push(", ").bind(&run.app).push(", ");
+        sql.bind(run.logical_time_ms).push(", ").bind(&run.state).push(", ");
+        sql.bind(&run.reason).push(", ").bind(i64::from(run.attempt)).push(", ");
+        sql.bind(run.created_at_ms).push(", ").bind(run.started_at_ms).push(", ");
+        sql.bind(run.finished_at_ms).push(", ").bind(number(run.version)).push(", ");
+        sql.bind(&run.json).push(", ").bind(&run.document);
     });
-    sql.push(
-        " ON CONFLICT (id) DO UPDATE SET job = excluded.job, app = excluded.app, \
-         logical_time_ms = excluded.logical_time_ms, state = excluded.state, \
-         reason = excluded.reason, attempt = excluded.attempt, \
-         created_at_ms = excluded.created_at_ms, started_at_ms = excluded.started_at_ms, \
-         finished_at_ms = excluded.finished_at_ms, version = excluded.version, \
-         json = excluded.json, \
-         document = COALESCE(excluded.document, run.document) WHERE excluded.version > run.version",
-    );
-    sql.build().execute(connection).await?;
-    Ok(())
-}
-
-async fn insert_events(connection: &mut SqliteConnection, events: &[&EventRow]) -> Result<()> {
-    let mut sql = QueryBuilder::<Sqlite>::new(format!("INSERT INTO run_event ({EVENT_COLUMNS}) "));
-    sql.push_values(events, |mut row, event| {
-        row.push_bind(number(event.epoch))
-            .push_bind(number(event.sequence))
-            .push_bind(&event.run_id)
-            .push_bind(&event.job)
-            .push_bind(event.at_ms)
-            .push_bind(&event.kind)
-            .push_bind(event.item.map(i64::from))
-            .push_bind(&event.task_id)
-            .push_bind(&event.state)
-            .push_bind(&event.message);
-    });
-    sql.push(" ON CONFLICT (epoch, sequence) DO NOTHING");
-    sql.build().execute(connection).await?;
-    Ok(())
-}
-
-/// Runs, newest first, behind a cursor.
-pub(super) async fn runs(
-    connection: &mut SqliteConnection,
-    filter: &RunFilter,
-    behind: Option<&RunCursor>,
-    limit: i64,
-) -> Result<Vec<RunRow>> {
-    let mut sql = select_runs(filter, behind, limit);
-    let rows = sql.build().fetch_all(connection).await?;
-    rows.iter().map(run_row).collect()
-}
-
-/// The statement of [`runs`].
-pub(super) fn select_runs(
-    filter: &RunFilter,
-    behind: Option<&RunCursor>,
-    limit: i64,
-) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {RUN_COLUMNS} FROM run WHERE 1 = 1"));
-    for (column, value) in [("job", &filter.job), ("app", &filter.app), ("state", &filter.state)] {
-        if let Some(value) = value {
-            sql.push(format!(" AND {column} = ")).push_bind(value);
+    let replaced: Vec<String> = match dialect {
+        Dialect::Sqlite | Dialect::Postgres => {
+            sql.push(" ON CONFLICT (id) DO UPDATE SET ");
+            let kept = "document = COALESCE(excluded.document, run.document)".to_owned();
+            let newer = |column: &&str| format!("{column} = excluded.{column}");
+            [kept].into_iter().chain(RUN_REPLACED.iter().map(newer)).collect()
         }
-    }
-    if let Some(after) = filter.created_after_ms {
-        sql.push(" AND created_at_ms >= ").push_bind(after);
-    }
-    if let Some(before) = filter.created_before_ms {
-        sql.push(" AND created_at_ms < ").push_bind(before);
-    }
-    if let Some(RunCursor { created_at_ms, id }) = behind {
-        // The first condition says nothing new; an index can be entered at it, though.
-        sql.push(" AND created_at_ms <= ").push_bind(*created_at_ms);
-        sql.push(" AND (created_at_ms < ").push_bind(*created_at_ms);
-        sql.push(" OR id < ").push_bind(id).push(")");
-    }
-    sql.push(" ORDER BY created_at_ms DESC, id DESC LIMIT ").push_bind(limit);
-    sql
-}
-
-/// One run, its document included.
-pub(super) async fn run(connection: &mut SqliteConnection, id: &str) -> Result<Option<RunRow>> {
-    let mut sql =
-        QueryBuilder::<Sqlite>::new(format!("SELECT {RUN_COLUMNS}, document FROM run WHERE id = "));
-    sql.push_bind(id);
-    let Some(row) = sql.build().fetch_optional(connection).await? else {
-        return Ok(None);
+        Dialect::MySql => {
+            sql.push(" ON DUPLICATE KEY UPDATE ");
+            let newer = |column: &&str| {
+                format!("{column} = IF(VALUES(version) > version, VALUES({column}), {column})")
+            };
+            let kept = "document = IF(VALUES(version) > version, \
+                        COALESCE(VALUES(document), document), document)";
+            [kept.to_owned()].into_iter().chain(RUN_REPLACED.iter().map(newer)).collect()
+        }
     };
-    Ok(Some(RunRow { document: row.try_get("document")?, ..run_row(&row)? }))
+    sql.push(&replaced.join(", "));
+    if dialect != Dialect::MySql {
+        sql.push(" WHERE excluded.version > run.version");
+    }
+    tx.execute(sql).await.map(drop)
 }
 
-/// A run's events in the order they were recorded, behind a key.
-pub(super) async fn run_events(
-    connection: &mut SqliteConnection,
-    run_id: &str,
-    behind: Option<EventKey>,
-    limit: i64,
-) -> Result<Vec<EventRow>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(format!(
-        "SELECT {EVENT_COLUMNS} FROM run_event WHERE run_id = "
-    ));
-    sql.push_bind(run_id);
-    if let Some(EventKey { epoch, sequence }) = behind {
-        sql.push(" AND epoch >= ").push_bind(number(epoch));
-        sql.push(" AND (epoch > ").push_bind(number(epoch));
-        sql.push(" OR sequence > ").push_bind(number(sequence)).push(")");
-    }
-    sql.push(" ORDER BY epoch, sequence LIMIT ").push_bind(limit);
-    let rows = sql.build().fetch_all(connection).await?;
-    rows.iter().map(event_row).collect()
+async fn insert_events(tx: &mut Tx, events: &[&EventRow]) -> Result<()> {
+    let mut sql = Statement::new(tx.dialect(), "INSERT INTO run_event (");
+    sql.push(EVENT_COLUMNS).push(") VALUES ");
+    sql.tuples(events.iter(), |sql, event| {
+        sql.bind(number(event.epoch)).push(", ").bind(number(event.sequence)).push(", ");
+        sql.bind(&event.run_id).push(", ").bind(&event.job).push(", ");
+        sql.bind(event.at_ms).push(", ").bind(&event.kind).push(", ");
+        sql.bind(event.item.map(i64::from)).push(", ").bind(&event.task_id).push(", ");
+        sql.bind(&event.state).push(", ").bind(&event.message);
+    });
+    unless_there(&mut sql, "epoch");
+    tx.execute(sql).await.map(drop)
 }
 
-/// Removes some of the oldest finished runs and their events: those created before `before_ms`, and
-/// those that are too many. Returns how many runs went.
-pub(super) async fn trim_runs(
-    connection: &mut SqliteConnection,
-    before_ms: i64,
-    runs_max: i64,
-) -> Result<u64> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT id FROM run WHERE created_at_ms < ");
-    sql.push_bind(before_ms).push(" AND finished_at_ms IS NOT NULL");
-    sql.push(" ORDER BY created_at_ms, id LIMIT ").push_bind(TRIM_RUNS_MAX);
-    let mut ids: Vec<String> = sql.build_query_scalar().fetch_all(&mut *connection).await?;
-    if ids.is_empty() {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM run");
-        let count: i64 = sql.build_query_scalar().fetch_one(&mut *connection).await?;
-        let excess = (count - runs_max).clamp(0, TRIM_RUNS_MAX);
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("SELECT id FROM run WHERE finished_at_ms IS NOT NULL");
-        sql.push(" ORDER BY created_at_ms, id LIMIT ").push_bind(excess);
-        ids = sql.build_query_scalar().fetch_all(&mut *connection).await?;
-    }
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    for statement in ["DELETE FROM run_event WHERE run_id IN (", "DELETE FROM run WHERE id IN ("] {
-        let mut sql = QueryBuilder::<Sqlite>::new(statement);
-        let mut list = sql.separated(", ");
-        for id in &ids {
-            list.push_bind(id);
+async fn insert_missed(tx: &mut Tx, rows: &[&MissedRow]) -> Result<()> {
+    let mut sql = Statement::new(
+        tx.dialect(),
+        "INSERT INTO missed_firing (epoch, sequence, job, app, first_ms, last_ms, firings, cause, \
+         reason, decided_at_ms) VALUES ",
+    );
+    sql.tuples(rows.iter(), |sql, row| {
+        sql.bind(number(row.epoch)).push(", ").bind(number(row.sequence)).push(", ");
+        sql.bind(&row.job).push(", ").bind(&row.app).push(", ").bind(row.first_ms).push(", ");
+        sql.bind(row.last_ms).push(", ").bind(number(row.firings)).push(", ");
+        sql.bind(&row.cause).push(", ").bind(&row.reason).push(", ").bind(row.decided_at_ms);
+    });
+    unless_there(&mut sql, "epoch");
+    tx.execute(sql).await.map(drop)
+}
+
+async fn insert_changes(tx: &mut Tx, rows: &[&ChangeRow]) -> Result<()> {
+    let mut sql = Statement::new(
+        tx.dialect(),
+        "INSERT INTO config_change (epoch, sequence, kind, name, at_ms, changed_by, content) \
+         VALUES ",
+    );
+    sql.tuples(rows.iter(), |sql, row| {
+        sql.bind(number(row.epoch)).push(", ").bind(number(row.sequence)).push(", ");
+        sql.bind(&row.kind).push(", ").bind(&row.name).push(", ").bind(row.at_ms).push(", ");
+        sql.bind(&row.changed_by).push(", ").bind(&row.content);
+    });
+    unless_there(&mut sql, "epoch");
+    tx.execute(sql).await.map(drop)
+}
+
+async fn insert_tenures(tx: &mut Tx, rows: &[&TenureRow]) -> Result<()> {
+    let mut sql = Statement::new(
+        tx.dialect(),
+        "INSERT INTO tenure (epoch, scheduler, began_at_ms, default_zone) VALUES ",
+    );
+    sql.tuples(rows.iter(), |sql, row| {
+        sql.bind(number(row.epoch)).push(", ").bind(&row.scheduler).push(", ");
+        sql.bind(row.began_at_ms).push(", ").bind(&row.default_zone);
+    });
+    unless_there(&mut sql, "epoch");
+    tx.execute(sql).await.map(drop)
+}
+
+/// Ends an insert so that rows which are there stay as they are. `column`: any of the table.
+pub(super) fn unless_there(sql: &mut Statement<'_>, column: &str) {
+    match sql.dialect {
+        Dialect::Sqlite | Dialect::Postgres => sql.push(" ON CONFLICT DO NOTHING"),
+        // Not IGNORE, which would let wrong values pass, too.
+        Dialect::MySql => {
+            sql.push(" ON DUPLICATE KEY UPDATE ").push(column).push(" = ").push(column)
         }
-        sql.push(")").build().execute(&mut *connection).await?;
-    }
-    Ok(ids.len() as u64)
-}
-
-/// Removes some of the oldest events before `before_ms`, whatever their runs. Returns how many went.
-pub(super) async fn trim_events(connection: &mut SqliteConnection, before_ms: i64) -> Result<u64> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT at_ms FROM run_event WHERE at_ms < ");
-    sql.push_bind(before_ms).push(" ORDER BY at_ms LIMIT 1 OFFSET ").push_bind(TRIM_EVENTS_MAX);
-    let boundary: Option<i64> = sql.build_query_scalar().fetch_optional(&mut *connection).await?;
-    let mut sql = QueryBuilder::<Sqlite>::new("DELETE FROM run_event WHERE at_ms < ");
-    sql.push_bind(boundary.map_or(before_ms, |at_ms| at_ms.saturating_add(1)));
-    Ok(sql.build().execute(connection).await?.rows_affected())
+    };
 }
 
 /// SQL has no unsigned integers. Versions and epochs count up from zero and never come near.
 pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn run_row(row: &SqliteRow) -> Result<RunRow> {
-    Ok(RunRow {
-        id: row.try_get("id")?,
-        job: row.try_get("job")?,
-        app: row.try_get("app")?,
-        logical_time_ms: row.try_get("logical_time_ms")?,
-        state: row.try_get("state")?,
-        reason: row.try_get("reason")?,
-        attempt: unsigned(row.try_get("attempt")?)?,
-        created_at_ms: row.try_get("created_at_ms")?,
-        started_at_ms: row.try_get("started_at_ms")?,
-        finished_at_ms: row.try_get("finished_at_ms")?,
-        version: unsigned(row.try_get("version")?)?,
-        json: row.try_get("json")?,
-        document: None,
-    })
-}
-
-pub(super) fn event_row(row: &SqliteRow) -> Result<EventRow> {
-    Ok(EventRow {
-        run_id: row.try_get("run_id")?,
-        job: row.try_get("job")?,
-        at_ms: row.try_get("at_ms")?,
-        kind: row.try_get("kind")?,
-        item: row.try_get::<Option<i64>, _>("item")?.map(unsigned).transpose()?,
-        task_id: row.try_get("task_id")?,
-        state: row.try_get("state")?,
-        message: row.try_get("message")?,
-        epoch: unsigned(row.try_get("epoch")?)?,
-        sequence: unsigned(row.try_get("sequence")?)?,
-    })
-}
-
-/// What stands in a column that only holds counts.
-fn unsigned<T: TryFrom<i64>>(value: i64) -> Result<T>
-where
-    T::Error: std::error::Error + Send + Sync + 'static,
-{
-    T::try_from(value).map_err(|error| sqlx::Error::Decode(error.into()))
 }

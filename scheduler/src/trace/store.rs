@@ -1,32 +1,22 @@
-//! The history database: SQLite in one file, its connections and migrations. Absent: the statements
-//! (`sql.rs`), and when to write (the writer).
+//! The history database: opened when it is first needed, written, asked, cleaned up. Absent: the
+//! statements, each kind of database's ways (`connection.rs`), and when to write (the writer).
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlSafeStr as _, SqliteConnection, SqlitePool};
 use tokio::sync::OnceCell;
 
+use super::connection::{Pools, TRANSACTION_MAX};
+use super::statement::{Column, Row, Statement};
+use super::target::{Dialect, HistoryTarget};
 use super::{
-    EventKey, EventRow, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage, RunRow, TraceRecord, sql,
+    EventKey, EventRow, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage, RunRow, TraceRecord, elastic,
+    select, sql, trim,
 };
-
-/// Every migration ever released, oldest first. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
-    (1, "run and event", include_str!("migrations/0001_run_and_event.sql")),
-    (2, "run document", include_str!("migrations/0002_run_document.sql")),
-];
-
-/// How many queries may run beside each other; more wait. They share two cores with all the rest.
-const READERS_MAX: u32 = 4;
-
-/// How long to wait for a lock that another program (a backup, a shell) holds on the file, or for a
-/// connection, before the attempt counts as failed.
-const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How long history is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,52 +47,48 @@ pub trait TraceStore: Send + Sync {
     -> BoxFuture<'_, Result<Trimmed, StoreError>>;
 }
 
-/// The history in a SQLite file. It is opened at the first use, and again at each later one until
-/// that succeeds: a scheduler starts, and runs, without its history.
+/// The history database. It is opened at the first use, and again at each later one until that
+/// succeeds: a scheduler starts, and runs, without its history.
 #[derive(Debug)]
 pub struct Store {
-    file: PathBuf,
+    target: HistoryTarget,
     pools: OnceCell<Pools>,
-}
-
-#[derive(Debug)]
-struct Pools {
-    /// One connection: SQLite has one writer at a time, and waiting in line beats colliding.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    refused: AtomicU64,
 }
 
 /// Why the history could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file could not be opened.
-    #[error("the history database {} cannot be opened: check its directory and permissions", file.display())]
+    /// No connection could be made.
+    #[error(
+        "the history database {target} cannot be opened: check that it is there, that it takes our \
+         user, and the permissions of a file and its directory"
+    )]
     Open {
-        /// The database's file.
-        file: PathBuf,
-        /// What the database said.
+        /// Which database.
+        target: String,
+        /// What it said.
         source: sqlx::Error,
     },
     /// The tables could not be brought up to date.
     #[error(
-        "the history database {} does not fit this version of shiftwork: run a version at least as \
-         new as the one that last wrote it, or move the file away to start a new history",
-        file.display()
+        "the history database {target} does not fit this version of shiftwork: run a version at \
+         least as new as the one that last wrote it, or name another database to start a new history"
     )]
     Migrate {
-        /// The database's file.
-        file: PathBuf,
+        /// Which database.
+        target: String,
         /// What the migrator said.
         source: sqlx::migrate::MigrateError,
     },
     /// A statement failed.
-    #[error("cannot {what} the history database {}", file.display())]
+    #[error("cannot {what} the history database {target}")]
     Statement {
         /// `read`, `write` or `trim`.
         what: &'static str,
-        /// The database's file.
-        file: PathBuf,
-        /// What the database said.
+        /// Which database.
+        target: String,
+        /// What it said.
         source: sqlx::Error,
     },
 }
@@ -119,12 +105,22 @@ impl Default for Retention {
 // === impl Store ===
 
 impl Store {
-    /// The file's name in the data directory.
+    /// The file's name in the data directory where no other database is named.
     pub const FILE_NAME: &str = "history.db";
 
-    /// A store in this file. Does nothing yet.
-    pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), pools: OnceCell::new() }
+    /// A store there. Does nothing yet.
+    pub fn new(target: impl Into<HistoryTarget>) -> Self {
+        Self { target: target.into(), pools: OnceCell::new(), refused: AtomicU64::new(0) }
+    }
+
+    /// Which database it is, without any password.
+    pub fn target(&self) -> &HistoryTarget {
+        &self.target
+    }
+
+    /// Records the database would never take, since the process began; each was logged.
+    pub fn refused_records(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Runs that pass the filter, newest first, behind a cursor; at most `limit`, and never more
@@ -140,11 +136,11 @@ impl Store {
         limit: usize,
     ) -> Result<RunPage, StoreError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
-        let mut connection = self.reader().await?;
         // One more than asked for tells whether there is another page.
-        let mut runs = sql::runs(&mut connection, filter, behind, limit as i64 + 1)
-            .await
-            .map_err(|source| self.failed("read", source))?;
+        let asked = limit as i64 + 1;
+        let pools = self.pools().await?;
+        let runs = select::runs(pools, self.dialect(), filter, behind, asked).await;
+        let mut runs = runs.map_err(|source| self.failed("read", source))?;
         let is_last = runs.len() <= limit;
         runs.truncate(limit);
         let next = runs.last().filter(|_| !is_last).map(RunCursor::behind);
@@ -157,8 +153,9 @@ impl Store {
     ///
     /// [`StoreError`] when the database cannot be reached.
     pub async fn run(&self, id: &str) -> Result<Option<RunRow>, StoreError> {
-        let mut connection = self.reader().await?;
-        sql::run(&mut connection, id).await.map_err(|source| self.failed("read", source))
+        let pools = self.pools().await?;
+        let run = select::run(pools, self.dialect(), id).await;
+        run.map_err(|source| self.failed("read", source))
     }
 
     /// A run's events in the order they were recorded, behind the last one seen; at most `limit`,
@@ -174,66 +171,106 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX) as i64;
-        let mut connection = self.reader().await?;
-        sql::run_events(&mut connection, run_id, behind, limit)
-            .await
-            .map_err(|source| self.failed("read", source))
+        let pools = self.pools().await?;
+        let events = select::run_events(pools, self.dialect(), run_id, behind, limit).await;
+        events.map_err(|source| self.failed("read", source))
     }
 
-    /// Closes the connections and folds the write-ahead log into the file; the store cannot be used
-    /// afterwards.
+    /// Closes the connections; the store cannot be used afterwards.
     pub async fn close(&self) {
         if let Some(pools) = self.pools.get() {
-            pools.readers.close().await;
-            pools.writer.close().await;
+            pools.close().await;
         }
     }
 
-    async fn pools(&self) -> Result<&Pools, StoreError> {
-        self.pools.get_or_try_init(|| connect(&self.file)).await
+    pub(super) fn dialect(&self) -> Dialect {
+        self.target.dialect()
     }
 
-    pub(super) async fn reader(
-        &self,
-    ) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, StoreError> {
-        let pools = self.pools().await?;
-        pools.readers.acquire().await.map_err(|source| self.failed("read", source))
-    }
-
-    async fn write_all(&self, records: &[TraceRecord]) -> Result<(), StoreError> {
-        let writer = &self.pools().await?.writer;
-        let write = async {
-            let mut connection = writer.acquire().await?;
-            let written = write_on(&mut connection, records).await;
-            if written.is_err() {
-                // A full disk ends SQLite's transaction behind the driver's back: what it believes
-                // of this connection is no longer true.
-                connection.close_on_drop();
-            }
-            written
+    pub(super) async fn pools(&self) -> Result<&Pools, StoreError> {
+        let connect = async {
+            let target = || self.target.to_string();
+            let pools = Pools::open(&self.target).await;
+            let pools = pools.map_err(|source| StoreError::Open { target: target(), source })?;
+            let migrated = pools.migrate().await;
+            migrated.map_err(|source| StoreError::Migrate { target: target(), source })?;
+            Ok(pools)
         };
-        write.await.map_err(|source| self.failed("write", source))
+        self.pools.get_or_try_init(|| connect).await
+    }
+
+    /// Writes records in one transaction. Where the database refuses what one of them says, and would
+    /// for ever, the others are written without it: a single one must not hold up all that follow.
+    async fn write_all(&self, records: &[TraceRecord]) -> Result<(), StoreError> {
+        let pools = self.pools().await?;
+        match Self::write_once(pools, records).await {
+            Err(error) if is_refusal(&error) => {}
+            result => return result.map_err(|source| self.failed("write", source)),
+        }
+        for record in records {
+            match Self::write_once(pools, std::slice::from_ref(record)).await {
+                Err(error) if is_refusal(&error) => {
+                    tracing::error!(%error, ?record, "the history database refuses a record: left out");
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                }
+                result => result.map_err(|source| self.failed("write", source))?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_once(pools: &Pools, records: &[TraceRecord]) -> Result<(), sqlx::Error> {
+        let write = async {
+            let mut tx = pools.begin().await?;
+            sql::write(&mut tx, records).await?;
+            tx.commit().await
+        };
+        tokio::time::timeout(TRANSACTION_MAX, write).await.unwrap_or_else(|_| Err(took_too_long()))
     }
 
     async fn trim_some(&self, retention: Retention, now_ms: i64) -> Result<Trimmed, StoreError> {
         let age_ms = i64::try_from(retention.age_max.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms.saturating_sub(age_ms);
         let runs_max = i64::try_from(retention.runs_max).unwrap_or(i64::MAX);
-        let writer = &self.pools().await?.writer;
+        let pools = self.pools().await?;
         let trim = async {
-            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-            let runs = sql::trim_runs(&mut transaction, before_ms, runs_max).await?;
-            let events = sql::trim_events(&mut transaction, before_ms).await?;
-            transaction.commit().await?;
+            let mut tx = pools.begin().await?;
+            let runs = trim::trim_runs(&mut tx, before_ms, runs_max).await?;
+            let events = trim::trim_rows(&mut tx, "run_event", "at_ms", before_ms).await?;
+            trim::trim_rows(&mut tx, "missed_firing", "last_ms", before_ms).await?;
+            trim::trim_changes(&mut tx, before_ms).await?;
+            for (table, column) in ELASTIC_JOB_TABLES {
+                let mut sql = Statement::new(tx.dialect(), "DELETE FROM ");
+                sql.push(table).push(" WHERE ").push(column).push(" < ");
+                elastic::time(&mut sql, before_ms);
+                tx.execute(sql).await?;
+            }
+            tx.commit().await?;
             Ok(Trimmed { runs, events })
         };
-        trim.await.map_err(|source| self.failed("trim", source))
+        let trimmed = tokio::time::timeout(TRANSACTION_MAX, trim).await;
+        let trimmed = trimmed.unwrap_or_else(|_| Err(took_too_long()));
+        trimmed.map_err(|source| self.failed("trim", source))
+    }
+
+    /// The rows of a question.
+    pub(super) async fn rows(
+        &self,
+        sql: Statement<'_>,
+        columns: &[Column],
+    ) -> Result<Vec<Row>, StoreError> {
+        let rows = self.pools().await?.rows(sql, columns).await;
+        rows.map_err(|source| self.failed("read", source))
     }
 
     pub(super) fn failed(&self, what: &'static str, source: sqlx::Error) -> StoreError {
-        StoreError::Statement { what, file: self.file.clone(), source }
+        StoreError::Statement { what, target: self.target.to_string(), source }
     }
 }
+
+/// Elastic-Job's tables, and their column that tells the age of a row.
+const ELASTIC_JOB_TABLES: [(&str, &str); 2] =
+    [("JOB_EXECUTION_LOG", "start_time"), ("JOB_STATUS_TRACE_LOG", "creation_time")];
 
 impl TraceStore for Store {
     fn write<'a>(&'a self, records: &'a [TraceRecord]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -249,40 +286,37 @@ impl TraceStore for Store {
     }
 }
 
-async fn write_on(
-    connection: &mut SqliteConnection,
-    records: &[TraceRecord],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sql::write(&mut transaction, records).await?;
-    transaction.commit().await
+// === impl HistoryTarget ===
+
+impl From<PathBuf> for HistoryTarget {
+    fn from(file: PathBuf) -> Self {
+        Self::Sqlite(file)
+    }
 }
 
-/// Opens the file and brings its tables up to date.
-async fn connect(file: &Path) -> Result<Pools, StoreError> {
-    let open_error = |source| StoreError::Open { file: file.to_owned(), source };
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // The spool forgets what the database has taken, so taken must mean on disk.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(WAIT_MAX);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(WAIT_MAX);
-    let writer =
-        pool().max_connections(1).connect_with(options.clone()).await.map_err(open_error)?;
-    let migrations = MIGRATIONS.into_iter().map(|(version, description, text)| {
-        let kind = MigrationType::Simple;
-        Migration::new(version, description.into(), kind, text.into_sql_str(), false)
-    });
-    Migrator::with_migrations(migrations.collect())
-        .run(&writer)
-        .await
-        .map_err(|source| StoreError::Migrate { file: file.to_owned(), source })?;
-    let readers = pool()
-        .max_connections(READERS_MAX)
-        .connect_with(options.read_only(true))
-        .await
-        .map_err(open_error)?;
-    Ok(Pools { writer, readers })
+impl From<&Path> for HistoryTarget {
+    fn from(file: &Path) -> Self {
+        Self::Sqlite(file.to_owned())
+    }
+}
+
+/// True if the database would refuse the same again: what is written does not fit (`SQLSTATE` classes
+/// 22 and 23, and MySQL's word for a text it cannot hold).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let code = error.code().unwrap_or_default();
+    let by_state = code.len() == 5 && (code.starts_with("22") || code.starts_with("23"));
+    let mysql = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>();
+    by_state || mysql.is_some_and(|error| error.number() == MYSQL_INCORRECT_STRING)
+}
+
+/// `ER_TRUNCATED_WRONG_VALUE_FOR_FIELD`, which MySQL gives the general state.
+const MYSQL_INCORRECT_STRING: u16 = 1366;
+
+fn took_too_long() -> sqlx::Error {
+    let seconds = TRANSACTION_MAX.as_secs();
+    sqlx::Error::Io(io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("a transaction took longer than {seconds} s"),
+    ))
 }

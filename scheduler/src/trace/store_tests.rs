@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
+use super::target::Dialect;
 use super::*;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -68,6 +69,7 @@ async fn every_column_comes_back() {
         message: Some("exit code 1".to_owned()),
         epoch: 2,
         sequence: 1,
+        hostname: None,
     };
     let bare = run("bare", 10);
     let bare_event = EventRow { run_id: "full".to_owned(), epoch: 1, ..EventRow::default() };
@@ -231,7 +233,7 @@ async fn lists_are_read_from_indexes() {
         (RunFilter { state: text("DONE"), ..none }, "run_by_state"),
     ] {
         for behind in [None, Some(RunCursor { created_at_ms: 1, id: "r".to_owned() })] {
-            let statement = sql::select_runs(&filter, behind.as_ref(), 10).into_string();
+            let statement = select::select_runs(Dialect::Sqlite, &filter, behind.as_ref(), 10).sql;
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
@@ -301,7 +303,7 @@ async fn a_reopened_store_keeps_its_rows_and_a_newer_one_is_refused() {
     store.write(&[TraceRecord::Run(run("r", 1))]).await.unwrap();
     store.close().await;
     let file = directory.path().join(Store::FILE_NAME);
-    let store = Store::new(&file);
+    let store = Store::new(file.as_path());
     assert!(store.run("r").await.unwrap().is_some());
     store.close().await;
 
@@ -314,7 +316,7 @@ async fn a_reopened_store_keeps_its_rows_and_a_newer_one_is_refused() {
     .execute(&mut connection)
     .await
     .unwrap();
-    let error = Store::new(&file).run("r").await.unwrap_err();
+    let error = Store::new(file.as_path()).run("r").await.unwrap_err();
     assert!(matches!(error, StoreError::Migrate { .. }), "{error:?}");
     assert!(error.to_string().contains("history.db"), "{error}");
 }

@@ -45,7 +45,7 @@ impl Scripted {
     fn error() -> StoreError {
         StoreError::Statement {
             what: "write",
-            file: "history.db".into(),
+            target: "history.db".to_owned(),
             source: sqlx::Error::PoolTimedOut,
         }
     }
@@ -179,7 +179,7 @@ async fn a_database_that_comes_late_gets_everything_once() {
     };
     let limits = SpoolLimits::default();
 
-    let (history, mut writer) = History::open(directory.path(), limits, FAST).unwrap();
+    let (history, mut writer) = History::open(directory.path(), None, limits, FAST).unwrap();
     history.append(&[run(1), event(0), event(7)]).unwrap();
     assert!(matches!(writer.step().await, Step::Failed(_)));
     assert!(history.run("run-0").await.is_err());
@@ -187,12 +187,12 @@ async fn a_database_that_comes_late_gets_everything_once() {
     assert_eq!((lag.spool.records, lag.failure.is_some()), (3, true));
     drop((history, writer));
 
-    let (history, mut writer) = History::open(directory.path(), limits, FAST).unwrap();
+    let (history, mut writer) = History::open(directory.path(), None, limits, FAST).unwrap();
     history.append(&[run(2), event(14)]).unwrap();
     assert!(matches!(writer.step().await, Step::Failed(_)));
     std::fs::remove_dir(&file).unwrap();
     while !matches!(writer.step().await, Step::Idle) {}
-    assert_eq!(history.lag(), Lag::default());
+    assert_eq!(history.lag(), Lag { written_records: 2, errors: 1, ..Lag::default() });
     assert_eq!(history.run("run-0").await.unwrap().unwrap().version, 2);
     let events = history.run_events("run-0", None, 10).await.unwrap();
     assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [0, 7, 14]);

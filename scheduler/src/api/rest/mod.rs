@@ -1,6 +1,7 @@
 //! The REST resources: the table of routes, and what their handlers share. A file a resource.
 
 mod apps;
+mod audit;
 mod calendars;
 mod documents;
 mod executors;
@@ -74,6 +75,7 @@ pub(super) fn table() -> Table {
         .with(executors::routes)
         .with(leader::routes)
         .with(status::routes)
+        .with(audit::routes)
         .with(health::routes)
         .with(metrics::routes)
 }

@@ -1,0 +1,44 @@
+//! What is logged and in which form, on the command line and in the environment. Absent: what is
+//! worth logging.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// The form of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// The log's options. Which lines are written is said by `SHIFTWORK_LOG` in the syntax of `tracing`.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// Form of the log, which goes to stderr
+    #[arg(
+        long,
+        env = "SHIFTWORK_LOG_FORMAT",
+        value_enum,
+        default_value = "pretty",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+}
+
+impl LogArgs {
+    /// Begins to log, lines of `default` level and above unless `SHIFTWORK_LOG` says otherwise.
+    /// Values are written escaped in either form: what a script or a client sent can neither end a
+    /// line nor command a terminal.
+    pub fn init(&self, default: &str) {
+        let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Pretty => builder.init(),
+            LogFormat::Json => builder.json().flatten_event(true).init(),
+        }
+    }
+}

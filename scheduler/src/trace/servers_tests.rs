@@ -1,0 +1,309 @@
+//! The history on real servers: PostgreSQL and MariaDB, started here on loopback as an unprivileged
+//! user in a directory of their own. What holds for the file must hold for them. Absent: the rules
+//! themselves (`store_tests.rs`).
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::statement::{Column, Statement};
+use super::*;
+
+/// Longer than a server takes to start on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A user without rights of its own; PostgreSQL refuses to run as root.
+const NOBODY: &str = "nobody";
+
+/// A server and what it stores.
+struct Server {
+    process: Child,
+    url: String,
+    _directory: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A command run as nobody where this test is root, else as who it is.
+fn unprivileged(program: &Path, directory: &Path) -> Command {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt as _;
+        own.uid() == 0
+    });
+    let mut command = if is_root {
+        assert!(
+            Command::new("chown").arg("-R").arg(NOBODY).arg(directory).status().unwrap().success()
+        );
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", NOBODY, "--regid", "nogroup", "--clear-groups", "--"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn postgres_bin() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    let versions = versions.expect("Debian's postgresql is installed (tests/run does it)");
+    let newest = versions.flatten().map(|entry| entry.path()).max().expect("a version of it");
+    newest.join("bin")
+}
+
+fn start_postgres() -> Server {
+    let directory = TempDir::new_in("/tmp").unwrap();
+    let (data, port) = (directory.path().join("data"), free_port());
+    let init = unprivileged(&postgres_bin().join("initdb"), directory.path())
+        .args(["--auth", "trust", "--no-sync", "--username", "shiftwork", "--pgdata"])
+        .arg(&data)
+        .status();
+    assert!(init.unwrap().success(), "initdb");
+    let process = unprivileged(&postgres_bin().join("postgres"), directory.path())
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
+        .arg(format!("unix_socket_directories={}", directory.path().display()))
+        .args(["-p", &port.to_string(), "-D"])
+        .arg(&data)
+        .spawn();
+    let url = format!("postgres://shiftwork@127.0.0.1:{port}/postgres");
+    Server { process: process.unwrap(), url, _directory: directory }
+}
+
+fn start_mariadb() -> Server {
+    let directory = TempDir::new_in("/tmp").unwrap();
+    let (data, port) = (directory.path().join("data"), free_port());
+    std::fs::create_dir(&data).unwrap();
+    let setup = directory.path().join("setup.sql");
+    std::fs::write(
+        &setup,
+        "CREATE DATABASE shiftwork;\nCREATE USER shiftwork@'127.0.0.1' IDENTIFIED BY 'secret';\n\
+         GRANT ALL ON shiftwork.* TO shiftwork@'127.0.0.1';\n",
+    )
+    .unwrap();
+    let install = unprivileged(Path::new("mariadb-install-db"), directory.path())
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .arg(format!("--datadir={}", data.display()))
+        .status();
+    assert!(install.unwrap().success(), "mariadb-install-db");
+    let process = unprivileged(Path::new("mariadbd"), directory.path())
+        .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
+        .arg(format!("--datadir={}", data.display()))
+        .arg(format!("--socket={}", directory.path().join("socket").display()))
+        .arg(format!("--pid-file={}", directory.path().join("pid").display()))
+        .arg(format!("--init-file={}", setup.display()))
+        .arg(format!("--port={port}"))
+        .spawn();
+    let url = format!("mysql://shiftwork:secret@127.0.0.1:{port}/shiftwork");
+    Server { process: process.unwrap(), url, _directory: directory }
+}
+
+/// A store on a server, once that answers.
+async fn store_on(server: &Server) -> Store {
+    let begun = Instant::now();
+    loop {
+        let store = Store::new(server.url.parse::<HistoryTarget>().unwrap());
+        match store.run("none").await {
+            Ok(_) => return store,
+            Err(error) => assert!(begun.elapsed() < START_MAX, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn run(id: &str, version: u64, state: &str) -> TraceRecord {
+    TraceRecord::Run(RunRow {
+        id: id.to_owned(),
+        job: "j".to_owned(),
+        app: "a".to_owned(),
+        logical_time_ms: 1000,
+        state: state.to_owned(),
+        reason: Some("größer\0 als \u{1f600}".to_owned()),
+        attempt: 1,
+        created_at_ms: 1000,
+        finished_at_ms: (state == "SUCCEEDED").then_some(9000),
+        version,
+        json: "{\"a\":1}".to_owned(),
+        document: (version == 2).then(|| "{\"d\":1}".to_owned()),
+        ..RunRow::default()
+    })
+}
+
+fn event(task: &str, sequence: u64, state: &str, message: &str) -> TraceRecord {
+    TraceRecord::Event(EventRow {
+        run_id: "r".to_owned(),
+        job: "j".to_owned(),
+        at_ms: 1_795_000_000_000 + sequence as i64 * 1000,
+        kind: "TASK".to_owned(),
+        item: Some(0),
+        task_id: Some(task.to_owned()),
+        state: Some(state.to_owned()),
+        message: Some(message.to_owned()),
+        epoch: 1,
+        sequence,
+        hostname: Some("10.0.0.7".to_owned()),
+    })
+}
+
+/// Everything that is written is read again as it was, however often it is written.
+async fn keeps_records(store: &Store) {
+    let runs = [run("r", 2, "RUNNING"), run("r", 1, "PENDING"), run("r", 3, "SUCCEEDED")];
+    for records in [&runs[..2], &runs[1..], &runs[..]] {
+        store.write(records).await.unwrap();
+    }
+    let kept = store.run("r").await.unwrap().unwrap();
+    assert_eq!((kept.version, kept.state.as_str()), (3, "SUCCEEDED"));
+    assert_eq!(kept.document.as_deref(), Some("{\"d\":1}"), "a later row without it leaves it");
+    assert_eq!(kept.finished_at_ms, Some(9000));
+    assert!(kept.reason.unwrap().ends_with(" als \u{1f600}"));
+
+    let many: Vec<TraceRecord> =
+        (0..1200).map(|i| event("j@-@0@-@READY@-@A@-@u", 100 + i, "TASK_STARTING", "")).collect();
+    store.write(&many).await.unwrap();
+    store.write(&many[600..]).await.unwrap();
+    assert_eq!(store.run_events("r", None, 1000).await.unwrap().len(), 1000);
+    let behind = Some(EventKey { epoch: 1, sequence: 1099 });
+    assert_eq!(store.run_events("r", behind, 1000).await.unwrap().len(), 200);
+    let page = store.runs(&RunFilter::default(), None, 10).await.unwrap();
+    assert_eq!((page.runs.len(), page.next), (1, None));
+}
+
+async fn texts(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
+    let pools = store.pools().await.unwrap();
+    let kinds = vec![Column::Text; columns];
+    let rows = pools.rows(Statement::new(store.dialect(), sql), &kinds).await.unwrap();
+    let text = |mut row: super::statement::Row| {
+        (0..columns).map(|_| row.opt_text().unwrap().unwrap_or_default()).collect()
+    };
+    rows.into_iter().map(text).collect()
+}
+
+/// Elastic-Job's tables hold a row a state and a row an execution, also where all is written twice.
+async fn feeds_elastic_job(store: &Store) {
+    let first = "j@-@0@-@READY@-@A-S0@-@11111111-1111-1111-1111-111111111111";
+    let second = "j@-@0@-@FAILOVER@-@A-S1@-@22222222-2222-2222-2222-222222222222";
+    let records = [
+        event(first, 1, "TASK_STAGING", "launched"),
+        event(first, 2, "TASK_RUNNING", ""),
+        event(first, 3, "TASK_FAILED", "exit code 1"),
+        event(second, 4, "TASK_STAGING", "launched"),
+        event(second, 5, "TASK_RUNNING", "BEGIN"),
+        event(second, 6, "TASK_RUNNING", "COMPLETE"),
+        event(second, 7, "TASK_RUNNING", "BEGIN"),
+    ];
+    store.write(&records[..3]).await.unwrap();
+    store.write(&records[2..]).await.unwrap();
+    store.write(&records).await.unwrap();
+    let traces = texts(
+        store,
+        "SELECT state, execution_type, slave_id, sharding_item, source, original_task_id \
+         FROM JOB_STATUS_TRACE_LOG WHERE state <> 'TASK_STARTING' ORDER BY creation_time",
+        6,
+    )
+    .await;
+    assert_eq!(traces.len(), 7);
+    assert_eq!(traces[0], ["TASK_STAGING", "READY", "A-S0", "[0]", "CLOUD_SCHEDULER", ""]);
+    assert_eq!(traces[3], ["TASK_STAGING", "FAILOVER", "A-S1", "[0]", "CLOUD_SCHEDULER", first]);
+    assert_eq!(traces[6][5], first, "every row of the task names the one before");
+    let executions = texts(
+        store,
+        "SELECT task_id, failure_cause, ip, CASE WHEN is_success THEN 'yes' ELSE 'no' END, \
+         CASE WHEN complete_time IS NULL THEN 'open' ELSE 'ended' END \
+         FROM JOB_EXECUTION_LOG ORDER BY start_time",
+        5,
+    )
+    .await;
+    let expected = [
+        [first, "exit code 1", "10.0.0.7", "no", "ended"],
+        [second, "", "10.0.0.7", "yes", "ended"],
+        [second, "", "10.0.0.7", "no", "open"],
+    ];
+    assert_eq!(executions, expected);
+}
+
+/// A record that does not fit is left out, and those beside it are not.
+async fn leaves_out_what_does_not_fit(store: &Store) {
+    let long = TraceRecord::Run(RunRow {
+        id: "long".to_owned(),
+        state: "S".repeat(1000),
+        version: 1,
+        ..RunRow::default()
+    });
+    store.write(&[long, run("beside", 1, "PENDING")]).await.unwrap();
+    assert!(store.run("beside").await.unwrap().is_some());
+    assert!(store.run("long").await.unwrap().is_none());
+    assert_eq!(store.refused_records(), 1);
+}
+
+async fn cleans_up(store: &Store) {
+    let now = 1_795_000_000_000 + Retention::default().age_max.as_millis() as i64 + 86_400_000;
+    let change = |sequence, content: Option<&str>| {
+        TraceRecord::Change(ChangeRow {
+            kind: "job".to_owned(),
+            name: "j".to_owned(),
+            at_ms: 1,
+            content: content.map(str::to_owned),
+            epoch: sequence,
+            sequence,
+            ..ChangeRow::default()
+        })
+    };
+    store.write(&[change(1, Some("{}")), change(2, Some("{\"x\":1}"))]).await.unwrap();
+    while store.trim(Retention::default(), now).await.unwrap() != Trimmed::default() {}
+    assert!(store.run("r").await.unwrap().is_none());
+    assert!(store.run("beside").await.unwrap().is_some(), "it has not ended");
+    for table in ["JOB_STATUS_TRACE_LOG", "JOB_EXECUTION_LOG"] {
+        let sql = format!("SELECT task_id FROM {table}");
+        assert_eq!(texts(store, &sql, 1).await.len(), 0, "{table}");
+    }
+    let left = texts(store, "SELECT content FROM config_change", 1).await;
+    assert_eq!(left, [["{\"x\":1}"]], "what counted last is kept");
+}
+
+async fn check(store: &Store, is_strict: bool) {
+    feeds_elastic_job(store).await;
+    keeps_records(store).await;
+    if is_strict {
+        leaves_out_what_does_not_fit(store).await;
+    } else {
+        store.write(&[run("beside", 1, "PENDING")]).await.unwrap();
+    }
+    cleans_up(store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_file_keeps_what_it_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    check(&Store::new(directory.path().join(Store::FILE_NAME)), false).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_what_it_takes() {
+    let server = start_postgres();
+    check(&store_on(&server).await, true).await;
+    // Opened again, and by a second scheduler at once: the tables are there.
+    let (one, other) = tokio::join!(store_on(&server), store_on(&server));
+    assert_eq!(one.run("r").await.unwrap(), other.run("r").await.unwrap());
+}
+
+#[tokio::test]
+async fn mariadb_keeps_what_it_takes() {
+    let server = start_mariadb();
+    check(&store_on(&server).await, true).await;
+    let (one, other) = tokio::join!(store_on(&server), store_on(&server));
+    assert_eq!(one.run("r").await.unwrap(), other.run("r").await.unwrap());
+}
