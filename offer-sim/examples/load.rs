@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release -p offer-sim --example load -- 127.0.0.1:5050 100000`
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use prost::Message;
@@ -14,10 +15,15 @@ use shiftwork_proto::mesos::v1::{
     TaskInfo, TaskState, offer, value,
 };
 use shiftwork_proto::recordio::Decoder;
+use tokio::task::JoinSet;
 
 const PROTOBUF: &str = "application/x-protobuf";
 /// Tasks launched at once on one agent.
 const TASKS_PER_OFFER: usize = 10;
+/// Calls under way at once.
+const CALLS_MAX: usize = 16;
+/// Tasks that were launched and do not run yet: a reader that falls behind is cut off.
+const STARTING_MAX: usize = 5_000;
 /// Largest event that is read: ten thousand offers.
 const EVENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -29,16 +35,28 @@ struct Framework {
     launched: usize,
     wanted: usize,
     running: usize,
+    /// Offers that were not used yet.
+    offers: VecDeque<Offer>,
+    calls: JoinSet<anyhow::Result<()>>,
 }
 
 // === impl Framework ===
 
 impl Framework {
-    async fn call(&self, call: Call) -> anyhow::Result<()> {
+    /// Sends a call while others are under way.
+    async fn call(&mut self, call: Call) -> anyhow::Result<()> {
         let call = Call { framework_id: Some(self.id.clone()), ..call };
         let request = self.http.post(&self.url).header(CONTENT_TYPE, PROTOBUF);
         let request = request.header("Mesos-Stream-Id", &self.stream).body(call.encode_to_vec());
-        request.send().await?.error_for_status()?;
+        self.calls.spawn(async move {
+            request.send().await?.error_for_status()?;
+            Ok(())
+        });
+        while self.calls.len() > CALLS_MAX {
+            if let Some(called) = self.calls.join_next().await {
+                called??;
+            }
+        }
         Ok(())
     }
 
@@ -46,7 +64,10 @@ impl Framework {
         if let Some(subscribed) = event.subscribed {
             self.id = subscribed.framework_id;
         }
-        for offer in event.offers.into_iter().flat_map(|offers| offers.offers) {
+        self.offers.extend(event.offers.into_iter().flat_map(|offers| offers.offers));
+        while self.launched < self.wanted.min(self.running + STARTING_MAX)
+            && let Some(offer) = self.offers.pop_front()
+        {
             self.on_offer(&offer).await?;
         }
         let Some(update) = event.update else { return Ok(()) };
@@ -133,7 +154,17 @@ async fn main() -> anyhow::Result<()> {
     let stream = stream.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let wanted = wanted.parse()?;
     let id = FrameworkId::default();
-    let mut framework = Framework { http, url, stream, id, launched: 0, wanted, running: 0 };
+    let mut framework = Framework {
+        http,
+        url,
+        stream,
+        id,
+        launched: 0,
+        wanted,
+        running: 0,
+        offers: VecDeque::new(),
+        calls: JoinSet::new(),
+    };
     let mut decoder = Decoder::new(EVENT_BYTES_MAX);
     let (begun, mut is_full) = (Instant::now(), false);
     while let Some(bytes) = response.chunk().await? {
