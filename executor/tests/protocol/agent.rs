@@ -52,6 +52,8 @@ pub(crate) struct Setting {
     pub(crate) recovery_timeout: &'static str,
     pub(crate) token: &'static str,
     pub(crate) way: Way,
+    /// What its environment holds instead of, or beside, the usual.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// How the executor is to reach its agent.
@@ -76,7 +78,13 @@ type Stream = Box<dyn Connection>;
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { checkpoint: "1", recovery_timeout: "15mins", token: "", way: Way::Plain }
+        Self {
+            checkpoint: "1",
+            recovery_timeout: "15mins",
+            token: "",
+            way: Way::Plain,
+            variables: Vec::new(),
+        }
     }
 }
 
@@ -111,6 +119,7 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
+        executor.envs(setting.variables);
         let listener = match setting.way {
             Way::Plain => Listener::Tcp(listener, None),
             Way::Tls(acceptor, variables) => {
@@ -173,12 +182,7 @@ impl Agent {
 
     /// Waits for a SUBSCRIBE and accepts it; what it held.
     pub(crate) async fn accept(&mut self, idle_timeout_ms: u64) -> call::Subscribe {
-        let received = self.subscribe().await;
-        let mut stream = received.stream.expect("a connection");
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\
-                    Transfer-Encoding: chunked\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.expect("written");
-        self.stream = Some(stream);
+        let subscribe = self.open().await.subscribe;
         let payload = ExecutorPayload { version: 1, app: "app".into(), idle_timeout_ms };
         let executor_info = ExecutorInfo {
             executor_id: ExecutorId { value: "app@-@S0".into() },
@@ -187,7 +191,18 @@ impl Agent {
         };
         let subscribed = event::Subscribed { executor_info, ..event::Subscribed::default() };
         self.send(Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) }).await;
-        received.call.subscribe.expect("its content")
+        subscribe.expect("its content")
+    }
+
+    /// Waits for a SUBSCRIBE and opens the stream of its answer, with nothing in it yet; the call.
+    pub(crate) async fn open(&mut self) -> Call {
+        let received = self.subscribe().await;
+        let mut stream = received.stream.expect("a connection");
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\
+                    Transfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("written");
+        self.stream = Some(stream);
+        received.call
     }
 
     /// Waits for a SUBSCRIBE.
@@ -292,7 +307,7 @@ impl Agent {
             .collect()
     }
 
-    async fn send(&mut self, event: Event) {
+    pub(crate) async fn send(&mut self, event: Event) {
         let record = recordio::encode(&event.encode_to_vec());
         let stream = self.stream.as_mut().expect("a subscription");
         let (first, rest) = record.split_at(record.len() / 2);

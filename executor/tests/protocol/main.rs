@@ -5,6 +5,7 @@ mod agent;
 #[path = "../common/mod.rs"]
 mod common;
 mod http;
+mod recorded;
 mod tls;
 mod torture;
 mod word_app;

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -18,6 +18,8 @@ use shiftwork_proto::mesos::v1::{
 use shiftwork_proto::shiftwork::v1::{
     ExecutionType, ExecutorPayload, Schedule, Script, TaskPayload, task_payload::Work,
 };
+
+use shiftwork_schedule::Timestamp;
 
 use super::framework::Framework;
 
@@ -30,7 +32,13 @@ pub struct ExecutorArguments {
     /// How many daemon tasks wait at once.
     #[arg(long, default_value_t = 200)]
     daemons: usize,
+    /// How many firings of a daemon are timed.
+    #[arg(long, default_value_t = 100)]
+    firings: usize,
 }
+
+/// How often the daemon fires whose firings are timed, milliseconds.
+const FIRING_PERIOD_MS: u64 = 100;
 
 /// Bytes of a page of memory; that of every machine this runs on.
 const PAGE_LEN: u64 = 4096;
@@ -97,16 +105,11 @@ fn measure(arguments: &ExecutorArguments, executor: &Path, agent: &Path, dir: &P
         let id = format!("warm-{number}");
         times.push(timed_launch(&mut framework, &mut lines, executor, &id, &line)?);
     }
-    times.sort();
-    let percentile = |percent: usize| {
-        let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-        times.get(at).copied().map_or(0.0, millis)
-    };
+    println!("ACCEPT to user code, warm: {}", spread(times));
+    let times = timed_firings(&mut framework, &mut lines, executor, &fifo, arguments.firings)?;
     println!(
-        "ACCEPT to user code, warm, {} launches: p50 {:.1} ms, p99 {:.1} ms",
-        times.len(),
-        percentile(50),
-        percentile(99)
+        "moment of a daemon's firing to user code, the shell's start included: {}",
+        spread(times)
     );
     let pid = find_process(executor)?;
     std::thread::sleep(REST);
@@ -147,6 +150,52 @@ fn timed_launch(
     let took = begun.elapsed();
     while !framework.update()?.0 {}
     Ok(took)
+}
+
+/// Lets a daemon fire, and compares when its script speaks with the moment the firing stands for.
+fn timed_firings(
+    framework: &mut Framework,
+    lines: &mut impl BufRead,
+    executor: &Path,
+    fifo: &Path,
+    count: usize,
+) -> Result<Vec<Duration>> {
+    let line = format!("echo $SHIFTWORK_LOGICAL_TIME >{};", fifo.display());
+    let schedule = Schedule { every_ms: FIRING_PERIOD_MS, ..Schedule::default() };
+    let daemon = TaskPayload {
+        execution_type: ExecutionType::Daemon.into(),
+        schedule: Some(schedule),
+        // None is reported: only the firing itself is timed.
+        event_sampling_count: u32::MAX,
+        ..payload(&line)
+    };
+    let offer = framework.offer()?;
+    let task = task(&offer, executor, "fires", &daemon);
+    let id = task.task_id.clone();
+    framework.accept(&offer, vec![task])?;
+    ensure!(!framework.update()?.0, "the daemon that fires ended at once");
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut text = String::new();
+        lines.read_line(&mut text)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let moment: Timestamp = text.trim().parse()?;
+        let moment = Duration::from_millis(u64::try_from(moment.as_millis())?);
+        times.push(now.saturating_sub(moment));
+    }
+    framework.kill(&id, &offer.agent_id)?;
+    while !framework.update()?.0 {}
+    Ok(times)
+}
+
+/// Half of the times, and all but one in a hundred.
+fn spread(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let percentile = |percent: usize| {
+        let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(at).copied().map_or(0.0, millis)
+    };
+    format!("p50 {:.1} ms, p99 {:.1} ms of {}", percentile(50), percentile(99), times.len())
 }
 
 /// Launches daemons whose moment does not come, and waits until all run.

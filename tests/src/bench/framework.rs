@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use prost::Message as _;
 use shiftwork_proto::mesos::v1::scheduler::{Call, Event, call, event};
 use shiftwork_proto::mesos::v1::{
-    Filters, FrameworkId, FrameworkInfo, Offer, TaskInfo, TaskState, TaskStatus, framework_info,
-    offer,
+    AgentId, Filters, FrameworkId, FrameworkInfo, Offer, TaskId, TaskInfo, TaskState, TaskStatus,
+    framework_info, offer,
 };
 use shiftwork_proto::recordio::Decoder;
 
@@ -95,6 +95,19 @@ impl Framework {
             }
             self.take_event()?;
         }
+    }
+
+    /// Asks for a task's end.
+    pub(super) fn kill(&mut self, task: &TaskId, agent: &AgentId) -> Result<()> {
+        self.call(Call {
+            r#type: Some(call::Type::Kill.into()),
+            kill: Some(call::Kill {
+                task_id: task.clone(),
+                agent_id: Some(agent.clone()),
+                kill_policy: None,
+            }),
+            ..Call::default()
+        })
     }
 
     pub(super) fn accept(&mut self, offer: &Offer, tasks: Vec<TaskInfo>) -> Result<()> {
