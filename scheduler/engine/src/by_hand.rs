@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::document::resolve_relative;
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::ids::{AppName, CalendarName, JobName};
@@ -49,10 +50,17 @@ impl Engine {
             self.remove_job(&name, fx);
             return;
         };
-        let old = self.registered_job(&name);
-        if old.is_some_and(|old| old.source.get().as_bytes() == value.trim_ascii()) {
+        let former = self.registered_job(&name).map(|old| old.source.get().to_owned());
+        if former.as_ref().is_some_and(|old| old.as_bytes() == value.trim_ascii()) {
             return;
         }
+        // What counts from registration is stored as the instant it means, as through a command. What
+        // is wrong with it is said by the reader, too.
+        let resolved = resolve_relative(value, former.as_deref(), self.now).ok().flatten();
+        if let Some(resolved) = &resolved {
+            fx.write(Write { key: Key::Job(name.clone()), value: Some(resolved.clone()) });
+        }
+        let value = resolved.as_deref().unwrap_or(value);
         let old = self.jobs.get_mut(&name).map(|entry| {
             let document = Err(crate::restore::absent());
             std::mem::replace(&mut entry.document, document)

@@ -83,7 +83,8 @@ impl Engine {
         let zone = self.settings.default_zone.clone();
         let parsed = Job::parse(value, Strictness::Stored, &zone)
             .map_err(|errors| first_error("document", &errors))
-            .and_then(|job| same_name(job.name == name, job));
+            .and_then(|job| same_name(job.name == name, job))
+            .and_then(not_relative);
         let document =
             self.document(&Key::Job(name.clone()), value, parsed).map(|job| self.registered(&job));
         self.job_entry(name.clone()).document = document;
@@ -373,6 +374,20 @@ impl Engine {
             self.cancel_active(id, KillIntent::Disable, fx);
         }
     }
+}
+
+/// A delay counts from registration, and nobody knows when that was: commands store what it means.
+fn not_relative(job: Job) -> Result<Job, String> {
+    const DELAY: &str = "delay";
+    let text = job.source.get();
+    let has_delay = || {
+        let document: Result<serde_json::Value, _> = serde_json::from_str(text);
+        document.is_ok_and(|document| document.get(DELAY).is_some_and(|delay| !delay.is_null()))
+    };
+    if text.contains(DELAY) && has_delay() {
+        return Err("document: delay counts from registration: say at instead".to_owned());
+    }
+    Ok(job)
 }
 
 fn same_name<T>(same: bool, document: T) -> Result<T, String> {

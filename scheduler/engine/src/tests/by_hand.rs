@@ -90,6 +90,22 @@ fn a_document_that_cannot_be_read_is_reported_on_the_job_and_ends_nothing() {
 }
 
 #[test]
+fn what_counts_from_registration_is_stored_as_the_instant_it_means() {
+    let mut world = World::with_app();
+    let document = job_document("j", r#""cron":null,"every":"90s""#);
+    let turn = world.hand(job_key(), Some(&document));
+    assert!(turn.writes.contains(&"+job j".to_owned()), "{:?}", turn.writes);
+    world.wait(89_999);
+    assert_eq!(world.engine.status().firings.fired, 0);
+    world.wait(1);
+    assert_eq!(world.engine.status().firings.fired, 1);
+    let wrong = job_document("j", r#""cron":null,"delay":"soon""#);
+    world.hand(job_key(), Some(&wrong));
+    let problem = world.engine.job(&name("j")).unwrap().problem.unwrap();
+    assert!(problem.contains("delay"), "{problem}");
+}
+
+#[test]
 fn what_was_not_changed_does_nothing() {
     let mut world = World::with_app();
     world.job("j", "");
