@@ -316,6 +316,13 @@ async fn what_others_change_is_told_and_what_this_process_writes_is_not() {
     assert_eq!(told(&mut tenure).await, set("config/job/last", ""));
     assert!(tenure.changes.try_recv().is_err(), "nothing else");
     assert!(tenure.lease.is_held(), "and it leads on");
+
+    // The next tenure in the same session watches as well, and tells of nothing older.
+    client.set_data("/ha/commits", b"", None).await.unwrap();
+    registry.commit(epoch, one(vec![set("x", "lost")])).await.unwrap_err();
+    let mut tenure = soon("it leads again", registry.take_over(leader("a"))).await.unwrap();
+    client.set_data("/config/job/b", b"3", None).await.unwrap();
+    assert_eq!(told(&mut tenure).await, set("config/job/b", "3"));
 }
 
 #[tokio::test]
