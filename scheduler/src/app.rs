@@ -391,7 +391,8 @@ impl Tenures {
         for problem in engine.status().problems {
             tracing::error!(%problem, "a stored record cannot be read");
         }
-        tracing::info!(epoch = %tenure.epoch, jobs, "leading");
+        let tzdb = shiftwork_schedule::tzdb_version();
+        tracing::info!(epoch = %tenure.epoch, jobs, tzdb, "leading");
         (engine, effects)
     }
 

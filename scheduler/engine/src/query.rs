@@ -56,6 +56,7 @@ impl Engine {
             pending_runs: self.runs.len() - active_runs,
             active_runs,
             firings: self.firings,
+            tzdb: shiftwork_schedule::tzdb_version(),
             tasks: self.tasks.len(),
             offers: self.fleet.offer_count(),
             problems: self

@@ -387,6 +387,8 @@ pub struct StatusView {
     pub active_runs: usize,
     /// What became of firings since this leader began. The history says which and why.
     pub firings: FiringCounts,
+    /// The release of the IANA time zone database by which jobs fire, `bundled 2026e`.
+    pub tzdb: String,
     /// Tasks launched and not ended.
     pub tasks: usize,
     /// Offers held.

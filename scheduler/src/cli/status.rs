@@ -25,6 +25,7 @@ fn render(row: &Row<'_>) -> String {
         ("active runs", row.text("/activeRuns")),
         ("tasks", row.text("/tasks")),
         ("offers held", row.text("/offers")),
+        ("time zone data", row.text("/tzdb")),
     ];
     let problems = row.array("/problems").iter().filter_map(Value::as_str);
     pairs.extend(problems.map(|problem| ("problem", problem.to_owned())));
