@@ -339,13 +339,17 @@ impl Owner {
         match effect {
             Effect::ToScheduler { stream, event } => {
                 let sender = self.schedulers.get(&stream);
-                if sender.is_some_and(|sender| is_overrun(sender.try_send(*event))) {
+                if sender.is_some_and(|sender| is_overrun(sender.try_send(*event)))
+                    && !lost.contains(&stream)
+                {
                     lost.push(stream);
                 }
             }
             Effect::ToExecutor { stream, event } => {
                 let sender = self.executors.get(&stream);
-                if sender.is_some_and(|sender| is_overrun(sender.try_send(*event))) {
+                if sender.is_some_and(|sender| is_overrun(sender.try_send(*event)))
+                    && !lost.contains(&stream)
+                {
                     lost.push(stream);
                 }
             }

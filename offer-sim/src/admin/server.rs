@@ -21,20 +21,23 @@ struct Service {
 
 /// Serves until `stop`.
 pub(crate) async fn serve(listener: TcpListener, hub: Hub, stop: CancellationToken) {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .with_service_name("offersim.v1.Admin")
-        .build_v1();
-    let reflection = match reflection {
-        Ok(reflection) => reflection,
-        Err(error) => {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .with_service_name("offersim.v1.Admin")
+    };
+    // Many clients still ask by the older version of the protocol.
+    let (newer, older) = match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(newer), Ok(older)) => (newer, older),
+        (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "the admin API has no reflection and is not served");
             return;
         }
     };
     let served = Server::builder()
         .add_service(AdminServer::new(Service { hub }))
-        .add_service(reflection)
+        .add_service(newer)
+        .add_service(older)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned())
         .await;
     if let Err(error) = served {
