@@ -2,11 +2,15 @@
 //! end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::document::App;
 use crate::effect::{Action, Effects};
 use crate::engine::Engine;
 use crate::executor_book::{Executor, Presence};
+use crate::fleet::Fleet;
 use crate::ids::{AgentId, AppName, ExecutorId, RunId, TaskId};
+use crate::record::Shard;
 
 impl Engine {
     /// An offer names an executor of ours. One that nobody remembers, since it had no task when the
@@ -111,6 +115,52 @@ impl Engine {
         let agents: BTreeSet<_> = current.chain(self.fleet.draining.keys()).cloned().collect();
         for agent in agents {
             self.drain_outdated(&agent, app, fx);
+        }
+    }
+
+    /// The executor of a live task of a former leader. It is launched in again if it is certain that it was started with
+    /// the document of now: `uncertain` where another one was in force when the run was last written.
+    pub(crate) fn restore_executor(
+        &mut self,
+        agent: &AgentId,
+        app: &Arc<App>,
+        shard: &Shard,
+        task: &TaskId,
+    ) {
+        let generation = shard.executor_generation;
+        let now = self.app_document(&app.name).ok();
+        let certain =
+            !shard.other_app && now.is_some_and(|now| now.source.get() == app.source.get());
+        let fleet = &mut self.fleet;
+        let known = fleet
+            .executors_on(agent)
+            .find(|known| known.app.name == app.name && known.generation == generation);
+        if known.is_none() {
+            let executor = Executor::new(Arc::clone(app), generation, Presence::Seen);
+            match fleet.executor(agent, &app.name).map(|current| current.generation) {
+                Some(current) if current > generation => fleet.add_draining(agent, executor),
+                _ if !certain => fleet.add_draining(agent, executor),
+                _ => {
+                    fleet.drain(agent, &app.name);
+                    fleet.add_executor(agent, executor);
+                }
+            }
+            fleet.restore_usage(agent, &app.demand);
+        }
+        let is_current = |fleet: &Fleet| {
+            fleet.executor(agent, &app.name).is_some_and(|own| own.generation == generation)
+        };
+        if !certain && is_current(fleet) {
+            fleet.drain(agent, &app.name);
+        }
+        let executor = if is_current(fleet) {
+            fleet.executor_mut(agent, &app.name)
+        } else {
+            let draining = fleet.draining.get_mut(agent);
+            draining.and_then(|of| of.get_mut(&(app.name.clone(), generation)))
+        };
+        if let Some(executor) = executor {
+            executor.tasks.insert(task.clone());
         }
     }
 }

@@ -10,11 +10,9 @@ use shiftwork_schedule::Timestamp;
 use crate::document::{App, CalendarDocument, Job, JobExecutor, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
-use crate::executor_book::{Executor, Presence};
-use crate::fleet::Fleet;
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId};
 use crate::inherit::Inheritance;
-use crate::record::{DisabledRecord, Key, KillIntent, Phase, Shard, WatermarkRecord};
+use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
 use crate::run::{Run, first_error};
 use crate::settings::Settings;
 use crate::timers::Deadline;
@@ -241,52 +239,6 @@ impl Engine {
                 self.fleet.restore_usage(agent, &demand);
                 self.restore_deadline(task, &shard.phase);
             }
-        }
-    }
-
-    /// The executor of a live task. It is launched in again if it is certain that it was started with
-    /// the document of now: `uncertain` where another one was in force when the run was last written.
-    fn restore_executor(
-        &mut self,
-        agent: &crate::ids::AgentId,
-        app: &Arc<App>,
-        shard: &Shard,
-        task: &crate::ids::TaskId,
-    ) {
-        let generation = shard.executor_generation;
-        let now = self.app_document(&app.name).ok();
-        let certain =
-            !shard.other_app && now.is_some_and(|now| now.source.get() == app.source.get());
-        let fleet = &mut self.fleet;
-        let known = fleet
-            .executors_on(agent)
-            .find(|known| known.app.name == app.name && known.generation == generation);
-        if known.is_none() {
-            let executor = Executor::new(Arc::clone(app), generation, Presence::Seen);
-            match fleet.executor(agent, &app.name).map(|current| current.generation) {
-                Some(current) if current > generation => fleet.add_draining(agent, executor),
-                _ if !certain => fleet.add_draining(agent, executor),
-                _ => {
-                    fleet.drain(agent, &app.name);
-                    fleet.add_executor(agent, executor);
-                }
-            }
-            fleet.restore_usage(agent, &app.demand);
-        }
-        let is_current = |fleet: &Fleet| {
-            fleet.executor(agent, &app.name).is_some_and(|own| own.generation == generation)
-        };
-        if !certain && is_current(fleet) {
-            fleet.drain(agent, &app.name);
-        }
-        let executor = if is_current(fleet) {
-            fleet.executor_mut(agent, &app.name)
-        } else {
-            let draining = fleet.draining.get_mut(agent);
-            draining.and_then(|of| of.get_mut(&(app.name.clone(), generation)))
-        };
-        if let Some(executor) = executor {
-            executor.tasks.insert(task.clone());
         }
     }
 
