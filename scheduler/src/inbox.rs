@@ -8,6 +8,7 @@ use shiftwork_engine::{Engine, Trace};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::cycle_times::CycleTimes;
+use crate::feed::Feed;
 use crate::registry::Standing;
 
 /// Inputs waiting for the owner: a burst of a busy cluster fits, and a shell that outruns the
@@ -32,6 +33,7 @@ pub(crate) enum Input {
 pub struct Handle {
     inputs: mpsc::Sender<Input>,
     traces: broadcast::Sender<Arc<Trace>>,
+    feed: Feed,
     times: Arc<CycleTimes>,
 }
 
@@ -39,6 +41,7 @@ pub struct Handle {
 pub struct Inbox {
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) traces: broadcast::Sender<Arc<Trace>>,
+    pub(crate) feed: Feed,
     pub(crate) times: Arc<CycleTimes>,
 }
 
@@ -47,8 +50,14 @@ pub fn channel() -> (Handle, Inbox) {
     let (sender, inputs) = mpsc::channel(INPUTS_MAX);
     let (traces, _) = broadcast::channel(WATCH_MAX);
     let times = Arc::<CycleTimes>::default();
-    let handle = Handle { inputs: sender, traces: traces.clone(), times: Arc::clone(&times) };
-    (handle, Inbox { inputs, traces, times })
+    let feed = Feed::default();
+    let handle = Handle {
+        inputs: sender,
+        traces: traces.clone(),
+        feed: feed.clone(),
+        times: Arc::clone(&times),
+    };
+    (handle, Inbox { inputs, traces, feed, times })
 }
 
 // === impl Handle ===
@@ -85,6 +94,11 @@ impl Handle {
     /// How long the owner's turns and launch cycles take.
     pub fn cycle_times(&self) -> &CycleTimes {
         &self.times
+    }
+
+    /// What happened lately, by key.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// What happens from now on. A watcher that falls behind is told how much it missed.

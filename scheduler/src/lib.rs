@@ -10,6 +10,7 @@ pub mod cycle_times;
 pub mod demo;
 pub mod elastic_job_args;
 pub mod engine_args;
+pub mod feed;
 pub mod history_args;
 mod inbox;
 pub mod log_args;

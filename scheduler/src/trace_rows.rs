@@ -33,11 +33,11 @@ impl TraceRows {
 
     /// Adds the rows of a trace. A run that cannot be written as JSON, which no run of ours can be,
     /// has none.
-    pub(crate) fn push(&mut self, trace: &Trace, rows: &mut Vec<TraceRecord>) {
+    pub(crate) fn push(&mut self, trace: &Trace, now: Timestamp, rows: &mut Vec<TraceRecord>) {
         self.sequence += 1;
         let (epoch, sequence) = (self.epoch.0, self.sequence);
         match trace {
-            Trace::Run(view) => rows.extend(self.run(view)),
+            Trace::Run(view) => self.run(view, now, rows),
             Trace::Task { run, job, at, item, task, state, message } => {
                 rows.push(TraceRecord::Event(EventRow {
                     run_id: run.to_string(),
@@ -68,7 +68,7 @@ impl TraceRows {
                 }));
                 let mut view = missed(job, app, (*first, *last), *count, reason, *at);
                 view.misfire = Some(*misfire);
-                rows.extend(self.run(&view));
+                self.run(&view, now, rows);
             }
             Trace::Changed(change) => {
                 rows.extend(change_row(change, epoch, sequence).map(TraceRecord::Change));
@@ -81,8 +81,24 @@ impl TraceRows {
         self.agents.find(&AgentId::new(agent)).map(|address| address.host().to_owned())
     }
 
-    fn run(&self, view: &RunView) -> Option<TraceRecord> {
-        Some(TraceRecord::Run(RunRow {
+    /// A run as it is now, and the event that it is so.
+    fn run(&self, view: &RunView, now: Timestamp, rows: &mut Vec<TraceRecord>) {
+        rows.push(TraceRecord::Event(EventRow {
+            run_id: view.id.to_string(),
+            job: view.job.to_string(),
+            at_ms: now.as_millis(),
+            kind: "RUN".to_owned(),
+            state: Some(view.state.name().to_owned()),
+            message: view.reason.clone(),
+            epoch: self.epoch.0,
+            sequence: self.sequence,
+            ..EventRow::default()
+        }));
+        rows.extend(self.run_row(view).map(TraceRecord::Run));
+    }
+
+    fn run_row(&self, view: &RunView) -> Option<RunRow> {
+        Some(RunRow {
             id: view.id.to_string(),
             job: view.job.to_string(),
             app: view.app.to_string(),
@@ -96,7 +112,7 @@ impl TraceRows {
             version: (self.epoch.0 << SEQUENCE_BITS) | self.sequence,
             json: serde_json::to_string(&RunView { document: None, ..view.clone() }).ok()?,
             document: view.document.as_ref().map(|document| document.0.get().to_owned()),
-        }))
+        })
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentBook;
 use crate::cycle_times::CycleTimes;
+use crate::feed::Feed;
 use crate::inbox::Input;
 pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
 use crate::mesos::DriverHandle;
@@ -29,7 +30,7 @@ use crate::registry::{
     CommitError, Epoch, Lease, PathError, Registry, TRANSACTION_BYTES_MAX, Tenure, Transaction,
     keys,
 };
-use crate::trace::History;
+use crate::trace::{EventRow, History, TraceRecord};
 use crate::trace_rows::TraceRows;
 
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
@@ -61,6 +62,7 @@ pub struct Owner {
     outlets: Outlets,
     rows: TraceRows,
     traces: broadcast::Sender<Arc<Trace>>,
+    feed: Feed,
     times: Arc<CycleTimes>,
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
@@ -91,6 +93,13 @@ struct Committed {
 struct Released {
     actions: Vec<Action>,
     replies: Vec<(RequestId, Reply)>,
+    events: Vec<Arc<EventRow>>,
+}
+
+impl Released {
+    fn is_empty(&self) -> bool {
+        self.actions.is_empty() && self.replies.is_empty() && self.events.is_empty()
+    }
 }
 
 /// What a turn came to.
@@ -127,11 +136,13 @@ impl Owner {
             rows: TraceRows::new(tenure.epoch, outlets.agents.clone()),
             outlets,
             traces: inbox.traces.clone(),
+            feed: inbox.feed.clone(),
             times: Arc::clone(&inbox.times),
             replies: BTreeMap::new(),
             last_request: 0,
             in_flight: FuturesOrdered::new(),
         };
+        owner.feed.begin(owner.epoch.0);
         let mut turn = Turn::default();
         turn.take(&mut restored);
         owner.commit(turn);
@@ -242,13 +253,13 @@ impl Owner {
 
     /// Sends a turn's writes on their way; what rests on them waits for them.
     fn commit(&mut self, turn: Turn) {
-        let Turn { batch, traces, released, problem } = turn;
+        let Turn { batch, traces, mut released, problem } = turn;
         if let Some(problem) = problem {
             // Ids are checked at the edge, so that a path is never too long.
             tracing::error!(%problem, "a record has no place in the registry");
         }
-        self.record(traces);
-        if batch.is_empty() && released.actions.is_empty() && released.replies.is_empty() {
+        released.events = self.record(traces);
+        if batch.is_empty() && released.is_empty() {
             return;
         }
         // A call to the master rests on the lead even where nothing is written: an empty commit
@@ -272,16 +283,18 @@ impl Owner {
 
     /// Into the spool before the commit: what is committed is never missing from the history.
     /// What is in the history and was not committed is done again and told again.
-    fn record(&mut self, traces: Vec<Trace>) {
+    /// Gives the events, which watchers are told of when the commit is durable.
+    fn record(&mut self, traces: Vec<Trace>) -> Vec<Arc<EventRow>> {
         if traces.is_empty() {
-            return;
+            return Vec::new();
         }
         for trace in &traces {
             self.outlets.metrics.on_trace(trace);
         }
+        let now = now();
         let mut rows = Vec::with_capacity(traces.len());
         for trace in &traces {
-            self.rows.push(trace, &mut rows);
+            self.rows.push(trace, now, &mut rows);
         }
         if let Err(error) = self.outlets.history.append(&rows) {
             tracing::error!(%error, rows = rows.len(), "the history's spool cannot be written");
@@ -291,10 +304,16 @@ impl Owner {
                 let _ = self.traces.send(Arc::new(trace));
             }
         }
+        let event = |row| match row {
+            TraceRecord::Event(event) => Some(Arc::new(event)),
+            _ => None,
+        };
+        rows.into_iter().filter_map(event).collect()
     }
 
     fn release(&mut self, committed: Committed) -> Result<(), CommitError> {
         committed.result?;
+        self.feed.add(committed.released.events);
         if !committed.released.actions.is_empty() {
             self.outlets.metrics.on_actions(&committed.released.actions);
             self.outlets.driver.submit(committed.released.actions);

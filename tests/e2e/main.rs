@@ -6,6 +6,7 @@ mod cluster;
 mod command_mode;
 mod crash;
 mod demo;
+mod elastic_job;
 mod executor;
 mod hands;
 mod harness;

@@ -3,6 +3,7 @@
 
 mod compat;
 mod etag;
+mod event_view;
 mod extract;
 mod fields;
 mod frame;

@@ -219,7 +219,10 @@ fn runs() -> Vec<Member> {
     let event = object(
         "Something that happened to a run.",
         vec![
+            ("id", text("Its place in the order of all events.")),
             ("at", instant("When.")),
+            ("run", text("To which run.")),
+            ("job", text("Of which job.")),
             ("kind", text("What it happened to: RUN or TASK.")),
             ("item", maybe(count("Which shard."))),
             ("taskId", maybe(text("Which task."))),
@@ -271,7 +274,7 @@ fn run() -> Value {
                     "What became of a firing that got no run.",
                 ),
             ),
-            ("document", the("JobDocument")),
+            ("document", stored("JobDocument")),
         ],
     )
 }
@@ -443,7 +446,26 @@ fn scheduler() -> Vec<Member> {
         ],
     );
     let health = object("How it is.", vec![("status", text("alive or ready."))]);
+    let counts = object(
+        "What became of tasks within one interval.",
+        vec![
+            ("from", instant("When it began.")),
+            ("started", count("Tasks whose work began.")),
+            ("succeeded", count("Tasks that ended and did their work.")),
+            ("failed", count("Tasks that ended and did not.")),
+        ],
+    );
+    let statistics = object(
+        "Counts over time.",
+        vec![
+            ("since", instant("From when.")),
+            ("until", instant("Until when.")),
+            ("intervalMs", count("How long an interval is, milliseconds.")),
+            ("tasks", list(counts, "By interval; those in which nothing happened are left out.")),
+        ],
+    );
     vec![
+        ("Statistics", statistics),
         ("Ready", ready),
         ("Failover", failover),
         ("Running", running),

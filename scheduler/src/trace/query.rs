@@ -43,7 +43,7 @@ pub struct RunCursor {
 }
 
 /// An event's place in the order of all events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventKey {
     /// The leader's epoch when the event was recorded.
     pub epoch: u64,

@@ -38,6 +38,8 @@ pub struct EventFilter {
     pub job: Option<String>,
     /// Only of this run.
     pub run: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<String>,
     /// Only of this task.
     pub task: Option<String>,
     /// Only of tasks on this agent.
@@ -50,6 +52,29 @@ pub struct EventFilter {
     pub from_ms: Option<i64>,
     /// Only at this time or before, milliseconds since 1970.
     pub to_ms: Option<i64>,
+}
+
+// === impl EventFilter ===
+
+impl EventFilter {
+    /// Whether an event passes.
+    pub fn takes(&self, event: &EventRow) -> bool {
+        let task = event.task_id.as_deref().unwrap_or_default();
+        let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| it == text);
+        let names = |part: &Option<String>| {
+            part.as_ref().is_none_or(|part| task.contains(&format!("@-@{part}@-@")))
+        };
+        let state = event.state.as_ref();
+        is(&self.job, &event.job)
+            && is(&self.run, &event.run_id)
+            && is(&self.kind, &event.kind)
+            && is(&self.task, task)
+            && names(&self.execution)
+            && names(&self.agent)
+            && (self.states.is_empty() || state.is_some_and(|state| self.states.contains(state)))
+            && self.from_ms.is_none_or(|from_ms| event.at_ms >= from_ms)
+            && self.to_ms.is_none_or(|to_ms| event.at_ms <= to_ms)
+    }
 }
 
 /// By what found events are sorted.
@@ -231,7 +256,12 @@ impl Store {
 fn select<'q>(dialect: Dialect, what: &str, filter: &'q EventFilter) -> Statement<'q> {
     let mut sql = Statement::new(dialect, "SELECT ");
     sql.push(what).push(" FROM run_event WHERE 1 = 1");
-    let exact = [("job", &filter.job), ("run_id", &filter.run), ("task_id", &filter.task)];
+    let exact = [
+        ("job", &filter.job),
+        ("run_id", &filter.run),
+        ("kind", &filter.kind),
+        ("task_id", &filter.task),
+    ];
     for (column, value) in exact {
         if let Some(value) = value {
             sql.push(" AND ").push(column).push(" = ").bind(value);
@@ -360,8 +390,13 @@ mod tests {
         let (total, rows) = store.search_events(&EventFilter::default(), page).await.unwrap();
         let sequences: Vec<u64> = rows.iter().map(|row| row.sequence).collect();
         assert_eq!((total, sequences), (4, vec![3, 2]));
+        // What the database says of each filter, the events themselves say too.
+        let every = EventPage { limit: PAGE_ROWS_MAX, ..EventPage::default() };
+        let all = store.search_events(&EventFilter::default(), every).await.unwrap().1;
         let count = async |filter: EventFilter| {
-            store.search_events(&filter, EventPage::default()).await.unwrap().0
+            let total = store.search_events(&filter, EventPage::default()).await.unwrap().0;
+            assert_eq!(all.iter().filter(|row| filter.takes(row)).count() as u64, total);
+            total
         };
         // An underscore is no wildcard.
         let agent = EventFilter { agent: Some("S_1".to_owned()), ..EventFilter::default() };

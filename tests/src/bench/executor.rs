@@ -267,7 +267,7 @@ fn task(offer: &Offer, executor: &Path, id: &str, payload: &TaskPayload) -> Task
 }
 
 /// A program built beside this one.
-fn beside(name: &str) -> Result<PathBuf> {
+pub(super) fn beside(name: &str) -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(
         path.exists(),

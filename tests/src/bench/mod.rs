@@ -6,6 +6,7 @@ pub mod executor;
 mod framework;
 pub mod place;
 pub mod registry;
+pub mod rest;
 mod synthetic;
 pub mod timers;
 mod timing;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use shiftwork_tests::bench::executor::{self, ExecutorArguments};
 use shiftwork_tests::bench::place::{self, PlaceArguments};
 use shiftwork_tests::bench::registry::{self, RegistryArguments};
+use shiftwork_tests::bench::rest::{self, RestArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
 
 /// Measures parts of Shiftwork on this machine. Build with `--release`.
@@ -22,6 +23,8 @@ enum What {
     Place(PlaceArguments),
     /// The registry in ZooKeeper: commits, round trips of launches, take-over, memory.
     Registry(RegistryArguments),
+    /// REST: mixed requests at a fixed rate while jobs run.
+    Rest(RestArguments),
     /// Schedules: memory of idle jobs, many due at once, turns with none due.
     Timers(TimersArguments),
 }
@@ -31,6 +34,7 @@ fn main() -> Result<()> {
         What::Executor(arguments) => executor::run(&arguments),
         What::Place(arguments) => place::run(&arguments),
         What::Registry(arguments) => registry::run(&arguments),
+        What::Rest(arguments) => rest::run(&arguments),
         What::Timers(arguments) => timers::run(&arguments),
     }
 }

@@ -78,6 +78,7 @@ impl Search {
 
     fn filter(&self) -> Result<EventFilter, Refused> {
         Ok(EventFilter {
+            kind: Some("TASK".to_owned()),
             job: self.text("jobName"),
             task: self.text("taskId"),
             // The end of that second.

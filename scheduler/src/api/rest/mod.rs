@@ -4,6 +4,7 @@ mod apps;
 mod audit;
 mod calendars;
 mod documents;
+mod events;
 mod executors;
 mod health;
 mod jobs;
@@ -14,6 +15,7 @@ mod metrics;
 mod queues;
 mod runs;
 mod schedules;
+mod statistics;
 mod status;
 mod tasks;
 
@@ -73,6 +75,8 @@ pub(super) fn table() -> Table {
         .with(logs::routes)
         .with(queues::routes)
         .with(executors::routes)
+        .with(events::routes)
+        .with(statistics::routes)
         .with(leader::routes)
         .with(status::routes)
         .with(audit::routes)

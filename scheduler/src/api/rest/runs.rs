@@ -8,10 +8,10 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use shiftwork_engine::command::{Command, Done};
 use shiftwork_engine::ids::{JobName, RunId};
-use shiftwork_schedule::Timestamp;
 
 use super::{APP, Answer, BASE, JOB, accepted, made};
 use crate::api::ApiState;
+use crate::api::event_view::EventView;
 use crate::api::extract::{Caller, Named, OptionalJsonBody};
 use crate::api::fields;
 use crate::api::operation::{Answered, IDEMPOTENCY_KEY, Operation};
@@ -92,31 +92,6 @@ async fn get(State(state): State<ApiState>, Named(id): Named<RunId>) -> Answer {
     Ok(Json(find(&state, &id).await?).into_response())
 }
 
-/// Something that happened to a run.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventView {
-    at: Timestamp,
-    kind: String,
-    item: Option<u32>,
-    task_id: Option<String>,
-    state: Option<String>,
-    message: Option<String>,
-}
-
-impl From<EventRow> for EventView {
-    fn from(row: EventRow) -> Self {
-        Self {
-            at: Timestamp::from_millis(row.at_ms),
-            kind: row.kind,
-            item: row.item,
-            task_id: row.task_id,
-            state: row.state,
-            message: row.message,
-        }
-    }
-}
-
 /// `GET /runs/{run}/events`
 async fn events(State(state): State<ApiState>, params: Params, Named(id): Named<RunId>) -> Answer {
     let at = PageAt::read(EVENTS, &params)?;
@@ -129,7 +104,7 @@ async fn events(State(state): State<ApiState>, params: Params, Named(id): Named<
     // The history gives no row beyond the limit: a full page may be followed by an empty one.
     let last = rows.last().filter(|_| rows.len() >= at.limit).map(EventRow::key);
     let next = last.map(|key| EVENTS.encode(&key.to_string()));
-    let items: Vec<EventView> = rows.into_iter().map(EventView::from).collect();
+    let items: Vec<EventView> = rows.iter().map(EventView::from).collect();
     Ok(Json(Page { items, next }).into_response())
 }
 

@@ -133,3 +133,68 @@ async fn the_page_to_try_it_is_served_with_a_strict_policy() {
     assert!(document["paths"]["/api/v1/jobs/{job}"]["put"].is_object());
     world.stop().await;
 }
+
+/// Reads server-sent events until one holds a text.
+async fn read_until(body: axum::body::Body, text: &str) -> String {
+    use futures_util::StreamExt as _;
+    let mut parts = body.into_data_stream();
+    let mut read = String::new();
+    while !read.contains(text) {
+        let part = parts.next().await.unwrap().unwrap();
+        read.push_str(&String::from_utf8_lossy(&part));
+    }
+    read
+}
+
+/// The ids of the events in a stream.
+fn ids(stream: &str) -> Vec<&str> {
+    stream.lines().filter_map(|line| line.strip_prefix("id: ")).collect()
+}
+
+#[tokio::test]
+async fn a_watcher_that_was_away_misses_nothing() {
+    let world = shop().await;
+    assert_eq!(world.ask("POST", "/api/v1/jobs", &job("foo")).await.status, 201);
+    assert_eq!(world.ask("POST", "/api/v1/jobs", &job("bar")).await.status, 201);
+    let watching = world.raw("GET", "/api/v1/events?job=foo", &[]).await;
+    assert_eq!(watching.headers()["content-type"], "text/event-stream");
+    for name in ["foo", "bar", "foo"] {
+        let path = format!("/api/v1/jobs/{name}/trigger");
+        let made = world.ask("POST", &path, "").await.json();
+        let run = made["id"].as_str().unwrap();
+        world.ask("POST", &format!("/api/v1/runs/{run}/cancel"), "").await;
+        // Reading it waits until the history has it.
+        world.ask("GET", &format!("/api/v1/runs/{run}"), "").await;
+    }
+    let last = world.ask("GET", "/api/v1/runs?job=foo&limit=1", "").await.json();
+    let last = last["items"][0]["id"].as_str().unwrap().to_owned();
+    let end =
+        format!(r#""run":"{last}","job":"foo","item":null,"taskId":null,"state":"CANCELLED""#);
+    let seen = read_until(watching.into_body(), &end).await;
+    assert!(!seen.contains("bar@"), "{seen}");
+    let seen = ids(&seen);
+    // From the first event on, which it has: the rest again, none twice and none missing.
+    for source in ["Last-Event-ID", "after"] {
+        let again = match source {
+            "after" => {
+                let path = format!("/api/v1/events?job=foo&after={}", seen[0]);
+                world.raw("GET", &path, &[]).await
+            }
+            _ => world.raw("GET", "/api/v1/events?job=foo", &[("last-event-id", seen[0])]).await,
+        };
+        let again = read_until(again.into_body(), &end).await;
+        assert_eq!(ids(&again), seen[1..], "{source}");
+    }
+    // From before this leader: what the feed does not have the history has.
+    let all = world.raw("GET", "/api/v1/events?job=foo&after=0.0", &[]).await;
+    assert!(ids(&read_until(all.into_body(), &end).await).ends_with(&seen));
+    let foreign = world.raw("GET", "/api/v1/events?after=99.1", &[]).await;
+    assert!(read_until(foreign.into_body(), "\n\n").await.starts_with("event: reset"));
+    refused(&world.ask("GET", "/api/v1/events?after=x", "").await, 400, Some("after"));
+    refused(&world.ask("GET", "/api/v1/events?kind=JOB", "").await, 400, Some("kind"));
+    let events = world.ask("GET", &format!("/api/v1/runs/{last}/events"), "").await.json();
+    check_members("Event", &events["items"][0]);
+    check_members("Statistics", &world.ask("GET", "/api/v1/statistics", "").await.json());
+    refused(&world.ask("GET", "/api/v1/statistics?interval=year", "").await, 400, Some("interval"));
+    world.stop().await;
+}
