@@ -197,7 +197,6 @@ fn runs() -> Vec<Member> {
             ("running", maybe(waiting.clone())),
             ("pending", maybe(waiting)),
             ("pendingRuns", count("Number of pending runs.")),
-            ("firings", the("FiringCounts")),
             ("nextFiring", maybe(instant("Its next firing."))),
         ],
     );
