@@ -188,6 +188,7 @@ impl Store {
     }
 
     pub(super) async fn pools(&self) -> Result<&Pools, StoreError> {
+        // On the heap: opening is rare and large, and would else be part of every question's future.
         let connect = async {
             let target = || self.target.to_string();
             let pools = Pools::open(&self.target).await;
@@ -196,7 +197,7 @@ impl Store {
             migrated.map_err(|source| StoreError::Migrate { target: target(), source })?;
             Ok(pools)
         };
-        self.pools.get_or_try_init(|| connect).await
+        self.pools.get_or_try_init(|| connect.boxed()).await
     }
 
     /// Writes records in one transaction. Where the database refuses what one of them says, and would
