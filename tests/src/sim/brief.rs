@@ -26,6 +26,8 @@ pub(super) fn command(command: &Command) -> String {
     match command {
         Command::CreateApp { document }
         | Command::UpdateApp { document, .. }
+        | Command::CreateCalendar { document }
+        | Command::UpdateCalendar { document, .. }
         | Command::CreateJob { document }
         | Command::UpdateJob { document, .. } => String::from_utf8_lossy(document).into_owned(),
         other => format!("{other:?}"),

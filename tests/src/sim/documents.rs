@@ -1,4 +1,5 @@
-//! Random apps and jobs of every kind the engine takes, small enough to fit the smallest cluster.
+//! Random apps, calendars and jobs of every kind the engine takes. What waits for ever would hide
+//! what is forgotten: a job either fits the cluster it is for, or its runs expire.
 
 use serde_json::{Map, Value, json};
 use shiftwork_schedule::Timestamp;
@@ -17,6 +18,11 @@ const ZONES: [&str; 3] = ["UTC", "America/New_York", "Europe/Berlin"];
 const PERIODS: [&str; 5] = ["5s", "17s", "45s", "90s", "10m"];
 /// Share of all cpus of the smallest cluster that one gang may want, in thousandths.
 const GANG_CPUS_MAX: i64 = 2_400;
+/// The same where one machine alone may have to take them all, beside daemons and executors.
+const NARROW_CPUS_MAX: i64 = 800;
+/// Where it is midnight soon after a world begins, and where it is not.
+const CALENDAR_ZONES: [&str; 5] =
+    ["UTC", "Etc/GMT+1", "Etc/GMT+2", "Asia/Kolkata", "America/New_York"];
 
 /// The document of an app.
 pub(super) fn app(name: &str, random: &mut Random) -> Vec<u8> {
@@ -29,11 +35,53 @@ pub(super) fn app(name: &str, random: &mut Random) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
-/// The document of a job.
-pub(super) fn job(name: &str, app: &str, daemon: bool, now: i64, random: &mut Random) -> Vec<u8> {
-    let shards = if daemon { random.between(1, 3) } else { random.between(1, 8) };
-    let cpus = random.between(50, if daemon { 200 } else { (GANG_CPUS_MAX / shards).min(600) });
+/// What the cluster is like, as far as users know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) machines: u64,
+    /// Machines that have GPUs.
+    pub(crate) gpus: u64,
+}
+
+impl Shape {
+    /// GPUs of a machine that has some.
+    pub(crate) const GPUS: i64 = 2;
+    /// Ports of a machine at least.
+    pub(crate) const PORTS: u32 = 8;
+}
+
+/// The document of a calendar: some days, which begin at different hours in different zones.
+pub(super) fn calendar(name: &str, random: &mut Random) -> Vec<u8> {
+    let mut document = json!({
+        "calendarName": name,
+        "timeZone": *random.pick(&CALENDAR_ZONES),
+    });
+    match random.below(3) {
+        0 => document["weekdays"] = json!([*random.pick(&["THU", "FRI", "SAT"])]),
+        1 => document["dates"] = json!([*random.pick(&["2026-11-19", "2026-11-20", "2026-11-21"])]),
+        _ => document["ranges"] = json!([{"from": "2026-11-21", "to": "2026-11-22"}]),
+    }
+    document.to_string().into_bytes()
+}
+
+/// The document of a job of an app, under some of the calendars that there are.
+pub(super) fn job(
+    (name, app): (&str, &str),
+    calendars: &[String],
+    daemon: bool,
+    now: i64,
+    shape: Shape,
+    random: &mut Random,
+) -> Vec<u8> {
     let mut fields = Map::new();
+    let constraint = random.chance(0.25).then(|| constraint(shape, random));
+    let shards = if daemon { random.between(1, 3) } else { random.between(1, 8) };
+    let shards = shards.min(constraint.as_ref().map_or(shards, |(_, most)| *most as i64));
+    let gang = if constraint.is_some() { NARROW_CPUS_MAX } else { GANG_CPUS_MAX };
+    let cpus = random.between(50, if daemon { 200 } else { (gang / shards).min(600) });
+    if let Some((row, _)) = constraint {
+        fields.insert("constraints".to_owned(), json!([row]));
+    }
     let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     set("jobName", json!(name));
     set("appName", json!(app));
@@ -62,9 +110,42 @@ pub(super) fn job(name: &str, app: &str, daemon: bool, now: i64, random: &mut Ra
         if random.chance(0.2) {
             set("queueTimeout", json!(*random.pick(&["10s", "1m"])));
         }
+        if random.chance(0.2) {
+            set("diskMB", json!(random.between(1, 500)));
+        }
+        if random.chance(0.2) {
+            set("ports", json!(random.between(1, i64::from(Shape::PORTS) / shards).max(1)));
+        }
+        if shape.gpus > 0 && random.chance(0.2) && shards <= Shape::GPUS {
+            set("gpuCount", json!(1));
+        }
+        if random.chance(0.05) {
+            // No machine has it: it waits, and must hold up nothing else.
+            set("constraints", json!([["rack", "IS", "r9"]]));
+            set("queueTimeout", json!("1m"));
+        }
+        if !calendars.is_empty() && random.chance(0.3) {
+            set("calendars", json!([random.pick(calendars)]));
+        }
     }
     schedule(&mut fields, daemon, now, random);
     Value::Object(fields).to_string().into_bytes()
+}
+
+/// A constraint, and how many shards at most can meet it on a cluster of this shape.
+fn constraint(shape: Shape, random: &mut Random) -> (Value, u64) {
+    const ANY: u64 = 8;
+    match random.below(9) {
+        0 => (json!(["@hostname", "UNIQUE"]), shape.machines),
+        1 => (json!(["@hostname", "MAX_PER", "2"]), 2 * shape.machines),
+        2 => (json!(["rack", "CLUSTER"]), ANY),
+        3 => (json!(["zone", "CLUSTER", "z1"]), ANY),
+        4 => (json!(["rack", "GROUP_BY"]), ANY),
+        5 => (json!(["zone", "GROUP_BY", "2"]), ANY),
+        6 => (json!(["rack", "LIKE", "r[01]"]), ANY),
+        7 => (json!(["ssd", "UNLIKE", "true"]), ANY),
+        _ => (json!(["ssd", "IS", "true"]), ANY),
+    }
 }
 
 fn retry(random: &mut Random) -> Value {
@@ -113,17 +194,26 @@ fn schedule(fields: &mut Map<String, Value>, daemon: bool, now: i64, random: &mu
         }
         3 | 4 => {
             set("every", json!(*random.pick(&PERIODS)));
-            // Named, because the engine would take the moment of registration.
-            set("startAt", json!("1970-01-01T00:00:00Z"));
+            // Else it counts from its registration.
+            if random.chance(0.5) {
+                set("startAt", json!("1970-01-01T00:00:00Z"));
+            }
             if random.chance(0.3) {
                 set("startAt", json!(soon(random)));
                 set("count", json!(random.between(1, 10)));
             }
         }
+        5 if random.chance(0.5) => {
+            set("delay", json!(*random.pick(&["1s", "90s"])));
+        }
         5 => {
             set("at", json!(soon(random)));
         }
         _ => {}
+    }
+    if !daemon && random.chance(0.2) {
+        // Shorter than any period.
+        set("jitter", json!(*random.pick(&["300ms", "4s"])));
     }
     if !daemon && random.chance(0.1) {
         set("startAfter", json!(soon(random)));
@@ -133,12 +223,15 @@ fn schedule(fields: &mut Map<String, Value>, daemon: bool, now: i64, random: &mu
     }
 }
 
+/// What makes a job fire.
+const SCHEDULE_FIELDS: [&str; 9] =
+    ["cron", "every", "at", "startAt", "count", "startAfter", "endBefore", "timeZone", "jitter"];
+
 /// The same job without its schedule; `None` if it has none.
 pub(super) fn without_schedule(text: &str) -> Option<Vec<u8>> {
     let mut document: Map<String, Value> = serde_json::from_str(text).ok()?;
     let mut had = false;
-    for field in ["cron", "every", "at", "startAt", "count", "startAfter", "endBefore", "timeZone"]
-    {
+    for field in SCHEDULE_FIELDS {
         had |= document.remove(field).is_some();
     }
     had.then(|| Value::Object(document).to_string().into_bytes())

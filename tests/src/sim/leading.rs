@@ -228,7 +228,7 @@ impl World {
         let Some(tenure) = self.tenure(process) else { return };
         tenure.turns += 1;
         let (epoch, number) = (tenure.epoch, tenure.turns);
-        let turn = Turn { process: Some(process), epoch, number, steps };
+        let turn = Turn::new(Some(process), (epoch, number), steps, self.transaction_bytes);
         if turn.is_empty() {
             return;
         }
@@ -237,7 +237,7 @@ impl World {
         self.hasten(process, &turn);
         // Also what only acts passes the fence: a deposed leader must not kill or acknowledge.
         let fenced = turn.acts() && !self.spoiler.is(Defect::ActionsUnfenced);
-        let commit = (turn.transactions() > 0 || fenced).then(|| self.send_commit(&turn));
+        let commit = (!turn.transactions.is_empty() || fenced).then(|| self.send_commit(&turn));
         let outcome = commit.is_none().then_some(Outcome::Done);
         if let Some(tenure) = self.tenure(process) {
             tenure.in_flight.push_back(InFlight { turn, commit, outcome });
@@ -247,7 +247,7 @@ impl World {
 
     fn send_commit(&mut self, turn: &Rc<Turn>) -> CommitId {
         let cut = if self.env.strikes(Fault::CommitUnknown) {
-            let most = turn.transactions() as u64;
+            let most = turn.transactions.len() as u64;
             Cut::After(self.env.random.below(most + 1) as usize)
         } else {
             Cut::No
@@ -268,9 +268,9 @@ impl World {
             return;
         }
         let Some((turn, count, outcome)) = self.registry.decide(commit) else { return };
-        for step in turn.steps.iter().filter(|step| !step.writes.is_empty()).take(count) {
-            self.audit.on_transaction(&turn, step, &self.registry);
-            self.registry.write(&step.writes);
+        for transaction in turn.transactions.iter().take(count) {
+            self.audit.on_transaction(&turn, transaction, &self.registry);
+            self.registry.write(turn.writes_of(transaction));
         }
         self.audit.on_applied(&turn, outcome);
         if outcome == Outcome::Done {

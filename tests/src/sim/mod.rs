@@ -11,6 +11,7 @@ mod defects;
 mod documents;
 mod env;
 mod faults;
+mod kept;
 mod leading;
 mod options;
 mod quiet;

@@ -6,6 +6,7 @@ use shiftwork_engine::{Effects, Engine, RunFilter};
 use shiftwork_schedule::Timestamp;
 
 use super::env::{Happening, Process};
+use super::kept;
 use super::world::{World, leading};
 
 /// Time in which everything must have come to its end: many runs of one job may wait for each other,
@@ -44,9 +45,7 @@ impl World {
         if !tenure.in_flight.is_empty() || due || self.registry.epoch() != tenure.epoch {
             return Ok(());
         }
-        let mut fx = Effects::default();
-        let settings = self.settings.clone();
-        let restored = Engine::restore(settings, 0, at, self.registry.stored(), &mut fx);
+        let restored = self.restored(now);
         if let Some(problem) = restored.status().problems.first() {
             return Err(format!("a record cannot be read: {problem}"));
         }
@@ -64,6 +63,12 @@ impl World {
             return Err(format!("in memory {mine:?}, in the registry {stored:?}"));
         }
         Ok(())
+    }
+
+    /// What a new leader would begin with.
+    fn restored(&self, now: i64) -> Engine {
+        let (at, settings) = (Timestamp::from_millis(now), self.settings.clone());
+        Engine::restore(settings, 0, at, self.registry.stored(), &mut Effects::default())
     }
 
     /// Lets the world calm down and come to its end.
@@ -94,9 +99,15 @@ impl World {
                 _ => {}
             }
         }
-        if let Some((process, _)) = self.leading() {
-            let result = self.memory_agrees(self.clock(process));
-            self.audit.check("memory and registry agree", result);
+        if let Some((process, tenure)) = self.leading() {
+            let now = self.clock(process);
+            let agrees = self.memory_agrees(now);
+            let kept = kept::nothing_ended(&tenure.engine, self.registry.records());
+            let restored = self.restored(now);
+            let bounded = kept::memory_is_bounded(&tenure.engine, &restored);
+            self.audit.check("memory and registry agree", agrees);
+            self.audit.check("nothing ended is kept", kept);
+            self.audit.check("bounded memory", bounded);
         }
     }
 

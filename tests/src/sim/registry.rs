@@ -92,7 +92,7 @@ impl Registry {
             self.broken |= epoch == self.epoch;
             return Some((turn, 0, Outcome::Refused));
         }
-        let transactions = turn.transactions();
+        let transactions = turn.transactions.len();
         let (count, outcome) = match cut {
             Cut::No => (transactions, Outcome::Done),
             Cut::After(count) => (count.min(transactions), Outcome::Unknown),
@@ -166,13 +166,13 @@ mod tests {
             let write = Write { key: Key::FrameworkId, value: Some(value.as_bytes().to_vec()) };
             Step { writes: vec![write], ..Step::new(Cause::Place, 0) }
         };
-        Rc::new(Turn { steps: values.iter().map(step).collect(), ..Turn::default() })
+        Rc::new(Turn::new(None, (0, 1), values.iter().map(step).collect(), usize::MAX))
     }
 
     fn apply(registry: &mut Registry, id: CommitId) -> Outcome {
         let (turn, count, outcome) = registry.decide(id).expect("it is on its way");
-        for step in turn.steps.iter().take(count) {
-            registry.write(&step.writes);
+        for transaction in turn.transactions.iter().take(count) {
+            registry.write(turn.writes_of(transaction));
         }
         outcome
     }
@@ -198,5 +198,24 @@ mod tests {
         assert_eq!(apply(&mut registry, cut), Outcome::Unknown);
         assert_eq!(apply(&mut registry, later), Outcome::Refused);
         assert_eq!(registry.stored(), [(Key::FrameworkId, b"a".to_vec())]);
+    }
+
+    #[test]
+    fn a_step_that_is_too_large_is_written_in_parts() {
+        let write = |name: &str| Write {
+            key: Key::Ready(
+                JobName::parse(name).expect("a name"),
+                RunId::parse(&format!("{name}@k")).expect("an id"),
+            ),
+            value: Some(vec![0; 100]),
+        };
+        let step = Step { writes: ["a", "b", "c"].map(write).into(), ..Step::new(Cause::Place, 0) };
+        let turn = Turn::new(None, (0, 1), vec![step], 600);
+        let parts: Vec<(usize, bool)> = turn
+            .transactions
+            .iter()
+            .map(|part| (turn.writes_of(part).len(), part.is_last))
+            .collect();
+        assert_eq!(parts, [(2, false), (1, true)]);
     }
 }

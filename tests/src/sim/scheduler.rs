@@ -2,6 +2,7 @@
 //! are on their way. Absent: when any of it happens.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
 
 use shiftwork_engine::command::{Command, Reply};
@@ -53,6 +54,17 @@ pub(crate) struct Turn {
     /// From 1, within a tenure.
     pub(crate) number: u64,
     pub(crate) steps: Vec<Step>,
+    /// What is written at once, in order.
+    pub(crate) transactions: Vec<Transaction>,
+}
+
+/// The writes of one step, or a part of them where all would be too large.
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    step: usize,
+    writes: Range<usize>,
+    /// With it the step is written whole.
+    pub(crate) is_last: bool,
 }
 
 /// A turn and its commit.
@@ -152,9 +164,30 @@ impl Step {
 // === impl Turn ===
 
 impl Turn {
-    /// Its transactions: one for each step that writes.
-    pub(crate) fn transactions(&self) -> usize {
-        self.steps.iter().filter(|step| !step.writes.is_empty()).count()
+    /// The steps of a turn and its transactions: one for each step that writes, or several where
+    /// one would have more than `bytes_max`.
+    pub(crate) fn new(
+        process: Option<Process>,
+        (epoch, number): (u64, u64),
+        steps: Vec<Step>,
+        bytes_max: usize,
+    ) -> Self {
+        let mut transactions = Vec::new();
+        for (place, step) in steps.iter().enumerate() {
+            split(place, &step.writes, bytes_max, &mut transactions);
+        }
+        Self { process, epoch, number, steps, transactions }
+    }
+
+    /// The step that a transaction is of.
+    pub(crate) fn step_of(&self, transaction: &Transaction) -> Option<&Step> {
+        self.steps.get(transaction.step)
+    }
+
+    /// What a transaction writes.
+    pub(crate) fn writes_of(&self, transaction: &Transaction) -> &[Write] {
+        let step = self.step_of(transaction);
+        step.and_then(|step| step.writes.get(transaction.writes.clone())).unwrap_or_default()
     }
 
     /// It wants something of the master that only a leader may want.
@@ -173,6 +206,25 @@ impl Turn {
     /// Nothing was wanted, and nothing happened that the auditor should know.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.iter().all(Step::is_empty)
+    }
+}
+
+/// Splits the writes of a step as the real owner does: in their order, each part as large as it may
+/// be.
+fn split(step: usize, writes: &[Write], bytes_max: usize, into: &mut Vec<Transaction>) {
+    /// What a write costs besides its value: about what the real registry counts.
+    const OVERHEAD_BYTES: usize = 160;
+    let (mut begin, mut bytes) = (0, 0);
+    for (place, write) in writes.iter().enumerate() {
+        let size = OVERHEAD_BYTES + write.value.as_ref().map_or(0, Vec::len);
+        if bytes + size > bytes_max && place > begin {
+            into.push(Transaction { step, writes: begin..place, is_last: false });
+            (begin, bytes) = (place, 0);
+        }
+        bytes += size;
+    }
+    if begin < writes.len() {
+        into.push(Transaction { step, writes: begin..writes.len(), is_last: true });
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::cluster::{Amounts, Habits};
 use super::defects::Defect;
+use super::documents::Shape;
 use super::faults::{Fault, Faults};
 use super::options::Options;
 use super::users::Users;
@@ -17,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) clocks: Vec<i64>,
     pub(crate) users: Users,
     pub(crate) faults: Faults,
+    /// The largest transaction that the registry takes, bytes.
+    pub(crate) transaction_bytes: usize,
     pub(crate) defect: Option<Defect>,
     /// For all that happens by chance later on.
     pub(crate) random: Random,
@@ -30,9 +33,11 @@ impl Setup {
         let mut random = Random::new(options.seed);
         let mut own = random.fork();
         let faults = Faults::new(&mut random.fork(), &options.faults);
-        let machines = (0..own.between(2, 8))
-            .map(|_| Amounts::new(*own.pick(&[4_000, 8_000]), *own.pick(&[8_000_000, 16_000_000])))
-            .collect();
+        let machines: Vec<Amounts> = (0..own.between(2, 8)).map(|_| machine(&mut own)).collect();
+        let shape = Shape {
+            machines: machines.len() as u64,
+            gpus: machines.iter().filter(|machine| machine.has_gpus()).count() as u64,
+        };
         let habits = Habits {
             work_mean_ms: *own.pick(&[300.0, 2_000.0, 10_000.0, 20_000.0]),
             failing: *own.pick(&[0.0, 0.02, 0.2]),
@@ -48,8 +53,9 @@ impl Setup {
             machines,
             habits,
             clocks: clocks.collect(),
-            users: Users::new(random.fork(), options.jobs_max),
+            users: Users::new(random.fork(), options.jobs_max, shape),
             faults,
+            transaction_bytes: *own.pick(&TRANSACTION_BYTES),
             defect: options.defect,
             random,
         }
@@ -74,8 +80,27 @@ impl Setup {
             clocks: vec![0, 0],
             users,
             faults: Faults::new(&mut random, &[]),
+            transaction_bytes: TRANSACTION_BYTES[0],
             defect: None,
             random,
         }
     }
+}
+
+/// The largest transaction, bytes: the real limit, which no world of this size reaches, in most of
+/// them; in some so little that large steps are split.
+const TRANSACTION_BYTES: [usize; 4] = [1_000_000, 1_000_000, 20_000, 4_000];
+
+/// A machine of some size, on which a part may be reserved.
+fn machine(random: &mut Random) -> Amounts {
+    let (cpus, mem) = (*random.pick(&[4_000, 8_000]), *random.pick(&[8_000_000, 16_000_000]));
+    let all = Amounts::new(cpus, mem).with(
+        10_000_000,
+        *random.pick(&[0, 0, Shape::GPUS * 1_000]),
+        random.between(Shape::PORTS.into(), 64) as u32,
+    );
+    if random.chance(0.7) {
+        return all;
+    }
+    all.reserving(random.between(1, 2_000), random.between(1, 4_000) * 1_000, random.next())
 }

@@ -5,15 +5,16 @@ use std::collections::VecDeque;
 
 use shiftwork_engine::command::{Command, EndedRun, Overrides};
 use shiftwork_engine::event::RequestId;
-use shiftwork_engine::ids::{AppName, JobName};
+use shiftwork_engine::ids::{AppName, CalendarName, JobName};
 use shiftwork_engine::view::{RunView, ShardState};
 use shiftwork_engine::{Engine, Order, RunFilter, Trace};
 
-use super::documents;
+use super::documents::{self, Shape};
 use super::scheduler::Turn;
 use crate::random::Random;
 
 const APPS: u64 = 3;
+const CALENDARS: u64 = 3;
 /// Idempotency keys in use: few, so that they come again.
 const KEYS: u64 = 5;
 /// Ended runs that somebody may want again.
@@ -25,6 +26,7 @@ const LIST_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Users {
     random: Random,
+    shape: Shape,
     jobs: u64,
     /// Jobs from this number on are daemons.
     daemons_from: u64,
@@ -45,9 +47,10 @@ pub(crate) struct Users {
 
 impl Users {
     /// Users of so many jobs at most.
-    pub(crate) fn new(mut random: Random, jobs_max: u64) -> Self {
+    pub(crate) fn new(mut random: Random, jobs_max: u64, shape: Shape) -> Self {
         let jobs = random.between(1, jobs_max as i64) as u64;
         let mut users = Self {
+            shape,
             jobs,
             daemons_from: jobs - random.below(jobs.min(3)),
             every_ms: *random.pick(&[2_000.0, 10_000.0, 60_000.0]),
@@ -62,12 +65,16 @@ impl Users {
             let document = documents::app(&format!("a{number}"), &mut users.random);
             users.first.push_back(Command::CreateApp { document });
         }
+        for number in 0..users.random.below(CALENDARS) {
+            let document = documents::calendar(&format!("c{number}"), &mut users.random);
+            users.first.push_back(Command::CreateCalendar { document });
+        }
         users
     }
 
     /// Users who ask for this and nothing else.
     pub(crate) fn with_script(script: Vec<Command>) -> Self {
-        let mut users = Self::new(Random::new(0), 1);
+        let mut users = Self::new(Random::new(0), 1, Shape { machines: 1, gpus: 0 });
         users.first = script.into();
         users.calm = true;
         users
@@ -156,8 +163,8 @@ impl Users {
             70..=79 => self.cancel(engine)?,
             80..=89 => self.kill(engine)?,
             90 => Command::Reconcile,
-            91..=95 => self.rerun()?,
-            _ => return None,
+            91..=94 => self.rerun()?,
+            _ => self.calendar(engine)?,
         })
     }
 
@@ -168,8 +175,27 @@ impl Users {
             return None;
         }
         let app = &apps.get(number as usize % apps.len())?.name;
+        let calendars = engine.calendars(None, LIST_MAX).into_iter().map(|calendar| calendar.name);
+        let calendars: Vec<String> = calendars.collect();
         let daemon = number >= self.daemons_from;
-        Some(documents::job(&format!("j{number}"), app, daemon, now, &mut self.random))
+        let name = format!("j{number}");
+        let names = (name.as_str(), app.as_str());
+        Some(documents::job(names, &calendars, daemon, now, self.shape, &mut self.random))
+    }
+
+    /// Makes a calendar, changes it, or takes it away, which is refused while a job names it.
+    fn calendar(&mut self, engine: &Engine) -> Option<Command> {
+        let name = format!("c{}", self.random.below(CALENDARS));
+        let calendar = CalendarName::parse(&name).ok()?;
+        if engine.calendar(&calendar).is_some() && self.random.chance(0.3) {
+            return Some(Command::DeleteCalendar { calendar });
+        }
+        let document = documents::calendar(&name, &mut self.random);
+        Some(if engine.calendar(&calendar).is_some() {
+            Command::UpdateCalendar { calendar, document }
+        } else {
+            Command::CreateCalendar { document }
+        })
     }
 
     fn trigger(&mut self, job: JobName) -> Command {

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) holder: Option<Process>,
     /// When the latest commit takes effect: none overtakes another.
     pub(crate) applied_at: i64,
+    /// The largest transaction that the registry takes.
+    pub(crate) transaction_bytes: usize,
     pub(crate) spoiler: Spoiler,
     pub(crate) crash: CrashPlan,
     pub(crate) steps: u64,
@@ -46,7 +48,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(setup: Setup, story: Story) -> Self {
-        let Setup { machines, habits, clocks, users, faults, defect, mut random } = setup;
+        let Setup {
+            machines,
+            habits,
+            clocks,
+            users,
+            faults,
+            transaction_bytes,
+            defect,
+            mut random,
+        } = setup;
         let mut env = Env {
             calendar: Calendar::new(BEGIN_MS),
             random: random.fork(),
@@ -68,6 +79,7 @@ impl World {
             users,
             holder: None,
             applied_at: BEGIN_MS,
+            transaction_bytes,
             spoiler,
             crash: CrashPlan::default(),
             steps: 0,

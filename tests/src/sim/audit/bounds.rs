@@ -1,4 +1,5 @@
-//! Queues are bounded: a job has no more pending runs than its rules allow.
+//! Queues and records are bounded: a job has no more pending runs than its rules allow, and no record
+//! is larger than a registry takes.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,17 @@ use crate::sim::scheduler::Step;
 
 /// Pending runs of one job that triggers may pile up.
 const TRIGGERED_MAX: usize = 1_000;
+
+/// The largest value of one node that a registry takes, bytes.
+const VALUE_BYTES_MAX: usize = 900_000;
+
+pub(super) fn on_transaction(writes: &[Write]) -> Result<(), String> {
+    let length = |write: &&Write| write.value.as_ref().map_or(0, Vec::len);
+    match writes.iter().find(|write| length(write) > VALUE_BYTES_MAX) {
+        Some(write) => Err(format!("{:?} has {} bytes", write.key, length(&write))),
+        None => Ok(()),
+    }
+}
 
 pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
     for Write { key, value } in &step.writes {

@@ -12,7 +12,7 @@ use shiftwork_engine::record::{Key, Phase, RunRecord, Write};
 use super::{Task, is_terminal};
 use crate::sim::env::Process;
 use crate::sim::registry::{Outcome, Registry};
-use crate::sim::scheduler::{Step, Turn};
+use crate::sim::scheduler::Turn;
 
 /// What was written, and what is still to be.
 #[derive(Debug, Default)]
@@ -33,13 +33,13 @@ impl Durable {
     }
 
     pub(super) fn on_issued(&mut self, turn: &Turn) {
-        if let (Some(process), true) = (turn.process, turn.transactions() > 0) {
+        if let (Some(process), false) = (turn.process, turn.transactions.is_empty()) {
             self.waiting.entry(process).or_default().insert(turn.number);
         }
     }
 
-    pub(super) fn on_transaction(&mut self, step: &Step) {
-        for Write { key, value } in &step.writes {
+    pub(super) fn on_transaction(&mut self, writes: &[Write]) {
+        for Write { key, value } in writes {
             if let (Key::RunningShard(..) | Key::ParallelShard(..), Some(value)) = (key, value) {
                 self.launched.insert(TaskId::new(String::from_utf8_lossy(value).into_owned()));
             }

@@ -75,10 +75,11 @@ impl Firings {
         &mut self,
         epoch: u64,
         step: &Step,
+        writes: &[Write],
         registry: &Registry,
     ) -> Result<Vec<RunId>, String> {
         let mut again = Vec::new();
-        for Write { key, .. } in &step.writes {
+        for Write { key, .. } in writes {
             let Key::Ready(_, run) = key else { continue };
             if registry.records().contains_key(key) {
                 continue;
@@ -129,11 +130,11 @@ struct Case<'a> {
 fn judge(case: &Case<'_>, tally: &mut Tally) -> Result<(), String> {
     let Case { mind, step, document, since, until, made } = *case;
     let job = &document.job;
-    let Some(schedule) = &job.schedule else {
+    let Some(timetable) = mind.timetable(job) else {
         return Err(format!("{} has no schedule and got runs for {made:?}", job.name));
     };
     let from = since.max(document.from);
-    let (due, _) = schedule.firings_between(from, until, FIRINGS_MAX);
+    let (due, _) = timetable.firings_between(from, until, FIRINGS_MAX);
     let options = before(mind, step, &job.name);
     let expected: Vec<Vec<Timestamp>> =
         options.iter().map(|before| expected(mind, job, *before, &due, until)).collect();

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shiftwork_engine::command::Done;
-use shiftwork_engine::document::{Execution, Job, Strictness};
+use shiftwork_engine::document::{CalendarDocument, Execution, Job, Strictness};
 use shiftwork_engine::event::TaskState;
-use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use shiftwork_engine::ids::{AgentId, AppName, CalendarName, JobName, RunId, TaskId};
 use shiftwork_engine::record::{Key, Phase, RunRecord, Shard, WatermarkRecord, Write};
 use shiftwork_engine::{Event, Settings};
-use shiftwork_schedule::Timestamp;
+use shiftwork_schedule::{Calendar, Timestamp, Timetable};
 
 use crate::sim::scheduler::{Cause, Step};
 
@@ -20,8 +20,18 @@ pub(super) struct Document {
     pub(super) job: Arc<Job>,
     /// Firings up to here are not its business.
     pub(super) from: Timestamp,
-    /// Its first firing after the watermark.
+    /// Its first firing after the watermark, calendars not considered.
     pub(super) next: Option<Timestamp>,
+}
+
+/// A run in the ready queue.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// When it was made, in the engine's time.
+    pub(super) made_at: i64,
+    pub(super) logical_time: Timestamp,
+    /// The document it was made with.
+    pub(super) job: Arc<Job>,
 }
 
 /// What was last heard of a task.
@@ -49,9 +59,12 @@ pub(super) struct Mind {
     pub(super) framework_removed: bool,
     pub(super) watermark: Option<Timestamp>,
     pub(super) documents: BTreeMap<JobName, Document>,
+    calendars: BTreeMap<CalendarName, Arc<Calendar>>,
     pub(super) disabled_jobs: BTreeSet<JobName>,
     pub(super) disabled_apps: BTreeSet<AppName>,
     pub(super) pending: BTreeMap<JobName, BTreeSet<RunId>>,
+    /// What is known of each pending run.
+    pub(super) waiting: BTreeMap<RunId, Pending>,
     pub(super) active: BTreeMap<JobName, BTreeSet<RunId>>,
     /// The active run in each job's own place; others stand beside it.
     pub(super) primary: BTreeMap<JobName, RunId>,
@@ -84,9 +97,11 @@ impl Mind {
             framework_removed: false,
             watermark: None,
             documents: BTreeMap::new(),
+            calendars: BTreeMap::new(),
             disabled_jobs: BTreeSet::new(),
             disabled_apps: BTreeSet::new(),
             pending: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             active: BTreeMap::new(),
             primary: BTreeMap::new(),
             partial: BTreeMap::new(),
@@ -102,9 +117,11 @@ impl Mind {
         for (key, value) in records {
             if let Key::Ready(..) = key
                 && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
-                && !run.overrides.items.is_empty()
             {
-                mind.partial.insert(run.id, run.overrides.items);
+                mind.queue(&run, settings);
+                if !run.overrides.items.is_empty() {
+                    mind.partial.insert(run.id, run.overrides.items);
+                }
             }
             if let Key::Running(_) | Key::ParallelRunning(_) = key
                 && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
@@ -203,9 +220,30 @@ impl Mind {
             (Key::Job(name), None) => {
                 self.documents.remove(name);
             }
+            (Key::Calendar(name), Some(value)) => {
+                let zone = &settings.default_zone;
+                let parsed = CalendarDocument::parse(value, Strictness::Stored, zone);
+                if let Ok(document) = parsed {
+                    self.calendars.insert(name.clone(), document.calendar);
+                }
+            }
+            (Key::Calendar(name), None) => {
+                self.calendars.remove(name);
+            }
             (Key::DisabledJob(name), value) => set(&mut self.disabled_jobs, name, value.is_some()),
             (Key::DisabledApp(name), value) => set(&mut self.disabled_apps, name, value.is_some()),
             (Key::Ready(job, run), value) => {
+                match value {
+                    None => {
+                        self.waiting.remove(run);
+                    }
+                    Some(value) if !self.waiting.contains_key(run) => {
+                        if let Ok(record) = serde_json::from_slice::<RunRecord>(value) {
+                            self.queue(&record, settings);
+                        }
+                    }
+                    Some(_) => {}
+                }
                 set(self.pending.entry(job.clone()).or_default(), run, value.is_some());
             }
             (Key::Running(job), None) => {
@@ -234,6 +272,18 @@ impl Mind {
         self.documents.insert(name.clone(), document);
     }
 
+    fn queue(&mut self, run: &RunRecord, settings: &Settings) {
+        let text = run.job.get().as_bytes();
+        let known = self.documents.get(&run.id.job()).map(|document| &document.job);
+        let same = known.filter(|job| job.source.get() == run.job.get()).cloned();
+        let job = same.or_else(|| {
+            Job::parse(text, Strictness::Stored, &settings.default_zone).ok().map(Arc::new)
+        });
+        let Some(job) = job else { return };
+        let (made_at, logical_time) = (run.created_at.as_millis(), run.logical_time);
+        self.waiting.insert(run.id.clone(), Pending { made_at, logical_time, job });
+    }
+
     fn activate(&mut self, run: RunId, primary: bool) {
         let job = run.job();
         self.active.entry(job.clone()).or_default().insert(run.clone());
@@ -246,6 +296,13 @@ impl Mind {
         if let Some(active) = self.active.get_mut(&run.job()) {
             active.remove(run);
         }
+    }
+
+    /// When a job fires, its calendars considered; `None` if it has no schedule.
+    pub(super) fn timetable(&self, job: &Job) -> Option<Timetable> {
+        let schedule = Arc::clone(job.schedule.as_ref()?);
+        let calendars = job.calendars.iter().filter_map(|name| self.calendars.get(name).cloned());
+        Some(Timetable { schedule, calendars: calendars.collect() })
     }
 
     /// The runs of a job that are active.

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod durable;
+mod fairness;
 mod finished;
 mod firings;
 mod gangs;
@@ -11,6 +12,7 @@ mod leaders;
 mod mind;
 mod offers;
 mod overlap;
+mod placing;
 mod runs;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use shiftwork_engine::command::Reply;
 use shiftwork_engine::document::{Execution, Job};
 use shiftwork_engine::effect::Action;
 use shiftwork_engine::event::{StatusUpdate, TaskState};
-use shiftwork_engine::ids::{RunId, TaskId};
+use shiftwork_engine::ids::{AgentId, RunId, TaskId};
 use shiftwork_engine::record::{Key, Write};
 use shiftwork_engine::view::RunState;
 use shiftwork_engine::{Event, Settings, Trace};
@@ -28,7 +30,7 @@ use shiftwork_engine::{Event, Settings, Trace};
 use self::mind::Mind;
 use super::env::{Fact, Process};
 use super::registry::{Outcome, Registry};
-use super::scheduler::{Cause, Step, Turn};
+use super::scheduler::{Cause, Step, Transaction, Turn};
 
 /// What the auditor knows of a task, from its launch on.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct Task {
     run: RunId,
     job: Arc<Job>,
     item: u32,
+    agent: AgentId,
     /// Where its launch is recorded.
     key: Option<Key>,
     /// Its run was launched beside another one of its job.
@@ -62,6 +65,7 @@ pub(crate) struct Audit {
     leaders: leaders::Leaders,
     offers: offers::Offers,
     overlap: overlap::Overlap,
+    placing: placing::Placing,
     /// How runs ended, as told to the history.
     ended: BTreeMap<RunId, RunState>,
     tally: Tally,
@@ -78,6 +82,7 @@ struct Tally {
     relaunches: u64,
     work_started: u64,
     transactions: u64,
+    split: u64,
     take_overs: u64,
     keys_made_again: u64,
 }
@@ -115,6 +120,7 @@ impl Audit {
             leaders: leaders::Leaders::default(),
             offers: offers::Offers::default(),
             overlap: overlap::Overlap::default(),
+            placing: placing::Placing::default(),
             ended: BTreeMap::new(),
             tally: Tally::default(),
             violation: None,
@@ -142,6 +148,7 @@ impl Audit {
             relaunches,
             work_started,
             transactions,
+            split,
             take_overs,
             keys_made_again,
         } = self.tally;
@@ -149,6 +156,7 @@ impl Audit {
             ("keys made again", keys_made_again),
             ("take-overs", take_overs),
             ("transactions", transactions),
+            ("transactions split", split),
             ("firings", firings),
             ("missed", missed),
             ("runs ended", runs_ended),
@@ -171,6 +179,7 @@ impl Audit {
         mind.advance(now);
         mind.hear(event);
         self.offers.on_event(process, event);
+        self.placing.on_event(event);
         if let Event::Status(update) = event {
             self.durable.on_update(update);
             if let Some(task) = self.tasks.get_mut(&update.task) {
@@ -192,6 +201,8 @@ impl Audit {
             ("gangs start whole", gangs::on_step(&mind, step)),
             ("offers are used once", self.offers.on_step(process, step)),
             ("one task a shard", overlap::on_step(&mind, step, &mut self.tasks)),
+            ("constraints are met", self.placing.on_step(&mind, step, &self.tasks)),
+            ("nobody is passed over", fairness::on_step(&mind, step)),
         ];
         for (invariant, result) in results {
             self.check(invariant, result);
@@ -203,7 +214,7 @@ impl Audit {
     fn learn_tasks(&mut self, mind: &Mind, step: &Step) {
         for action in &step.actions {
             match action {
-                Action::Accept { launches, .. } => {
+                Action::Accept { agent, launches, .. } => {
                     for launch in launches {
                         self.tally.launches += 1;
                         self.tally.relaunches += u64::from(launch.attempt > 1);
@@ -212,6 +223,7 @@ impl Audit {
                             run: launch.run.clone(),
                             job: Arc::clone(&launch.job),
                             item: launch.item,
+                            agent: agent.clone(),
                             beside: matches!(key, Some(Key::ParallelShard(..)))
                                 || mind.active_of(&launch.job.name).any(|r| *r != launch.run),
                             key,
@@ -238,16 +250,25 @@ impl Audit {
     }
 
     /// A transaction is about to be written.
-    pub(crate) fn on_transaction(&mut self, turn: &Turn, step: &Step, registry: &Registry) {
+    pub(crate) fn on_transaction(
+        &mut self,
+        turn: &Turn,
+        transaction: &Transaction,
+        registry: &Registry,
+    ) {
+        let Some(step) = turn.step_of(transaction) else { return };
+        let writes = turn.writes_of(transaction);
         self.tally.transactions += 1;
+        self.tally.split += u64::from(!transaction.is_last);
         let results = [
             ("only one leader acts", leaders::Leaders::on_transaction(turn, registry)),
-            ("nodes go with their children", runs::on_transaction(step, registry)),
+            ("nodes go with their children", runs::on_transaction(step, writes, registry)),
+            ("bounded records", bounds::on_transaction(writes)),
         ];
         for (invariant, result) in results {
             self.check(invariant, result);
         }
-        let again = self.firings.on_transaction(turn.epoch, step, registry).map(|runs| {
+        let again = self.firings.on_transaction(turn.epoch, step, writes, registry).map(|runs| {
             for run in runs {
                 self.tally.keys_made_again += 1;
                 self.finished.forget(&run);
@@ -256,8 +277,10 @@ impl Audit {
         self.check("firings come once", again);
         let result = self.finished.on_launches(step);
         self.check("finished shards stay so", result);
-        self.durable.on_transaction(step);
-        self.finished.on_transaction(step, registry, &self.tasks);
+        self.durable.on_transaction(writes);
+        if transaction.is_last {
+            self.finished.on_transaction(step, registry, &self.tasks);
+        }
     }
 
     /// A commit has had its outcome.

@@ -48,8 +48,12 @@ fn launched(step: &Step, run: &RunId) -> bool {
     })
 }
 
-pub(super) fn on_transaction(step: &Step, registry: &Registry) -> Result<(), String> {
-    match registry.orphan(&step.writes) {
+pub(super) fn on_transaction(
+    step: &Step,
+    writes: &[Write],
+    registry: &Registry,
+) -> Result<(), String> {
+    match registry.orphan(writes) {
         Some(key) => Err(format!("{key:?} would be left without its parent ({})", cause(step))),
         None => Ok(()),
     }

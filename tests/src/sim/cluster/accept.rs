@@ -48,6 +48,15 @@ impl Cluster {
             free += out.amounts;
         }
         let since = outs.iter().map(|out| out.since).max().unwrap_or_default();
+        for launch in &launches {
+            for resources in [&launch.resources, &launch.executor.resources] {
+                if !self.origins.are_of(resources) {
+                    let text = format!("{}: {resources:?} were never offered", launch.task);
+                    env.facts.push(Fact::Improper(text));
+                }
+            }
+        }
+        let (offered, mut refused) = (free, false);
         for launch in launches {
             let Some(slave) = self.master.slaves.get_mut(agent) else { return };
             match admit(slave, &launch, since, &mut free, env) {
@@ -55,10 +64,18 @@ impl Cluster {
                     self.send_agent(agent, MasterMessage::Run(Box::new(launch)), env);
                 }
                 Verdict::Refused => {
+                    refused = true;
                     let (state, reason) = (TaskState::Error, StatusReason::Other);
                     self.tell_state(launch.task, Some(agent.clone()), state, reason, env);
                 }
             }
+        }
+        let mut used = offered;
+        used -= free;
+        let spared = free.spared(&used);
+        if !refused && !spared.is_empty() {
+            let text = format!("on {agent} reserved {spared:?} are spared and unreserved are used");
+            env.facts.push(Fact::Improper(text));
         }
     }
 }
@@ -87,6 +104,11 @@ fn admit(
     }
     if slave.tasks.contains_key(&launch.task) {
         env.facts.push(Fact::Improper(format!("task {} was launched twice", launch.task)));
+        return Verdict::Refused;
+    }
+    if Amounts::of(&launch.resources).port_count() != launch.resources.port_count() {
+        let text = format!("{}: a port is given twice, or is none of ours", launch.task);
+        env.facts.push(Fact::Improper(text));
         return Verdict::Refused;
     }
     if !free.covers(&needs) {

@@ -9,7 +9,9 @@ use shiftwork_engine::event::{Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, RunId, TaskId};
 
 use super::master::{MasterExecutor, is_terminal};
-use super::{AgentMessage, Amounts, Cluster, ClusterHappening, MasterMessage, RESEND_MS, Update};
+use super::{
+    AgentMessage, Amounts, Cluster, ClusterHappening, Machine, MasterMessage, RESEND_MS, Update,
+};
 use crate::sim::env::{Env, Fact};
 use crate::sim::faults::Fault;
 
@@ -18,6 +20,7 @@ use crate::sim::faults::Fault;
 pub(super) struct Agent {
     pub(super) capacity: Amounts,
     pub(super) hostname: String,
+    pub(super) attributes: Vec<(String, String)>,
     /// Whether it and the master reach each other.
     pub(super) linked: bool,
     /// How often the link was cut.
@@ -61,10 +64,11 @@ pub(super) struct AgentTask {
 // === impl Agent ===
 
 impl Agent {
-    pub(super) fn new(capacity: Amounts, hostname: String) -> Self {
+    pub(super) fn new(machine: &Machine) -> Self {
         Self {
-            capacity,
-            hostname,
+            capacity: machine.capacity,
+            hostname: machine.hostname.clone(),
+            attributes: machine.attributes.clone(),
             linked: true,
             outage: 0,
             tasks: BTreeMap::new(),

@@ -10,6 +10,7 @@ use shiftwork_engine::event::{Offer, StatusReason, StatusUpdate, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use shiftwork_engine::resources::Resources;
 
+use super::agent::Agent;
 use super::{AgentMessage, Amounts, Cluster, ClusterHappening, MasterMessage, Update};
 use crate::sim::env::{Env, Fact, Happening, Process, StreamId};
 use crate::sim::faults::Fault;
@@ -57,6 +58,7 @@ pub(super) enum Standing {
 pub(super) struct Slave {
     pub(super) standing: Standing,
     pub(super) hostname: String,
+    pub(super) attributes: Vec<(String, String)>,
     pub(super) capacity: Amounts,
     pub(super) tasks: BTreeMap<TaskId, MasterTask>,
     pub(super) executors: BTreeMap<ExecutorId, MasterExecutor>,
@@ -101,11 +103,13 @@ pub(super) fn is_terminal(state: TaskState) -> bool {
 }
 
 impl Slave {
-    pub(super) fn new(standing: Standing, hostname: String, capacity: Amounts) -> Self {
+    /// One of a registered agent.
+    pub(super) fn registered(agent: &Agent) -> Self {
         Self {
-            standing,
-            hostname,
-            capacity,
+            standing: Standing::Registered,
+            hostname: agent.hostname.clone(),
+            attributes: agent.attributes.clone(),
+            capacity: agent.capacity,
             tasks: BTreeMap::new(),
             executors: BTreeMap::new(),
             exits: BTreeMap::new(),
@@ -361,8 +365,8 @@ impl Cluster {
                 id,
                 agent: agent.clone(),
                 hostname: slave.hostname.clone(),
-                resources: free.to_resources(&self.origin),
-                attributes: Vec::new(),
+                resources: free.to_resources(&self.origins),
+                attributes: slave.attributes.clone(),
                 executors: slave.executors.keys().cloned().collect(),
                 unavailability: None,
             });

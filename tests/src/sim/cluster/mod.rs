@@ -1,6 +1,6 @@
 //! A Mesos cluster at the level of the engine's events and actions: one master after another, agents,
 //! executors and their work. It follows what was recorded of real ones and knows nothing of the
-//! engine's bookkeeping. Absent: other frameworks, reservations, the wire.
+//! engine's bookkeeping. Absent: other frameworks and roles, the wire.
 
 mod accept;
 mod agent;
@@ -10,16 +10,14 @@ mod reconcile;
 mod trouble;
 mod work;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use shiftwork_engine::effect::Launch;
 use shiftwork_engine::event::{Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId, TaskId};
-use shiftwork_engine::resources::Origin;
+use std::collections::BTreeMap;
 
 use self::agent::Agent;
 pub(crate) use self::amounts::Amounts;
+use self::amounts::Origins;
 use self::master::Master;
 use super::env::Env;
 use crate::random::Random;
@@ -123,6 +121,7 @@ pub(crate) struct Habits {
 struct Machine {
     capacity: Amounts,
     hostname: String,
+    attributes: Vec<(String, String)>,
     /// How often its agent has got an id.
     boots: u64,
     /// The agent it is now, while it is up.
@@ -134,11 +133,25 @@ struct Machine {
 pub(crate) struct Cluster {
     habits: Habits,
     random: Random,
-    origin: Arc<Origin>,
+    origins: Origins,
     machines: Vec<Machine>,
     agents: BTreeMap<AgentId, Agent>,
     master: Master,
     updates_made: u64,
+}
+
+/// What an agent says of its machine: one of three racks, one of two zones, and each other machine
+/// that its disks are fast.
+fn attributes(number: usize) -> Vec<(String, String)> {
+    let attribute = |name: &str, value: String| (name.to_owned(), value);
+    let mut attributes = vec![
+        attribute("rack", format!("r{}", number % 3)),
+        attribute("zone", format!("z{}", number % 2)),
+    ];
+    if number.is_multiple_of(2) {
+        attributes.push(attribute("ssd", "true".to_owned()));
+    }
+    attributes
 }
 
 /// The time between two rounds of offers.
@@ -159,15 +172,15 @@ impl Cluster {
         let machine = |(number, capacity): (usize, &Amounts)| Machine {
             capacity: *capacity,
             hostname: format!("host{number}"),
+            attributes: attributes(number),
             boots: 0,
             agent: None,
         };
-        let origin = Origin { role: "*".into(), reserved: false, wire: [].into() };
         let own = random.fork();
         let mut cluster = Self {
             habits,
             random: own,
-            origin: Arc::new(origin),
+            origins: Origins::new(),
             machines: sizes.iter().enumerate().map(machine).collect(),
             agents: BTreeMap::new(),
             master: Master::default(),
@@ -218,7 +231,7 @@ impl Cluster {
         machine.boots += 1;
         let id = AgentId::new(format!("S{number}.{}", machine.boots));
         machine.agent = Some(id.clone());
-        self.agents.insert(id.clone(), Agent::new(machine.capacity, machine.hostname.clone()));
+        self.agents.insert(id.clone(), Agent::new(machine));
         env.tell(id.as_str(), || "boots");
         self.send_master(&id, AgentMessage::Register, env);
     }

@@ -159,8 +159,7 @@ impl Cluster {
             self.send_agent(id, MasterMessage::ShutdownFramework, env);
             return;
         }
-        let (capacity, hostname) = (agent.capacity, agent.hostname.clone());
-        let mut slave = Slave::new(Standing::Registered, hostname, capacity);
+        let mut slave = Slave::registered(agent);
         let old = self.master.slaves.remove(id);
         let mut missing = Vec::new();
         if let Some(old) = old {
