@@ -161,6 +161,9 @@ impl Engine {
         };
         if let Some(executor) = executor {
             executor.tasks.insert(task.clone());
+            if executor.resources.is_none() {
+                executor.resources = shard.executor_resources.as_deref().cloned();
+            }
         }
     }
 }

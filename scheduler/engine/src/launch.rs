@@ -309,12 +309,14 @@ fn offered(lease: &crate::fleet::Lease) -> Resources {
 }
 
 /// Resources of the amounts asked for, with the origin an agent offers: how an executor that a
-/// former leader started is described again.
+/// former leader started is described again, unless its record says more.
 fn like(demand: &Demand, offered: &Resources) -> Resources {
     let mut out = Resources::default();
     for kind in [Kind::Cpus, Kind::Mem] {
         let amount = demand.of(kind);
-        let origin = offered.pieces.iter().find(|p| p.kind == kind && !p.origin.reserved);
+        // All that nobody reserved is of one origin, whatever it is an amount of.
+        let unreserved = || offered.pieces.iter().filter(|p| !p.origin.reserved);
+        let origin = unreserved().find(|p| p.kind == kind).or_else(|| unreserved().next());
         if let Some(piece) = origin.filter(|_| amount > Milli::ZERO) {
             out.pieces.push(Piece { kind, amount, origin: Arc::clone(&piece.origin) });
         }

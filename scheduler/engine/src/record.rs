@@ -10,6 +10,7 @@ use shiftwork_schedule::Timestamp;
 
 use crate::command::Overrides;
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId, TaskId};
+use crate::resources::Resources;
 
 /// Names a record. The registry turns it into a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +150,10 @@ pub struct Shard {
     /// Which of the app's executors on its agent runs the latest task, from 1.
     #[serde(skip_serializing_if = "is_first", default = "first_generation")]
     pub executor_generation: u32,
+    /// What its executor was charged, where reserved resources went into it: every launch into it
+    /// must name them again, whoever leads by then. Of others the app's document tells enough.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub executor_resources: Option<Box<Resources>>,
     /// Where it is in its life.
     #[serde(flatten)]
     pub phase: Phase,

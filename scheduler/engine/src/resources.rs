@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A scalar amount in thousandths: 0.5 cpus is 500, 64 MB is 64,000.
 ///
 /// Mesos itself keeps three decimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Milli(pub i64);
 
 impl Milli {
@@ -35,7 +39,8 @@ impl fmt::Display for Milli {
 }
 
 /// What a scalar piece is an amount of. Memory and disk are in MB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Cores.
     Cpus,
@@ -126,7 +131,7 @@ impl Demand {
 
 /// Where a piece of resources comes from: role and reservations must be repeated in what is
 /// launched on it, so pieces with different origins are never mixed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The role the piece is allocated to.
     pub role: Arc<str>,
@@ -137,7 +142,7 @@ pub struct Origin {
 }
 
 /// A scalar piece of an offer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Piece {
     /// What.
     pub kind: Kind,
@@ -148,7 +153,7 @@ pub struct Piece {
 }
 
 /// A port of an offer with its origin.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortPiece {
     /// First port, inclusive.
     pub begin: u32,
@@ -159,7 +164,7 @@ pub struct PortPiece {
 }
 
 /// The resources of an offer, or what was taken out of leases for one task.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Resources {
     /// Scalar pieces.
     pub pieces: Vec<Piece>,
@@ -171,6 +176,11 @@ impl Resources {
     /// The sum of one kind over all origins.
     pub fn total(&self, kind: Kind) -> Milli {
         Milli(self.pieces.iter().filter(|p| p.kind == kind).map(|p| p.amount.0).sum())
+    }
+
+    /// True if any of it is reserved.
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.pieces.iter().any(|piece| piece.origin.reserved)
     }
 
     /// Number of ports.

@@ -136,8 +136,8 @@ impl Run {
         self.attempt == 1 && self.overrides.items.is_empty()
     }
 
-    /// A shard is launched with this app document. A new leader describes its executor again by what
-    /// is stored with the run; shards that live with another document are marked.
+    /// A shard is launched in this executor. A new leader describes it again by what is stored with
+    /// the run; shards that live with another document are marked.
     pub(crate) fn launched_with(&mut self, item: u32, executor: &ExecutorLaunch) {
         let app = &executor.app;
         let changed = self.app.as_ref().is_some_and(|old| old.source.get() != app.source.get());
@@ -146,6 +146,11 @@ impl Run {
             if shard.item == item {
                 shard.executor_generation = executor.id.generation();
             }
+        }
+        if let Some(shard) = self.shard_mut(item) {
+            let resources = &executor.resources;
+            shard.executor_resources =
+                resources.has_reserved().then(|| Box::new(resources.clone()));
         }
         self.app = Some(Arc::clone(app));
     }
@@ -311,6 +316,7 @@ impl Shard {
             task_id: None,
             other_app: false,
             executor_generation: 1,
+            executor_resources: None,
             phase: Phase::Waiting { due: Timestamp::MIN, avoid: None },
             exit_code: None,
             signal: None,

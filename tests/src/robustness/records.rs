@@ -9,7 +9,7 @@ use shiftwork_engine::event::{Offer, RequestId, StatusReason, StatusUpdate, Task
 use shiftwork_engine::ids::{AgentId, AppName, FrameworkId, JobName, OfferId};
 use shiftwork_engine::record::Key;
 use shiftwork_engine::resources::{Kind, Milli, Origin, Piece, Resources};
-use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Settings};
+use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Order, Settings};
 use shiftwork_schedule::Timestamp;
 use shiftwork_scheduler::registry::Path;
 use shiftwork_scheduler::registry::keys::{Place, path_of, place_of};
@@ -57,7 +57,7 @@ fn start(records: &Records, damaged: &Key, bytes: &[u8]) {
     let mut fx = Effects::default();
     let stored = records.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut engine = Engine::restore(Settings::default(), 1, NOW, stored, &mut fx);
-    let jobs = engine.jobs(None, None, LIST_MAX);
+    let jobs = engine.jobs(None, None, Order::Ascending, LIST_MAX);
     let names: BTreeSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     for key in records.keys() {
         if let Key::Job(name) = key {
@@ -67,8 +67,11 @@ fn start(records: &Records, damaged: &Key, bytes: &[u8]) {
     let is_json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
     let told = !engine.status().problems.is_empty()
         || jobs.iter().any(|job| job.problem.is_some())
-        || engine.apps(None, LIST_MAX).iter().any(|app| app.problem.is_some())
-        || engine.calendars(None, LIST_MAX).iter().any(|calendar| calendar.problem.is_some());
+        || engine.apps(None, Order::Ascending, LIST_MAX).iter().any(|app| app.problem.is_some())
+        || engine
+            .calendars(None, Order::Ascending, LIST_MAX)
+            .iter()
+            .any(|calendar| calendar.problem.is_some());
     let holds_json = matches!(
         damaged,
         Key::App(_)

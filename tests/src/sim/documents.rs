@@ -79,6 +79,7 @@ pub(super) fn job(
     let shards = shards.min(constraint.as_ref().map_or(shards, |(_, most)| *most as i64));
     let gang = if constraint.is_some() { NARROW_CPUS_MAX } else { GANG_CPUS_MAX };
     let cpus = random.between(50, if daemon { 200 } else { (gang / shards).min(600) });
+    let anywhere = constraint.is_none();
     if let Some((row, _)) = constraint {
         fields.insert("constraints".to_owned(), json!([row]));
     }
@@ -116,7 +117,7 @@ pub(super) fn job(
         if random.chance(0.2) {
             set("ports", json!(random.between(1, i64::from(Shape::PORTS) / shards).max(1)));
         }
-        if shape.gpus > 0 && random.chance(0.2) && shards <= Shape::GPUS {
+        if anywhere && shape.gpus > 0 && random.chance(0.2) && shards <= Shape::GPUS {
             set("gpuCount", json!(1));
         }
         if random.chance(0.05) {

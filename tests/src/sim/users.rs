@@ -175,7 +175,10 @@ impl Users {
             return None;
         }
         let app = &apps.get(number as usize % apps.len())?.name;
-        let calendars = engine.calendars(None, LIST_MAX).into_iter().map(|calendar| calendar.name);
+        let calendars = engine
+            .calendars(None, Order::Ascending, LIST_MAX)
+            .into_iter()
+            .map(|calendar| calendar.name);
         let calendars: Vec<String> = calendars.collect();
         let daemon = number >= self.daemons_from;
         let name = format!("j{number}");

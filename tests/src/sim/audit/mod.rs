@@ -170,6 +170,7 @@ impl Audit {
     pub(crate) fn on_tenure(&mut self, process: Process, epoch: u64, registry: &Registry) {
         self.tally.take_overs += 1;
         self.minds.retain(|_, mind| mind.epoch + 8 > epoch);
+        self.placing.on_tenure(process);
         self.minds.insert(process, Mind::restored(epoch, registry.records(), &self.settings));
     }
 
@@ -179,7 +180,7 @@ impl Audit {
         mind.advance(now);
         mind.hear(event);
         self.offers.on_event(process, event);
-        self.placing.on_event(event);
+        self.placing.on_event(process, event);
         if let Event::Status(update) = event {
             self.durable.on_update(update);
             if let Some(task) = self.tasks.get_mut(&update.task) {
@@ -201,7 +202,7 @@ impl Audit {
             ("gangs start whole", gangs::on_step(&mind, step)),
             ("offers are used once", self.offers.on_step(process, step)),
             ("one task a shard", overlap::on_step(&mind, step, &mut self.tasks)),
-            ("constraints are met", self.placing.on_step(&mind, step, &self.tasks)),
+            ("constraints are met", self.placing.on_step(process, &mind, step, &self.tasks)),
             ("nobody is passed over", fairness::on_step(&mind, step)),
         ];
         for (invariant, result) in results {
