@@ -2,8 +2,12 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use shiftwork_tests::bench::engine::{self, EngineArguments};
 use shiftwork_tests::bench::executor::{self, ExecutorArguments};
+use shiftwork_tests::bench::idle::{self, IdleArguments};
+use shiftwork_tests::bench::launch::{self, LaunchArguments};
 use shiftwork_tests::bench::place::{self, PlaceArguments};
+use shiftwork_tests::bench::recover::{self, RecoverArguments};
 use shiftwork_tests::bench::registry::{self, RegistryArguments};
 use shiftwork_tests::bench::rest::{self, RestArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
@@ -17,14 +21,22 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Events a second of the pure engine.
+    Engine(EngineArguments),
     /// The executor: its size, its memory, how fast a task is started.
     Executor(ExecutorArguments),
+    /// What a scheduler costs while nothing is due.
+    Idle(IdleArguments),
+    /// Tasks from due to finished, over real HTTP.
+    Launch(LaunchArguments),
     /// Placement of tasks on offered agents.
     Place(PlaceArguments),
     /// The registry in ZooKeeper: commits, round trips of launches, take-over, memory.
     Registry(RegistryArguments),
     /// REST: mixed requests at a fixed rate while jobs run.
     Rest(RestArguments),
+    /// From a leader's death to the first launch of its successor.
+    Recover(RecoverArguments),
     /// Schedules: memory of idle jobs, many due at once, turns with none due.
     Timers(TimersArguments),
 }
@@ -32,9 +44,17 @@ enum What {
 fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Executor(arguments) => executor::run(&arguments),
+        What::Engine(arguments) => engine::run(&arguments),
+        What::Idle(arguments) => runtime()?.block_on(idle::run(&arguments)),
+        What::Launch(arguments) => runtime()?.block_on(launch::run(&arguments)),
+        What::Recover(arguments) => runtime()?.block_on(recover::run(&arguments)),
         What::Place(arguments) => place::run(&arguments),
         What::Registry(arguments) => registry::run(&arguments),
         What::Rest(arguments) => rest::run(&arguments),
         What::Timers(arguments) => timers::run(&arguments),
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -44,6 +44,12 @@ impl Client {
         Ok(answer)
     }
 
+    /// What is answered as text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String> {
+        let answer = self.http.get(format!("{}{path}", self.address)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let (status, answer) = self.call(reqwest::Method::POST, path, Some(body)).await?;
         ensure!(status < 300, "POST {path} is answered with {status}: {answer}");

@@ -165,7 +165,7 @@ pub(super) fn json_message(text: &[u8]) {
 }
 
 pub(super) fn payloads() -> Vec<Vec<u8>> {
-    let script = Work::Script(Script { command_line: "true".to_owned() });
+    let script = Work::Script(Script { command_line: "true".to_owned(), ..Script::default() });
     let http = Work::Http(Http { uri: "http://h/".to_owned(), ..Http::default() });
     let payload = |work| TaskPayload {
         version: 1,

@@ -43,13 +43,17 @@ pub enum Defect {
     RescindIgnored,
     /// A kill is sent only once.
     KillNotRepeated,
+    /// The engine is told wrong attributes of agents.
+    AttributesMixedUp,
+    /// Two tasks of an ACCEPT get the same ports.
+    PortsTakenTwice,
     /// Some of the first updates that a task is RUNNING or has ended are acknowledged unseen.
     UpdateSwallowed,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AcknowledgeBeforeCommit,
         Self::ActBeforeCommit,
         Self::ReplyBeforeCommit,
@@ -64,6 +68,8 @@ impl Defect {
         Self::LaunchForgotten,
         Self::RescindIgnored,
         Self::KillNotRepeated,
+        Self::AttributesMixedUp,
+        Self::PortsTakenTwice,
         Self::UpdateSwallowed,
     ];
 }
@@ -104,6 +110,15 @@ impl Spoiler {
             }
             Some(Defect::ReadyRecordKept) if now_and_then => {
                 step.writes.retain(|w| !matches!(w.key, Key::Ready(..)) || w.value.is_some());
+            }
+            Some(Defect::PortsTakenTwice) => {
+                for action in &mut step.actions {
+                    if let Action::Accept { launches, .. } = action
+                        && let [first, .., last] = launches.as_mut_slice()
+                    {
+                        last.resources.ports.clone_from(&first.resources.ports);
+                    }
+                }
             }
             Some(Defect::LaunchForgotten) => {
                 for action in &mut step.actions {
@@ -147,6 +162,19 @@ impl Spoiler {
         let task = update.task.clone();
         let swallowed = self.is(Defect::UpdateSwallowed) && random.below(SWALLOWED) == 0;
         swallowed.then_some(Action::Acknowledge { task, agent, uuid })
+    }
+
+    /// Spoils what an engine is told.
+    pub(crate) fn spoil_event(&self, event: &mut Event) {
+        if let (true, Event::Offers(offers)) = (self.is(Defect::AttributesMixedUp), event) {
+            for offer in offers {
+                let values: Vec<String> =
+                    offer.attributes.iter().map(|(_, value)| value.clone()).rev().collect();
+                for ((_, value), other) in offer.attributes.iter_mut().zip(values) {
+                    *value = other;
+                }
+            }
+        }
     }
 
     /// Whether the engine never hears of this event.

@@ -182,7 +182,7 @@ impl World {
         self.sleep(process);
     }
 
-    fn engine_step(&mut self, process: Process, now: i64, event: Event) -> Option<Step> {
+    fn engine_step(&mut self, process: Process, now: i64, mut event: Event) -> Option<Step> {
         self.audit.on_event(process, now, &event);
         let instance = process.instance;
         self.env.tell("scheduler", || format!("{instance} hears {}", brief::event(&event)));
@@ -193,6 +193,7 @@ impl World {
         if self.spoiler.hides(&event) {
             return None;
         }
+        self.spoiler.spoil_event(&mut event);
         let cause = Cause::of(&event);
         let mut fx = Effects::default();
         self.tenure(process)?.engine.step(Timestamp::from_millis(now), event, &mut fx);

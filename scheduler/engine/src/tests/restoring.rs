@@ -121,3 +121,38 @@ fn a_run_whose_job_is_gone_or_disabled_is_ended() {
     let turn = world.restart();
     assert_eq!(turn.said(), ["kill j/0"]);
 }
+
+/// What the executors of a turn's launches are charged.
+fn charged(turn: &Turn) -> Vec<Resources> {
+    let launches = turn.actions.iter().flat_map(|action| match action {
+        Action::Accept { launches, .. } => launches.as_slice(),
+        _ => &[],
+    });
+    launches.map(|launch| launch.executor.resources.clone()).collect()
+}
+
+#[test]
+fn an_executor_that_took_reserved_resources_is_described_so_by_the_next_leader() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1,"concurrency":"allow""#);
+    let mut offer = world.make_offer("a1", 4.0, 10_000.0, &[]);
+    // Enough for the task and half of its executor, whichever of them is served first.
+    let origin = Origin { role: "*".into(), reserved: true, wire: b"r".as_slice().into() };
+    let reserved = Piece { kind: Kind::Cpus, amount: Milli(1_050), origin: Arc::new(origin) };
+    offer.resources.pieces.push(reserved);
+    world.turn(Event::Offers(vec![offer]));
+    let first = charged(&world.wait(10_000));
+    assert!(first[0].has_reserved());
+    let task = world.tasks("j").remove(0);
+    world.status(&task, TaskState::Running);
+    world.restart();
+    world.subscribe();
+    world.status(&task, TaskState::Running);
+    // What is offered now tells nothing of it.
+    let offer = world.make_offer("a1", 4.0, 10_000.0, &["app@-@a1"]);
+    let at_once = charged(&world.turn(Event::Offers(vec![offer])));
+    let later = charged(&world.wait(10_000));
+    let again: Vec<Resources> = at_once.into_iter().chain(later).collect();
+    assert!(!again.is_empty());
+    assert!(again.iter().all(|resources| *resources == first[0]), "{again:?} is not {first:?}");
+}
