@@ -11,10 +11,7 @@ mod machine;
 pub mod place;
 pub mod recover;
 pub mod registry;
-<<<<<<< HEAD
 pub mod rest;
-=======
->>>>>>> 8032ae7 (List the benchmarks by name)
 mod service;
 mod synthetic;
 pub mod timers;

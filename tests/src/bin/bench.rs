@@ -9,10 +9,7 @@ use shiftwork_tests::bench::launch::{self, LaunchArguments};
 use shiftwork_tests::bench::place::{self, PlaceArguments};
 use shiftwork_tests::bench::recover::{self, RecoverArguments};
 use shiftwork_tests::bench::registry::{self, RegistryArguments};
-<<<<<<< HEAD
 use shiftwork_tests::bench::rest::{self, RestArguments};
-=======
->>>>>>> 8032ae7 (List the benchmarks by name)
 use shiftwork_tests::bench::timers::{self, TimersArguments};
 
 /// Measures parts of Shiftwork on this machine. Build with `--release`.
