@@ -3,6 +3,8 @@
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 
 /// The form of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,16 +31,45 @@ pub struct LogArgs {
 
 impl LogArgs {
     /// Begins to log, lines of `default` level and above unless `SHIFTWORK_LOG` says otherwise.
-    /// Values are written escaped in either form: what a script or a client sent can neither end a
-    /// line nor command a terminal.
+    /// Control characters are escaped in either form: what a script or a client sent can neither end
+    /// a line nor command a terminal.
     pub fn init(&self, default: &str) {
         let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
             .with_writer(std::io::stderr);
         match self.log_format {
-            LogFormat::Pretty => builder.init(),
+            LogFormat::Pretty => {
+                let fields = debug_fn(|writer, field, value| {
+                    let text = escaped(&format!("{value:?}"));
+                    match field.name() {
+                        "message" => write!(writer, "{text}"),
+                        name => write!(writer, "{name}={text}"),
+                    }
+                });
+                builder.fmt_fields(fields.delimited(" ")).init();
+            }
             LogFormat::Json => builder.json().flatten_event(true).init(),
         }
+    }
+}
+
+/// The text with every control character as `\u{…}` or its short form.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_ends_a_line_or_commands_a_terminal() {
+        let script = "line\nERROR forged\r\u{1b}[2J\u{9b}31m größer";
+        assert_eq!(escaped(script), "line\\nERROR forged\\r\\u{1b}[2J\\u{9b}31m größer");
     }
 }

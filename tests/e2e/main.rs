@@ -2,6 +2,7 @@
 //! looks inside them.
 
 mod api;
+mod audit;
 mod cluster;
 mod command_mode;
 mod crash;

@@ -87,6 +87,9 @@ pub(super) struct Verdict {
     pub(super) findings_total: u64,
 }
 
+/// The state of a run whose tasks run.
+const STATE_RUNNING: &str = "RUNNING";
+
 /// The state the history gives to what stands for firings that were left out.
 const STATE_SKIPPED: &str = "SKIPPED";
 
@@ -142,6 +145,9 @@ pub(super) fn judge(
     for (run, item) in &slice.finished_again {
         let Ok(id) = RunId::parse(run) else { continue };
         let job = id.job().to_string();
+        if !timeline.is_transient(&job) {
+            continue;
+        }
         let detail = format!("shard {item} finished more than once");
         let firing = moment_of(run).unwrap_or(until);
         verdict.add(Finding { kind: FindingKind::Doubled, job, firing, run: run.clone(), detail });
@@ -206,6 +212,23 @@ fn against_the_rules(
         _ => true,
     };
     (!allowed).then(|| format!("left out as {}, which its rules do not give", row.cause))
+}
+
+/// True if a run that has not ended must be known to the scheduler. The history hears of a run before
+/// its making is durable: after a crash in between, a firing is dealt with once more, and a run that
+/// somebody asked for was never promised. A run whose tasks ran was.
+pub(super) fn must_have_been(row: &RanRow, slice: &Slice) -> bool {
+    if row.state == STATE_RUNNING {
+        return true;
+    }
+    let is_left_out = slice.left_out.iter().any(|left_out| {
+        left_out.job == row.job
+            && (left_out.first_ms..=left_out.last_ms).contains(&row.logical_time_ms)
+    });
+    let at = Timestamp::from_millis(row.logical_time_ms);
+    let is_scheduled =
+        JobName::parse(&row.job).is_ok_and(|job| RunId::scheduled(&job, at).to_string() == row.id);
+    is_scheduled && !is_left_out
 }
 
 /// Runs named for a moment at which their job was known and nothing was due.

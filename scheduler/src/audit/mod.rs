@@ -23,7 +23,7 @@ use shiftwork_schedule::{Timestamp, Zone};
 use tokio::sync::Mutex;
 
 use crate::metrics::Metrics;
-use crate::trace::{History, RanRow, StoreError};
+use crate::trace::{History, StoreError};
 use crate::turn::{self, Handle, Unavailable};
 pub use judge::{Finding, FindingKind};
 use judge::{Slice, Verdict, judge};
@@ -138,9 +138,9 @@ impl Auditor {
         while after < until {
             let end = until.min(after.plus_millis(SLICE_MS));
             let slice = self.slice(after, end).await?;
-            self.find_forgotten(&slice.ran, &mut verdict).await?;
+            self.find_forgotten(&slice, &mut verdict).await?;
             // Computing schedules for many jobs takes a while: not on a thread that serves.
-            tokio::task::block_in_place(|| judge(&known, &slice, after, end, &mut verdict));
+            blocking(|| judge(&known, &slice, after, end, &mut verdict));
             after = end;
         }
         let lag = self.history.lag();
@@ -239,12 +239,8 @@ impl Auditor {
 
     /// Runs that have not ended in the history and that the engine does not have. They may have
     /// ended between the two looks, so those that seem so are looked at once more.
-    async fn find_forgotten(
-        &self,
-        ran: &[RanRow],
-        verdict: &mut Verdict,
-    ) -> Result<(), AuditError> {
-        let ids: Vec<String> = ran.iter().map(|row| row.id.clone()).collect();
+    async fn find_forgotten(&self, slice: &Slice, verdict: &mut Verdict) -> Result<(), AuditError> {
+        let ids: Vec<String> = slice.ran.iter().map(|row| row.id.clone()).collect();
         for ids in ids.chunks(IDS_PAGE) {
             let open = self.history.store().not_ended(ids).await?;
             let open: Vec<String> = open.into_iter().map(|row| row.id).collect();
@@ -254,6 +250,9 @@ impl Auditor {
             }
             self.flush().await?;
             for row in self.history.store().not_ended(&not_live).await? {
+                if !judge::must_have_been(&row, slice) {
+                    continue;
+                }
                 verdict.add(Finding {
                     kind: FindingKind::Forgotten,
                     job: row.job,
@@ -278,5 +277,13 @@ impl Auditor {
             ids.into_iter().filter(|id| !is_live(id)).collect()
         };
         Ok(self.handle.query(question).await?)
+    }
+}
+
+/// Work that takes a while, where the runtime has other threads for what else there is to do.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }

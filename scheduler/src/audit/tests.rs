@@ -3,7 +3,7 @@
 
 use shiftwork_schedule::{Timestamp, Zone};
 
-use super::judge::{FindingKind, Slice, Verdict, judge};
+use super::judge::{FindingKind, Slice, Verdict, judge, must_have_been};
 use super::timeline::Timeline;
 use crate::trace::{ChangeRow, LeftOutRow, RanRow};
 
@@ -188,4 +188,22 @@ fn a_run_for_no_firing_and_one_finished_twice_are_found() {
     assert_eq!(world.findings(0, 10), []);
     world.slice.finished_again.push(("j@19700101T000003Z".to_owned(), 0));
     assert_eq!(world.findings(0, 10), [(FindingKind::Doubled, 3)]);
+}
+
+#[test]
+fn a_run_that_was_never_promised_is_not_forgotten() {
+    let mut world = World::new();
+    world.ran([5]).left_out(3, 4, "COALESCED", 9);
+    let row = |second: i64, state: &str| RanRow {
+        id: format!("j@{}", Timestamp::from_millis(second * 1000).compact()),
+        job: "j".to_owned(),
+        logical_time_ms: second * 1000,
+        state: state.to_owned(),
+    };
+    let must = |row: &RanRow| must_have_been(row, &world.slice);
+    assert!(must(&row(5, "PENDING")), "its firing was promised");
+    assert!(!must(&row(4, "PENDING")), "it was dealt with once more, and left out");
+    assert!(must(&row(4, "RUNNING")), "it ran");
+    let asked_for = |state: &str| RanRow { id: "j@by-hand".to_owned(), ..row(6, state) };
+    assert!(must(&asked_for("RUNNING")) && !must(&asked_for("LAUNCHING")));
 }

@@ -148,6 +148,15 @@ impl Timeline {
         self.jobs.get(job).is_some_and(|line| line.text.is_some())
     }
 
+    /// True if a job was TRANSIENT in all documents that are known of it. The shards of a DAEMON
+    /// begin again whenever they end.
+    pub(super) fn is_transient(&self, job: &str) -> bool {
+        self.jobs.get(job).is_some_and(|line| {
+            let mut facts = line.versions.iter().filter_map(|version| version.value.as_ref());
+            facts.all(|facts| facts.execution == Execution::Transient)
+        })
+    }
+
     /// True unless it is known that neither the job nor its app was disabled between the two moments.
     pub(super) fn may_be_disabled(&self, job: &str, app: &str, from_ms: i64, to_ms: i64) -> bool {
         [("job-flag", job), ("app-flag", app)].iter().any(|(kind, name)| {

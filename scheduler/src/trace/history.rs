@@ -41,6 +41,31 @@ pub struct Lag {
     pub errors: u64,
 }
 
+// === impl Lag ===
+
+impl Lag {
+    /// What an operator should see to, in words.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(failure) = &self.failure {
+            let waiting = self.spool.records;
+            problems.push(format!("history: {failure}; {waiting} records wait in the spool"));
+        }
+        if self.spool.dropped_records > 0 {
+            problems.push(format!(
+                "history: {} records were lost, because the spool was full, damaged or could not be \
+                 written (see the log, and whether the disk is full)",
+                self.spool.dropped_records
+            ));
+        }
+        if self.refused_records > 0 {
+            let refused = self.refused_records;
+            problems.push(format!("history: the database refused {refused} records (see the log)"));
+        }
+        problems
+    }
+}
+
 // === impl History ===
 
 impl History {

@@ -21,14 +21,39 @@ const NOBODY: &str = "nobody";
 /// A server and what it stores.
 struct Server {
     process: Child,
+    /// Starts it, also on what an earlier life stored.
+    start: Box<dyn Fn() -> Child>,
+    /// The signal that ends it at once, its children included.
+    death: &'static str,
     url: String,
     _directory: TempDir,
 }
 
+impl Server {
+    fn new(
+        start: Box<dyn Fn() -> Child>,
+        death: &'static str,
+        url: String,
+        directory: TempDir,
+    ) -> Self {
+        Self { process: start(), start, death, url, _directory: directory }
+    }
+
+    /// Ends it without a word to its clients.
+    fn stop(&mut self) {
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args([self.death, &pid]).status();
+        let _ = self.process.wait();
+    }
+
+    fn start_again(&mut self) {
+        self.process = (self.start)();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
 
@@ -73,14 +98,19 @@ fn start_postgres() -> Server {
         .arg(&data)
         .status();
     assert!(init.unwrap().success(), "initdb");
-    let process = unprivileged(&postgres_bin().join("postgres"), directory.path())
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
-        .arg(format!("unix_socket_directories={}", directory.path().display()))
-        .args(["-p", &port.to_string(), "-D"])
-        .arg(&data)
-        .spawn();
     let url = format!("postgres://shiftwork@127.0.0.1:{port}/postgres");
-    Server { process: process.unwrap(), url, _directory: directory }
+    let home = directory.path().to_owned();
+    let start = move || {
+        unprivileged(&postgres_bin().join("postgres"), &home)
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
+            .arg(format!("unix_socket_directories={}", home.display()))
+            .args(["-p", &port.to_string(), "-D"])
+            .arg(&data)
+            .spawn()
+            .unwrap()
+    };
+    // Killed, it would leave its children behind for a while, and not start beside them.
+    Server::new(Box::new(start), "-QUIT", url, directory)
 }
 
 fn start_mariadb() -> Server {
@@ -90,7 +120,7 @@ fn start_mariadb() -> Server {
     let setup = directory.path().join("setup.sql");
     std::fs::write(
         &setup,
-        "CREATE DATABASE shiftwork;\nCREATE USER shiftwork@'127.0.0.1' IDENTIFIED BY 'secret';\n\
+        "CREATE DATABASE IF NOT EXISTS shiftwork;\nCREATE USER IF NOT EXISTS shiftwork@'127.0.0.1' IDENTIFIED BY 'secret';\n\
          GRANT ALL ON shiftwork.* TO shiftwork@'127.0.0.1';\n",
     )
     .unwrap();
@@ -99,16 +129,20 @@ fn start_mariadb() -> Server {
         .arg(format!("--datadir={}", data.display()))
         .status();
     assert!(install.unwrap().success(), "mariadb-install-db");
-    let process = unprivileged(Path::new("mariadbd"), directory.path())
-        .args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
-        .arg(format!("--datadir={}", data.display()))
-        .arg(format!("--socket={}", directory.path().join("socket").display()))
-        .arg(format!("--pid-file={}", directory.path().join("pid").display()))
-        .arg(format!("--init-file={}", setup.display()))
-        .arg(format!("--port={port}"))
-        .spawn();
     let url = format!("mysql://shiftwork:secret@127.0.0.1:{port}/shiftwork");
-    Server { process: process.unwrap(), url, _directory: directory }
+    let home = directory.path().to_owned();
+    let start = move || {
+        unprivileged(Path::new("mariadbd"), &home)
+            .args(["--no-defaults", "--bind-address=127.0.0.1"])
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", home.join("socket").display()))
+            .arg(format!("--pid-file={}", home.join("pid").display()))
+            .arg(format!("--init-file={}", setup.display()))
+            .arg(format!("--port={port}"))
+            .spawn()
+            .unwrap()
+    };
+    Server::new(Box::new(start), "-KILL", url, directory)
 }
 
 /// A store on a server, once that answers.
@@ -306,4 +340,84 @@ async fn mariadb_keeps_what_it_takes() {
     check(&store_on(&server).await, true).await;
     let (one, other) = tokio::join!(store_on(&server), store_on(&server));
     assert_eq!(one.run("r").await.unwrap(), other.run("r").await.unwrap());
+}
+
+/// How long a server is away: `SHIFTWORK_TEST_OUTAGE_SECONDS`, for whoever wants to see minutes.
+fn outage() -> Duration {
+    let seconds = std::env::var("SHIFTWORK_TEST_OUTAGE_SECONDS").ok();
+    Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(3))
+}
+
+/// Runs end before, while and after the server is away, and it dies in the middle of writing: each
+/// end arrives once.
+async fn survives_an_outage(mut server: Server) {
+    let store = store_on(&server).await;
+    let directory = tempfile::tempdir().unwrap();
+    let options = WriterOptions {
+        backoff_max: Duration::from_millis(500),
+        batch_records_max: 20,
+        // The rows are as old as they say.
+        retention: Retention {
+            age_max: Duration::from_hours(24 * 365_000),
+            ..Retention::default()
+        },
+        ..WriterOptions::default()
+    };
+    let target = server.url.parse().unwrap();
+    let (history, writer) =
+        History::open(directory.path(), Some(target), SpoolLimits::default(), options).unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let moving = tokio::spawn(writer.run(stop.clone()));
+    let begun = Instant::now();
+    let (away, mut sequence) = (outage(), 0);
+    let mut stopped = false;
+    while begun.elapsed() < away + away / 2 {
+        sequence += 1;
+        let task = format!("j@-@0@-@READY@-@A@-@{sequence}");
+        let ended = run(&format!("run-{sequence}"), 3, "SUCCEEDED");
+        history.append(&[event(&task, sequence, "TASK_FINISHED", ""), ended]).unwrap();
+        if !stopped && begun.elapsed() > away / 2 {
+            stopped = true;
+            server.stop();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let lag = history.lag();
+    assert!(lag.spool.records > 0, "it was away: {lag:?}");
+    server.start_again();
+    assert!(history.flushed(START_MAX).await, "{:?}", history.lag());
+    let counts = texts(
+        &store_on(&server).await,
+        "SELECT CASE WHEN COUNT(*) = COUNT(DISTINCT task_id) THEN 'once' ELSE 'again' END, \
+         MAX(state) FROM run_event",
+        2,
+    )
+    .await;
+    assert_eq!(counts, [["once", "TASK_FINISHED"]]);
+    let mut found = 0;
+    let mut behind = None;
+    loop {
+        let page = store.runs(&RunFilter::default(), behind.as_ref(), 1000).await.unwrap();
+        found += page.runs.len() as u64;
+        behind = page.next;
+        if behind.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, sequence);
+    let events = store.run_events("r", None, 1000).await.unwrap().len() as u64;
+    assert_eq!(events, sequence.min(1000));
+    assert_eq!(history.lag().spool.dropped_records, 0);
+    stop.cancel();
+    moving.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_of_postgresql_costs_only_delay() {
+    survives_an_outage(start_postgres()).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_mariadb_costs_only_delay() {
+    survives_an_outage(start_mariadb()).await;
 }

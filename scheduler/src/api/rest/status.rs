@@ -34,7 +34,9 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// `GET /status`
 async fn get(State(state): State<ApiState>) -> Answer {
-    Ok(Json(state.query(Engine::status).await?).into_response())
+    let mut status = state.query(Engine::status).await?;
+    status.problems.extend(state.history.lag().problems());
+    Ok(Json(status).into_response())
 }
 
 /// `POST /reconcile`
