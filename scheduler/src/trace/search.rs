@@ -309,7 +309,7 @@ impl History {
         behind: EventKey,
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
-        self.store().events_behind(filter, behind, limit).await
+        Box::pin(self.store().events_behind(filter, behind, limit)).await
     }
 
     /// See [`Store::search_events`].
@@ -322,7 +322,7 @@ impl History {
         filter: &EventFilter,
         page: EventPage,
     ) -> Result<(u64, Vec<EventRow>), StoreError> {
-        self.store().search_events(filter, page).await
+        Box::pin(self.store().search_events(filter, page)).await
     }
 
     /// See [`Store::task_starts`].
@@ -331,7 +331,7 @@ impl History {
     ///
     /// [`StoreError`] when the database cannot be reached.
     pub async fn task_starts(&self, runs: &[String]) -> Result<BTreeMap<String, i64>, StoreError> {
-        self.store().task_starts(runs).await
+        Box::pin(self.store().task_starts(runs)).await
     }
 
     /// See [`Store::task_counts`].
@@ -344,7 +344,7 @@ impl History {
         from_ms: i64,
         interval_ms: i64,
     ) -> Result<Vec<TaskCounts>, StoreError> {
-        self.store().task_counts(from_ms, interval_ms).await
+        Box::pin(self.store().task_counts(from_ms, interval_ms)).await
     }
 }
 

@@ -35,6 +35,8 @@ const EXTENSIONS: [&str; 5] = ["uris", "env", "labels", "idleTimeout", "descript
 /// An app as both generations answer it, in their order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+// The names are theirs.
+#[allow(clippy::struct_field_names)]
 struct App {
     app_name: String,
     #[serde(rename = "appURL")]

@@ -77,8 +77,7 @@ impl Dialect {
         match (method.as_str(), last) {
             ("DELETE", "deregister") if path == "/api/job/deregister" => Some(Self::V2),
             ("POST", "enable") | ("DELETE", "deregister") => Some(Self::V3),
-            ("DELETE", "disable") => Some(Self::V2),
-            ("GET", "type") => Some(Self::V2),
+            ("DELETE", "disable") | ("GET", "type") => Some(Self::V2),
             _ => None,
         }
     }

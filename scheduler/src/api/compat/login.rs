@@ -22,7 +22,7 @@ use super::Compat;
 use super::dialect::{ACCESS_TOKEN, Dialect};
 
 /// How long a token is good for: what Elastic-Job's console grants.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 /// Tokens at a time: the oldest gives way, so that logins cannot fill the memory.
 const TOKENS_MAX: usize = 1_000;
 /// The realm of 2.x.

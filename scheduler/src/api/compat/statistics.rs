@@ -70,7 +70,7 @@ impl Compat {
 fn midnight(at_ms: i64) -> i64 {
     jiff::Timestamp::from_millisecond(at_ms)
         .and_then(|at| at.to_zoned(TimeZone::system()).start_of_day())
-        .map_or(at_ms - at_ms.rem_euclid(DAY_MS), |day| day.timestamp().as_millisecond())
+        .map_or_else(|_| at_ms - at_ms.rem_euclid(DAY_MS), |day| day.timestamp().as_millisecond())
 }
 
 /// `GET /api/job/statistics/tasks/results?since=last24hours`
