@@ -9,6 +9,8 @@ use crate::api::{Credentials, Dialect, ElasticJobConfig};
 
 /// How Elastic-Job-Cloud's REST is served.
 #[derive(Debug, Clone, Args)]
+// The prefix is that of the flags.
+#[allow(clippy::struct_field_names)]
 pub struct ElasticJobArgs {
     /// Elastic-Job-Cloud's generation for clients that do not show theirs
     #[arg(

@@ -138,7 +138,7 @@ impl History {
         behind: Option<&RunCursor>,
         limit: usize,
     ) -> Result<RunPage, StoreError> {
-        self.store.runs(filter, behind, limit).await
+        Box::pin(self.store.runs(filter, behind, limit)).await
     }
 
     /// The newest runs of a job.
@@ -148,7 +148,7 @@ impl History {
     /// [`StoreError`] when the database cannot be reached.
     pub async fn last_runs(&self, job: &str, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let filter = RunFilter { job: Some(job.to_owned()), ..RunFilter::default() };
-        Ok(self.store.runs(&filter, None, limit).await?.runs)
+        Ok(Box::pin(self.store.runs(&filter, None, limit)).await?.runs)
     }
 
     /// One run.
@@ -157,7 +157,7 @@ impl History {
     ///
     /// [`StoreError`] when the database cannot be reached.
     pub async fn run(&self, id: &str) -> Result<Option<RunRow>, StoreError> {
-        self.store.run(id).await
+        Box::pin(self.store.run(id)).await
     }
 
     /// A run's events; see [`Store::run_events`].
@@ -171,11 +171,11 @@ impl History {
         behind: Option<EventKey>,
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
-        self.store.run_events(run_id, behind, limit).await
+        Box::pin(self.store.run_events(run_id, behind, limit)).await
     }
 
     /// Closes the database's connections, after the writer has ended.
     pub async fn close(&self) {
-        self.store.close().await;
+        Box::pin(self.store.close()).await;
     }
 }

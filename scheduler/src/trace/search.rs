@@ -233,7 +233,7 @@ impl Store {
                 let (state, number) = (row.text()?, row.int()?.unsigned_abs());
                 let entry = counts
                     .entry(from_ms)
-                    .or_insert(TaskCounts { from_ms, ..TaskCounts::default() });
+                    .or_insert_with(|| TaskCounts { from_ms, ..TaskCounts::default() });
                 match state.as_str() {
                     RUNNING_STATE => entry.started += number,
                     state if SUCCEEDED_STATES.contains(&state) => entry.succeeded += number,
