@@ -31,7 +31,7 @@ use timeline::Timeline;
 pub use watch::watch;
 
 /// The latest firings are not judged: they may be on their way into the history.
-pub const GRACE: Duration = Duration::from_secs(60);
+pub const GRACE: Duration = Duration::from_mins(1);
 
 /// How long to wait for the history database to catch up before a report is given up.
 const FLUSH_MAX: Duration = Duration::from_secs(30);
@@ -207,7 +207,9 @@ impl Auditor {
             if page.is_empty() {
                 break;
             }
-            page.iter().for_each(|row| known.take(row));
+            for row in &page {
+                known.take(row);
+            }
         }
         let names: BTreeSet<&str> = registered.iter().map(|(name, _)| name.as_str()).collect();
         let gone: Vec<String> = known
@@ -216,13 +218,17 @@ impl Auditor {
             .filter(|name| !known.changed_since(name, begun_ms))
             .map(str::to_owned)
             .collect();
-        gone.iter().for_each(|name| known.forget(name));
+        for name in &gone {
+            known.forget(name);
+        }
         let unknown: Vec<(String, String)> = registered
             .into_iter()
             .filter(|(name, text)| !known.agrees(name, text, begun_ms))
             .collect();
         let now_ms = turn::now().as_millis();
-        unknown.iter().for_each(|(name, text)| known.note(name, text, now_ms));
+        for (name, text) in &unknown {
+            known.note(name, text, now_ms);
+        }
         Ok((unknown.len() + gone.len()) as u64)
     }
 

@@ -83,7 +83,7 @@ impl Timeline {
                 let value = content.and_then(|text| self.facts(text)).map(Arc::new);
                 let line = self.jobs.entry(row.name.clone()).or_default();
                 line.versions.push(Since { from_ms, value });
-                line.text = row.content.clone();
+                line.text.clone_from(&row.content);
             }
             "calendar" => {
                 let parse = |text: &str| {

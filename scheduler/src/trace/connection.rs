@@ -47,7 +47,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How long one transaction of the writer may take: a server that has gone without a word would be
 /// waited for much longer by the network.
-pub(super) const TRANSACTION_MAX: Duration = Duration::from_secs(60);
+pub(super) const TRANSACTION_MAX: Duration = Duration::from_mins(1);
 
 /// Open connections, one kind.
 #[derive(Debug)]
