@@ -1,6 +1,6 @@
 //! The jobs that fire meanwhile. The last thing each shard does is one line in a file that all share.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use shiftwork_schedule::Timestamp;
 
@@ -8,8 +8,8 @@ use super::cluster::Cluster;
 
 /// The file with the lines.
 pub(super) const DONE: &str = "done";
-/// A change that is not answered is asked again so often: leaders change.
-const ASKED_MAX: usize = 60;
+/// A change is asked for so often before it is given up.
+const ASKED_MAX: usize = 300;
 
 /// A job, as the audit must know it.
 pub(super) struct Planned {
@@ -70,9 +70,10 @@ fn document(planned: &Planned, cluster: &Cluster) -> Value {
 
 pub(super) async fn register(cluster: &Cluster) -> Result<()> {
     let app = json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32});
-    cluster.client().post("/api/v1/apps", &app).await?;
+    ask(cluster, reqwest::Method::POST, "/api/v1/apps", &app).await?;
     for planned in &PLANNED {
-        cluster.client().post("/api/v1/jobs", &document(planned, cluster)).await?;
+        let job = document(planned, cluster);
+        ask(cluster, reqwest::Method::POST, "/api/v1/jobs", &job).await?;
     }
     Ok(())
 }
@@ -86,22 +87,24 @@ pub(super) async fn stop(cluster: &Cluster) -> Result<Vec<Timestamp>> {
         if let Some(cron) = job.get_mut("cron") {
             *cron = json!("0 0 0 1 1 ?");
         }
-        let path = format!("/api/v1/jobs/{}", planned.name);
-        let mut answer = (0, Value::Null);
         // Until then it fires; an answer that got lost may have been of a change that was made.
         stopped.push(shiftwork_scheduler::turn::now());
-        for _ in 0..ASKED_MAX {
-            if let Ok(answered) =
-                cluster.client().call(reqwest::Method::PUT, &path, Some(&job)).await
-            {
-                answer = answered;
-            }
-            if answer.0 == 200 {
-                break;
-            }
-            tokio::time::sleep(super::POLL).await;
-        }
-        ensure!(answer.0 == 200, "{} cannot be stopped: {answer:?}", planned.name);
+        ask(cluster, reqwest::Method::PUT, &format!("/api/v1/jobs/{}", planned.name), &job).await?;
     }
     Ok(stopped)
+}
+
+/// Asks until it is done: leaders change, and a scheduler that stands by may not know the leader yet.
+/// What was done by a request whose answer got lost is refused as there already.
+async fn ask(cluster: &Cluster, method: reqwest::Method, path: &str, body: &Value) -> Result<()> {
+    let mut last = String::new();
+    for _ in 0..ASKED_MAX {
+        match cluster.client().call(method.clone(), path, Some(body)).await {
+            Ok((200 | 201 | 409, _)) => return Ok(()),
+            Ok((status, answer)) => last = format!("{status}: {answer}"),
+            Err(error) => last = error.to_string(),
+        }
+        tokio::time::sleep(super::POLL).await;
+    }
+    bail!("{path} is not taken: {last}");
 }
