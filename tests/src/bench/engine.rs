@@ -209,6 +209,7 @@ impl World {
             agent,
             resources: Resources { pieces, ports: Vec::new() },
             attributes: Vec::new(),
+            unavailability: None,
             executors,
         };
         self.waiting.push_back(Event::Offers(vec![offer]));

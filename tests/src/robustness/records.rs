@@ -185,6 +185,7 @@ fn offers(number: u32) -> Event {
             ports: Vec::new(),
         },
         attributes: Vec::new(),
+        unavailability: None,
         executors: Vec::new(),
     }])
 }
