@@ -11,6 +11,7 @@ mod attempt;
 mod index;
 mod misfits;
 mod nodes;
+mod outline;
 mod placer;
 mod refusal;
 mod rules;

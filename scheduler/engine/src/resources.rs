@@ -85,7 +85,7 @@ pub struct Demand {
 impl Demand {
     /// All that is in some resources.
     pub fn of_resources(resources: &Resources) -> Self {
-        let [cpus, mem, disk, gpus] = Kind::ALL.map(|kind| resources.total(kind));
+        let [cpus, mem, disk, gpus] = resources.sums();
         Self { cpus, mem, disk, gpus, ports: resources.port_count() }
     }
 
@@ -183,6 +183,15 @@ impl Resources {
         self.pieces.iter().any(|piece| piece.origin.reserved)
     }
 
+    /// Sums over all origins, in the order of [`Kind::ALL`].
+    fn sums(&self) -> [Milli; Kind::ALL.len()] {
+        let mut sums = [Milli::ZERO; Kind::ALL.len()];
+        for piece in &self.pieces {
+            sums[piece.kind as usize].0 += piece.amount.0;
+        }
+        sums
+    }
+
     /// Number of ports.
     pub fn port_count(&self) -> u32 {
         self.ports.iter().map(|p| p.end.saturating_sub(p.begin) + 1).sum()
@@ -190,8 +199,8 @@ impl Resources {
 
     /// The first kind of which there is too little, if any.
     pub fn lacks(&self, demand: &Demand) -> Option<Lack> {
-        for kind in Kind::ALL {
-            let (needs, has) = (demand.of(kind), self.total(kind));
+        for (kind, has) in Kind::ALL.into_iter().zip(self.sums()) {
+            let needs = demand.of(kind);
             if needs > has {
                 return Some(Lack { what: kind.name(), needs, has });
             }
@@ -209,13 +218,8 @@ impl Resources {
         if self.lacks(demand).is_some() {
             return None;
         }
-        let mut taken = Self::default();
-        for kind in Kind::ALL {
-            let amount = demand.of(kind);
-            if amount > Milli::ZERO {
-                self.take_scalar(kind, amount, &mut taken.pieces);
-            }
-        }
+        let amounts = Kind::ALL.map(|kind| demand.of(kind));
+        let mut taken = Self { pieces: self.take_scalars(amounts), ports: Vec::new() };
         if demand.ports > 0 {
             self.take_ports(demand.ports, &mut taken.ports);
         }
@@ -254,20 +258,32 @@ impl Resources {
             .collect()
     }
 
-    fn take_scalar(&mut self, kind: Kind, mut amount: Milli, taken: &mut Vec<Piece>) {
+    /// Takes amounts, in the order of [`Kind::ALL`], that are known to be there.
+    fn take_scalars(&mut self, mut amounts: [Milli; Kind::ALL.len()]) -> Vec<Piece> {
+        let kinds = amounts.iter().filter(|amount| **amount > Milli::ZERO).count();
+        let mut taken = Vec::with_capacity(kinds);
+        let mut used_up = false;
+        let any_reserved = self.has_reserved();
         for reserved in [true, false] {
-            for piece in
-                self.pieces.iter_mut().filter(|p| p.kind == kind && p.origin.reserved == reserved)
-            {
-                let part = piece.amount.min(amount);
-                if part > Milli::ZERO {
+            if reserved && !any_reserved {
+                continue;
+            }
+            for piece in &mut self.pieces {
+                let amount = &mut amounts[piece.kind as usize];
+                let part = piece.amount.min(*amount);
+                if part > Milli::ZERO && piece.origin.reserved == reserved {
                     piece.amount.0 -= part.0;
                     amount.0 -= part.0;
-                    taken.push(Piece { kind, amount: part, origin: Arc::clone(&piece.origin) });
+                    used_up |= piece.amount == Milli::ZERO;
+                    let (kind, origin) = (piece.kind, Arc::clone(&piece.origin));
+                    taken.push(Piece { kind, amount: part, origin });
                 }
             }
         }
-        self.pieces.retain(|p| p.amount > Milli::ZERO);
+        if used_up {
+            self.pieces.retain(|piece| piece.amount > Milli::ZERO);
+        }
+        taken
     }
 
     fn take_ports(&mut self, mut count: u32, taken: &mut Vec<PortPiece>) {

@@ -82,24 +82,25 @@ pub(super) fn fleet(hosts: &[Host]) -> Fleet {
 /// whole or not at all, and its resources are drawn from the leases.
 pub(super) fn pass(fleet: &mut Fleet, groups: &[&[Work]]) -> Outcome {
     let mut placer = fleet.lend();
-    let mut outcome = Outcome::default();
+    let shards = groups.iter().flat_map(|works| works.iter()).map(|work| work.count).sum();
+    let mut outcome = Outcome { slots: Vec::with_capacity(shards), unplaced: 0 };
+    let mut all = Vec::new();
     for works in groups {
-        match place_all(&mut placer, works) {
-            Some(placed) => {
-                for (work, placed) in works.iter().zip(placed) {
-                    let slots = placer.draw(&work.candidate(), placed);
-                    outcome.slots.extend(slots.into_iter().flatten());
-                }
-            }
-            None => outcome.unplaced += 1,
+        if !place_all(&mut placer, works, &mut all) {
+            outcome.unplaced += 1;
+            continue;
+        }
+        for (work, placed) in works.iter().zip(all.drain(..)) {
+            let slots = placer.draw(&work.candidate(), placed);
+            outcome.slots.extend(slots.unwrap_or_default());
         }
     }
     fleet.take_back(placer);
     outcome
 }
 
-fn place_all(placer: &mut Placer, works: &[Work]) -> Option<Vec<Placed>> {
-    let mut all = Vec::with_capacity(works.len());
+/// Places all works of a group and adds them to `all`; false, and nothing is left, if one does not fit.
+fn place_all(placer: &mut Placer, works: &[Work], all: &mut Vec<Placed>) -> bool {
     for work in works {
         if let Ok(placed) = placer.place(&work.candidate()) {
             all.push(placed);
@@ -107,10 +108,10 @@ fn place_all(placer: &mut Placer, works: &[Work]) -> Option<Vec<Placed>> {
             while let Some(placed) = all.pop() {
                 placer.undo(placed);
             }
-            return None;
+            return false;
         }
     }
-    Some(all)
+    true
 }
 
 /// An app's name, checked as documents are.

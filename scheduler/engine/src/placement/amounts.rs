@@ -1,5 +1,6 @@
 //! Five sums an agent is compared by, as plain integers. Origins of the pieces are not known here.
 
+use super::outline::{Outline, SHARE_MAX};
 use crate::resources::{Demand, Kind, Resources};
 
 /// Kinds compared: the four scalars in thousandths and the number of ports.
@@ -141,8 +142,23 @@ impl Scale {
     }
 
     fn share(&self, kind: usize, amounts: &Amounts) -> u16 {
+        self.part(kind, amounts, PER_MILLE)
+    }
+
+    /// The share of one kind where all of it is `whole`.
+    fn part(&self, kind: usize, amounts: &Amounts, whole: i64) -> u16 {
         let own = amounts.0[kind].clamp(0, self.largest.0[kind]);
-        ((own * self.inverse.0[kind] * PER_MILLE) >> ONE_BITS) as u16
+        ((own * self.inverse.0[kind] * whole) >> ONE_BITS) as u16
+    }
+
+    /// Amounts for a first comparison.
+    pub(super) fn outline(&self, amounts: &Amounts) -> Outline {
+        Outline::of(std::array::from_fn(|kind| self.part(kind, amounts, SHARE_MAX)))
+    }
+
+    /// False if no agent had so much even when the cycle began.
+    pub(super) fn reaches(&self, need: &Amounts) -> bool {
+        self.largest.covers(need)
     }
 
     /// The lowest place of an agent that can cover a need.
@@ -175,11 +191,8 @@ const STEPS: u16 = 8;
 /// The first step of the lesser share, per mille: what is below is as good as nothing.
 const STEP_FIRST: u16 = 4;
 
-/// One more than the highest place.
-pub(super) const PLACES: usize = (PER_MILLE as usize + 1) * STEPS as usize;
-
-/// Bits behind the point of an inverse: a whole amount times its inverse times a thousand is below
-/// 2^63.
+/// Bits behind the point of an inverse: a whole amount times its inverse times the most shares are
+/// counted to is below 2^63.
 const ONE_BITS: u32 = 50;
 
 /// Shares are whole thousandths.

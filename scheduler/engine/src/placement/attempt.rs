@@ -27,15 +27,15 @@ pub(super) struct Need {
 }
 
 /// A candidate while it is being placed.
-pub(super) struct Attempt {
-    pub(super) need: Need,
+pub(super) struct Attempt<'a> {
+    pub(super) need: &'a Need,
     pub(super) rules: Rules,
     pub(super) cluster: Option<Cluster>,
     /// Shards by agent, those of siblings included: for spreading.
     pub(super) used: BTreeMap<u32, usize>,
 }
 
-impl Attempt {
+impl Attempt<'_> {
     /// True if constraints and executors let a shard go to an agent that is large enough.
     pub(super) fn accepts(&mut self, peek: &Peek<'_>, node: u32, left: usize) -> bool {
         if !peek.is_open(node) || self.rules.room(node) == 0 {
@@ -52,7 +52,7 @@ impl Attempt {
 
     /// Why no agent takes one more shard now.
     pub(super) fn refusals(&self, candidate: &Candidate<'_>, nodes: &Nodes) -> Refusals {
-        let need = &self.need;
+        let need = self.need;
         let mut refusals = Refusals {
             constraints: candidate.constraints.iter().map(|row| (row.clone(), 0)).collect(),
             ..Refusals::default()

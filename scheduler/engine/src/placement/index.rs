@@ -1,7 +1,7 @@
 //! Agents by what is left of them, so that the best fit is found without looking at those that are
 //! too full, nor at groups of which none is large enough. What an agent is, is not known here.
 
-use super::amounts::{Amounts, PLACES};
+use super::outline::Outline;
 
 /// Which end is looked at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,213 +12,251 @@ pub(super) enum Order {
     EmptiestFirst,
 }
 
-/// Buckets of one page: as many as a word has bits.
-const PAGE: usize = 64;
-/// Pages that hold a bucket for every place.
-const PAGES: usize = PLACES.div_ceil(PAGE);
+/// Agents of one chunk before it is split: a move within it touches half a kilobyte at most, and one
+/// comparison rules out all of it.
+const CHUNK_MAX: usize = 32;
 
-/// Agents in buckets of equal place, buckets in pages. However many agents there are, there is a
-/// fixed number of pages, and one comparison rules out a bucket or a whole page.
-#[derive(Debug)]
+/// Agents in ascending order of their places, and of their numbers where places are equal.
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    pages: [Option<Box<Page>>; PAGES],
+    /// In ascending order; the first begins at the lowest key there is.
+    chunks: Vec<Chunk>,
 }
 
+/// A stretch of the order.
 #[derive(Debug, Default)]
-struct Page {
-    /// A bit for each bucket that has agents.
-    occupied: u64,
-    /// No agent of the page has more of any kind: an upper bound.
-    most: Amounts,
-    /// Those that have agents, in their order.
-    buckets: Vec<Bucket>,
+struct Chunk {
+    /// No key of the chunk is lower, and all keys of chunks before it are.
+    low: u64,
+    /// No agent of the chunk has more of any kind: an upper bound.
+    most: Outline,
+    /// Whether `most` is no more than an agent of the chunk has, kind by kind.
+    exact: bool,
+    entries: Vec<Entry>,
 }
 
-#[derive(Debug, Default)]
-struct Bucket {
-    /// In descending order: among equals the first agent is taken, and taking it is cheap.
-    nodes: Vec<u32>,
-    /// No agent of the bucket has more of any kind. An upper bound: made exact again whenever
-    /// the bucket was searched to its end.
-    most: Amounts,
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Place and number: see [`key`].
+    key: u64,
+    outline: Outline,
 }
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Query<'a> {
+pub(super) struct Query {
     pub(super) order: Order,
     /// What must be there.
-    pub(super) need: &'a Amounts,
+    pub(super) need: Outline,
     /// The lowest place of an agent that can cover it.
-    pub(super) score: u16,
+    pub(super) place: u16,
     /// How many agents that would do are compared before the best of them is taken.
     pub(super) looks: usize,
 }
 
-/// The best agent so far and how many were compared.
-#[derive(Debug, Default)]
-struct Best {
-    found: Option<(u64, u32)>,
-    looks: usize,
+/// A search under way: the best agent so far and how many were compared.
+struct Search<F> {
+    need: Outline,
+    looks_left: usize,
+    best: Option<(u64, u32)>,
+    rank: F,
 }
 
-impl Default for Index {
-    fn default() -> Self {
-        Self { pages: [const { None }; PAGES] }
-    }
+/// Where an entry stands: its chunk and its place there.
+type Position = (usize, usize);
+
+/// The key of an agent.
+fn key(place: u16, node: u32) -> u64 {
+    (u64::from(place) << u32::BITS) | u64::from(node)
 }
+
+// === impl Index ===
 
 impl Index {
-    /// Adds an agent. Adding them in descending order costs least.
-    pub(super) fn insert(&mut self, score: u16, node: u32, free: &Amounts) {
-        let (page, bucket) = place(score);
-        let page = self.pages[page].get_or_insert_default();
-        page.most.raise(free);
-        let slot = page.slot(bucket);
-        if page.occupied & (1 << bucket) == 0 {
-            page.occupied |= 1 << bucket;
-            page.buckets.insert(slot, Bucket::default());
+    /// Adds an agent that is not there.
+    pub(super) fn insert(&mut self, place: u16, node: u32, outline: Outline) {
+        if self.chunks.is_empty() {
+            self.chunks.push(Chunk::default());
         }
-        let bucket = &mut page.buckets[slot];
-        bucket.most.raise(free);
-        let at = bucket.nodes.partition_point(|other| *other > node);
-        bucket.nodes.insert(at, node);
+        let key = key(place, node);
+        let (at, slot) = self.position(key);
+        let chunk = &mut self.chunks[at];
+        if chunk.entries.capacity() == 0 {
+            chunk.entries.reserve_exact(CHUNK_MAX);
+        }
+        chunk.entries.insert(slot, Entry { key, outline });
+        chunk.most.raise(outline);
+        if chunk.entries.len() == CHUNK_MAX {
+            let upper = chunk.split();
+            self.chunks.insert(at + 1, upper);
+        }
     }
 
-    pub(super) fn remove(&mut self, score: u16, node: u32) {
-        let (page, at) = place(score);
-        let Some(page) = &mut self.pages[page] else {
+    /// Takes an agent out.
+    pub(super) fn remove(&mut self, place: u16, node: u32) {
+        let key = key(place, node);
+        let Some((at, slot)) = self.entry(key) else {
             return;
         };
-        let slot = page.slot(at);
-        if page.occupied & (1 << at) == 0 {
-            return;
-        }
-        let bucket = &mut page.buckets[slot];
-        let index = bucket.nodes.partition_point(|other| *other > node);
-        if bucket.nodes.get(index) == Some(&node) {
-            bucket.nodes.remove(index);
-        }
-        if bucket.nodes.is_empty() {
-            page.buckets.remove(slot);
-            page.occupied &= !(1 << at);
-        }
-    }
-
-    /// An agent stays in its bucket but has other amounts now.
-    pub(super) fn refresh(&mut self, score: u16, free: &Amounts) {
-        let (page, bucket) = place(score);
-        if let Some(page) = &mut self.pages[page] {
-            page.most.raise(free);
-            let slot = page.slot(bucket);
-            if let Some(bucket) = page.buckets.get_mut(slot) {
-                bucket.most.raise(free);
+        let chunk = &mut self.chunks[at];
+        chunk.entries.remove(slot);
+        chunk.exact = false;
+        if chunk.entries.is_empty() {
+            self.chunks.remove(at);
+            if let Some(first) = self.chunks.first_mut() {
+                first.low = 0;
             }
         }
     }
 
-    /// The agent with the lowest rank among the first in order that cover the need and are
-    /// accepted; among equals the first.
+    /// An agent keeps its place but has other amounts now.
+    pub(super) fn refresh(&mut self, place: u16, node: u32, outline: Outline) {
+        if let Some((at, slot)) = self.entry(key(place, node)) {
+            let chunk = &mut self.chunks[at];
+            chunk.entries[slot].outline = outline;
+            chunk.most.raise(outline);
+            chunk.exact = false;
+        }
+    }
+
+    /// The agent with the lowest rank among the first in order that have one; among equals the first
+    /// in order. `rank` is asked only about agents whose outline covers the need.
     pub(super) fn find(
         &mut self,
-        query: Query<'_>,
-        free: &[Amounts],
-        mut accept: impl FnMut(u32) -> bool,
-        rank: impl Fn(u32) -> u64,
+        query: Query,
+        rank: impl FnMut(u32) -> Option<u64>,
     ) -> Option<u32> {
-        let (first_page, first_bucket) = place(query.score);
-        let mut best = Best::default();
-        for step in first_page..PAGES {
-            let (number, from) = match query.order {
-                Order::FullestFirst => (step, if step == first_page { first_bucket } else { 0 }),
-                Order::EmptiestFirst => {
-                    let number = PAGES - 1 - (step - first_page);
-                    (number, if number == first_page { first_bucket } else { 0 })
-                }
-            };
-            let Some(page) = &mut self.pages[number] else {
+        let Query { order, need, place, looks } = query;
+        let mut search = Search { need, looks_left: looks, best: None, rank };
+        let (lowest, end) = (self.position(key(place, 0)), (self.chunks.len(), 0));
+        match order {
+            Order::FullestFirst => {
+                self.walk(lowest, end, &mut search);
+            }
+            Order::EmptiestFirst => self.walk_down(lowest, end, &mut search),
+        }
+        search.best.map(|(_, node)| node)
+    }
+
+    /// Looks from one position up to another; true if enough agents were compared.
+    fn walk<F: FnMut(u32) -> Option<u64>>(
+        &mut self,
+        from: Position,
+        to: Position,
+        search: &mut Search<F>,
+    ) -> bool {
+        let mut begin = from.1;
+        for at in from.0..self.chunks.len().min(to.0 + 1) {
+            let chunk = &mut self.chunks[at];
+            let end = if at == to.0 { to.1 } else { chunk.entries.len() };
+            if chunk.most.covers(search.need) && chunk.search(begin, end, search) {
+                return true;
+            }
+            begin = 0;
+        }
+        false
+    }
+
+    /// As [`Index::walk`], from the highest place down, in each place upwards.
+    fn walk_down<F: FnMut(u32) -> Option<u64>>(
+        &mut self,
+        lowest: Position,
+        end: Position,
+        search: &mut Search<F>,
+    ) {
+        let (mut at, mut end) = end;
+        while (at, end) > lowest {
+            if end == 0 {
+                at -= 1;
+                end = self.chunks[at].entries.len();
                 continue;
-            };
-            if page.occupied != 0 && page.most.covers(query.need) {
-                page.find(query, from, free, &mut accept, &rank, &mut best);
             }
-            if best.looks >= query.looks {
-                break;
+            let chunk = &self.chunks[at];
+            if !chunk.most.covers(search.need) {
+                end = 0;
+                continue;
             }
+            let begin = self.position((chunk.entries[end - 1].key >> u32::BITS) << u32::BITS);
+            if self.walk(begin, (at, end), search) {
+                return;
+            }
+            (at, end) = begin;
         }
-        best.found.map(|(_, node)| node)
+    }
+
+    /// Where the first entry stands, or would stand, whose key is not lower.
+    fn position(&self, key: u64) -> Position {
+        let at = self.chunks.partition_point(|chunk| chunk.low <= key).saturating_sub(1);
+        let slot = self
+            .chunks
+            .get(at)
+            .map_or(0, |chunk| chunk.entries.partition_point(|entry| entry.key < key));
+        (at, slot)
+    }
+
+    fn entry(&self, key: u64) -> Option<Position> {
+        let (at, slot) = self.position(key);
+        let found = self.chunks.get(at)?.entries.get(slot)?.key == key;
+        found.then_some((at, slot))
     }
 }
 
-/// Page and bucket of a place.
-fn place(score: u16) -> (usize, usize) {
-    let score = usize::from(score).min(PLACES - 1);
-    (score / PAGE, score % PAGE)
-}
+// === impl Chunk ===
 
-impl Page {
-    /// Where a bucket stands among those that have agents.
-    fn slot(&self, bucket: usize) -> usize {
-        (self.occupied & ((1 << bucket) - 1)).count_ones() as usize
+impl Chunk {
+    /// Keeps the lower half and gives the upper.
+    fn split(&mut self) -> Self {
+        let mut entries = Vec::with_capacity(CHUNK_MAX);
+        entries.extend(self.entries.drain(CHUNK_MAX / 2..));
+        let low = entries.first().map_or(u64::MAX, |entry| entry.key);
+        self.exact = false;
+        Self { low, most: self.most, exact: false, entries }
     }
 
-    fn find(
+    /// Looks at some agents; true if enough were compared.
+    fn search<F: FnMut(u32) -> Option<u64>>(
         &mut self,
-        query: Query<'_>,
-        from: usize,
-        free: &[Amounts],
-        accept: &mut impl FnMut(u32) -> bool,
-        rank: &impl Fn(u32) -> u64,
-        best: &mut Best,
-    ) {
-        let mut left = self.occupied & (u64::MAX << from);
-        let mut most = Amounts::default();
-        while left != 0 {
-            let at = match query.order {
-                Order::FullestFirst => left.trailing_zeros(),
-                Order::EmptiestFirst => u64::BITS - 1 - left.leading_zeros(),
-            } as usize;
-            left &= !(1 << at);
-            let slot = self.slot(at);
-            let bucket = &mut self.buckets[slot];
-            if bucket.most.covers(query.need) {
-                bucket.find(query, free, accept, rank, best);
-                if best.looks >= query.looks {
-                    return;
+        begin: usize,
+        end: usize,
+        search: &mut Search<F>,
+    ) -> bool {
+        let mut covered = false;
+        for entry in &self.entries[begin..end] {
+            if entry.outline.covers(search.need) {
+                covered = true;
+                if search.look(entry.key as u32) {
+                    return true;
                 }
             }
-            most.raise(&bucket.most);
         }
-        if from == 0 {
-            self.most = most;
+        if !covered && !self.exact {
+            self.measure();
         }
+        false
+    }
+
+    /// Makes the upper bound exact.
+    fn measure(&mut self) {
+        let mut most = Outline::default();
+        for entry in &self.entries {
+            most.raise(entry.outline);
+        }
+        (self.most, self.exact) = (most, true);
     }
 }
 
-impl Bucket {
-    fn find(
-        &mut self,
-        query: Query<'_>,
-        free: &[Amounts],
-        accept: &mut impl FnMut(u32) -> bool,
-        rank: &impl Fn(u32) -> u64,
-        best: &mut Best,
-    ) {
-        let mut most = Amounts::default();
-        for node in self.nodes.iter().rev() {
-            let has = &free[*node as usize];
-            if has.covers(query.need) && accept(*node) {
-                let rank = rank(*node);
-                if best.found.is_none_or(|(lowest, _)| rank < lowest) {
-                    best.found = Some((rank, *node));
-                }
-                best.looks += 1;
-                if best.looks >= query.looks {
-                    return;
-                }
-            }
-            most.raise(has);
+// === impl Search ===
+
+impl<F: FnMut(u32) -> Option<u64>> Search<F> {
+    /// Compares an agent with the best so far; true if enough were compared.
+    fn look(&mut self, node: u32) -> bool {
+        let Some(rank) = (self.rank)(node) else {
+            return false;
+        };
+        if self.best.is_none_or(|(lowest, _)| rank < lowest) {
+            self.best = Some((rank, node));
         }
-        self.most = most;
+        self.looks_left = self.looks_left.saturating_sub(1);
+        self.looks_left == 0
     }
 }

@@ -49,6 +49,11 @@ impl Misfits {
         *self.capacities.entry(shape).or_insert_with(find)
     }
 
+    /// True if everything has fitted so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.smallest.is_empty()
+    }
+
     pub(super) fn known(&self, shape: &Shape, count: usize) -> Option<Arc<Unplaced>> {
         let (failed, unplaced) = self.smallest.get(shape)?;
         match unplaced.as_ref() {

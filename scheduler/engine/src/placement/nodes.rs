@@ -14,11 +14,13 @@ use crate::ids::{AgentId, AppName};
 /// Executors by agent and app, as the fleet knows them.
 pub(super) type Executors = BTreeMap<AgentId, BTreeMap<AppName, Executor>>;
 
-/// All agents that offer something, numbered in the order of their ids.
+/// All agents that offer something, numbered in the order of their ids. What they are stands apart
+/// from what a search looks at.
 #[derive(Debug)]
 pub(super) struct Nodes {
+    agents: Vec<(AgentId, Lease)>,
     list: Vec<Node>,
-    /// What is left of each: apart, since a search looks at nothing else.
+    /// What is left of each.
     free: Vec<Amounts>,
     scale: Scale,
     all: [Index; CLASSES],
@@ -28,18 +30,16 @@ pub(super) struct Nodes {
 
 #[derive(Debug)]
 struct Node {
-    agent: AgentId,
-    lease: Lease,
     /// Apps whose executor runs here or was started in this cycle.
     apps: Vec<u32>,
     class: usize,
-    score: u16,
-    /// Of what it offered when the cycle began: see [`Amounts::inverse`].
-    inverse: Amounts,
+    place: u16,
     /// Kept for others: found by no search.
     hidden: bool,
     /// When it goes away; later than any task for one that stays.
     leaves: Timestamp,
+    /// Of what it offered when the cycle began: see [`Amounts::inverse`].
+    inverse: Amounts,
 }
 
 /// An app as far as agents go.
@@ -61,13 +61,13 @@ pub(super) struct Peek<'a> {
 impl Peek<'_> {
     /// True if the executor of the app in question runs there.
     pub(super) fn runs(&self, node: u32) -> bool {
-        self.nodes[node as usize].apps.contains(&self.app)
+        self.nodes[node as usize].apps.iter().any(|app| *app == self.app)
     }
 
-    /// Its class and dominant share.
+    /// Its class and its place there.
     pub(super) fn standing(&self, node: u32) -> (usize, u16) {
         let own = &self.nodes[node as usize];
-        (own.class, own.score)
+        (own.class, own.place)
     }
 
     pub(super) fn is_open(&self, node: u32) -> bool {
@@ -99,29 +99,26 @@ pub(super) struct Search {
 
 impl Nodes {
     pub(super) fn new(leases: BTreeMap<AgentId, Lease>, executors: &Executors) -> Self {
+        let agents: Vec<(AgentId, Lease)> = leases.into_iter().collect();
         let free: Vec<Amounts> =
-            leases.values().map(|lease| Amounts::of_resources(&lease.free)).collect();
+            agents.iter().map(|(_, lease)| Amounts::of_resources(&lease.free)).collect();
         let scale = Scale::of(free.iter());
-        let node = |(agent, lease): (AgentId, Lease), free: &Amounts| Node {
-            agent,
-            leaves: lease.leaves.unwrap_or(Timestamp::MAX),
-            lease,
+        let node = |((_, lease), free): (&(AgentId, Lease), &Amounts)| Node {
             apps: Vec::new(),
             class: free.class(),
-            score: scale.place(free.class(), free),
-            inverse: free.inverse(),
+            place: scale.place(free.class(), free),
             hidden: false,
+            leaves: lease.leaves.unwrap_or(Timestamp::MAX),
+            inverse: free.inverse(),
         };
-        let nodes: Vec<Node> =
-            leases.into_iter().zip(&free).map(|(entry, free)| node(entry, free)).collect();
+        let list: Vec<Node> = agents.iter().zip(&free).map(node).collect();
         let (app_ids, apps) = (BTreeMap::new(), Vec::new());
-        let mut all = Self { list: nodes, free, scale, all: Default::default(), app_ids, apps };
-        for node in (0..all.list.len() as u32).rev() {
-            let own = &all.list[node as usize];
-            all.all[own.class].insert(own.score, node, &all.free[node as usize]);
+        let mut all = Self { agents, list, free, scale, all: Default::default(), app_ids, apps };
+        for (number, (node, free)) in (0..).zip(all.list.iter().zip(&all.free)) {
+            all.all[node.class].insert(node.place, number, scale.outline(free));
         }
         if !executors.is_empty() {
-            for node in (0..all.list.len() as u32).rev() {
+            for node in 0..all.len() {
                 all.see_executors(node, executors);
             }
         }
@@ -129,7 +126,7 @@ impl Nodes {
     }
 
     fn see_executors(&mut self, node: u32, executors: &Executors) {
-        let Some(executors) = executors.get(&self.list[node as usize].agent) else {
+        let Some(executors) = executors.get(self.agent(node)) else {
             return;
         };
         for (app, executor) in executors {
@@ -161,28 +158,28 @@ impl Nodes {
     }
 
     pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> + Clone {
-        self.list.iter().map(|node| &node.lease)
+        self.agents.iter().map(|(_, lease)| lease)
     }
 
     pub(super) fn into_leases(self) -> BTreeMap<AgentId, Lease> {
-        self.list.into_iter().map(|node| (node.agent, node.lease)).collect()
+        self.agents.into_iter().collect()
     }
 
     pub(super) fn agent(&self, node: u32) -> &AgentId {
-        &self.list[node as usize].agent
+        &self.agents[node as usize].0
     }
 
     pub(super) fn node_of(&self, agent: &AgentId) -> Option<u32> {
-        let found = self.list.binary_search_by(|node| node.agent.cmp(agent));
+        let found = self.agents.binary_search_by(|(own, _)| own.cmp(agent));
         found.ok().map(|node| node as u32)
     }
 
     pub(super) fn lease(&self, node: u32) -> &Lease {
-        &self.list[node as usize].lease
+        &self.agents[node as usize].1
     }
 
     pub(super) fn lease_mut(&mut self, node: u32) -> &mut Lease {
-        &mut self.list[node as usize].lease
+        &mut self.agents[node as usize].1
     }
 
     pub(super) fn is_hidden(&self, node: u32) -> bool {
@@ -197,14 +194,20 @@ impl Nodes {
         mut accept: impl FnMut(&Peek<'_>, u32) -> bool,
     ) -> Option<u32> {
         let Search { app, ends, running, class, order, looks } = search;
-        let score = self.scale.lowest_place(class, need);
-        let Self { list: nodes, free, all, apps, .. } = self;
+        if !self.scale.reaches(need) {
+            return None;
+        }
+        let Self { list: nodes, free, scale, all, apps, .. } = self;
         let own = apps.get_mut(app as usize)?;
         let index = if running { &mut own.running[class] } else { &mut all[class] };
         let peek = Peek { nodes, free, app, ends };
-        let query = Query { order, need, score, looks };
-        let rank = |node: u32| skew(&nodes[node as usize].inverse, &free[node as usize], need);
-        index.find(query, free, |node| accept(&peek, node), rank)
+        let place = scale.lowest_place(class, need);
+        let query = Query { order, need: scale.outline(need), place, looks };
+        index.find(query, |node| {
+            let free = &free[node as usize];
+            let fits = free.covers(need) && accept(&peek, node);
+            fits.then(|| skew(&nodes[node as usize].inverse, free, need))
+        })
     }
 
     /// What may be asked of agents beside a search.
@@ -256,9 +259,9 @@ impl Nodes {
         if std::mem::replace(&mut own.hidden, true) {
             return;
         }
-        self.all[own.class].remove(own.score, node);
+        self.all[own.class].remove(own.place, node);
         for app in &own.apps {
-            self.apps[*app as usize].running[own.class].remove(own.score, node);
+            self.apps[*app as usize].running[own.class].remove(own.place, node);
         }
     }
 
@@ -266,34 +269,35 @@ impl Nodes {
         let own = &mut self.list[node as usize];
         own.apps.push(app);
         if !own.hidden {
-            let free = &self.free[node as usize];
-            self.apps[app as usize].running[own.class].insert(own.score, node, free);
+            let outline = self.scale.outline(&self.free[node as usize]);
+            self.apps[app as usize].running[own.class].insert(own.place, node, outline);
         }
     }
 
     fn stop(&mut self, node: u32, app: u32) {
         let own = &mut self.list[node as usize];
         own.apps.retain(|other| *other != app);
-        self.apps[app as usize].running[own.class].remove(own.score, node);
+        self.apps[app as usize].running[own.class].remove(own.place, node);
     }
 
     /// Brings the indexes in step with what is left of an agent.
     fn settle(&mut self, node: u32) {
         let free = &self.free[node as usize];
         let class = free.class();
-        let score = self.scale.place(class, free);
+        let place = self.scale.place(class, free);
         let own = &mut self.list[node as usize];
-        let (old_class, old_score) = (own.class, own.score);
-        (own.class, own.score) = (class, score);
+        let (old_class, old_place) = (own.class, own.place);
+        (own.class, own.place) = (class, place);
         if own.hidden {
             return;
         }
+        let outline = self.scale.outline(free);
         let settle = |index: &mut [Index; CLASSES]| {
-            if (class, score) == (old_class, old_score) {
-                index[class].refresh(score, free);
+            if (class, place) == (old_class, old_place) {
+                index[class].refresh(place, node, outline);
             } else {
-                index[old_class].remove(old_score, node);
-                index[class].insert(score, node, free);
+                index[old_class].remove(old_place, node);
+                index[class].insert(place, node, outline);
             }
         };
         settle(&mut self.all);

@@ -1,6 +1,7 @@
 //! The search itself: candidates one after another, each whole or not at all.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use shiftwork_schedule::Timestamp;
@@ -34,6 +35,9 @@ pub struct Placer {
     any_leaves: bool,
     columns: Columns,
     misfits: Misfits,
+    /// Where everything placed in this cycle goes, one candidate after another: no list is made
+    /// for each.
+    shares: Vec<Share>,
 }
 
 /// What is compared among few agents, the lowest first: shards of the run there when spreading, the
@@ -45,7 +49,8 @@ type Preference = (usize, usize, bool, i32);
 #[must_use = "what is neither drawn nor undone is lost for this cycle"]
 pub struct Placed {
     need: Need,
-    shares: Vec<Share>,
+    /// Its part of all shares.
+    shares: Range<usize>,
     mark: usize,
 }
 
@@ -66,6 +71,7 @@ impl Placer {
             nodes,
             columns: Columns::default(),
             misfits: Misfits::default(),
+            shares: Vec::new(),
         }
     }
 
@@ -80,17 +86,19 @@ impl Placer {
     /// Why it was not placed.
     pub fn place(&mut self, candidate: &Candidate<'_>) -> Result<Placed, Arc<Unplaced>> {
         let need = self.need(candidate);
-        let shape = self.shape(candidate);
-        if let Some(unplaced) = self.misfits.known(&shape, need.count) {
+        if !self.misfits.is_empty()
+            && let Some(unplaced) = self.misfits.known(&self.shape(candidate, &need), need.count)
+        {
             return Err(unplaced);
         }
         let mark = self.misfits.mark();
-        match self.try_values(candidate, need) {
+        match self.try_values(candidate, &need) {
             Ok(shares) => Ok(Placed { need, shares, mark }),
             Err(unplaced) => {
                 let unplaced = Arc::new(unplaced);
                 // Siblings and the agent to avoid are one shard's own; others may still fit.
                 if candidate.siblings.is_empty() && candidate.avoid.is_none() {
+                    let shape = self.shape(candidate, &need);
                     self.misfits.note(shape, need.count, Arc::clone(&unplaced));
                 }
                 Err(unplaced)
@@ -110,19 +118,20 @@ impl Placer {
             if count < 2 {
                 return unplaced;
             }
-            let shape = self.shape(candidate);
+            let need = self.need(candidate);
+            let shape = self.shape(candidate, &need);
             let Capacity { shards: fits, agents } = self.misfits.capacity(shape, capacity);
             let too_large = agents > 0 && fits < count;
             if too_large { Arc::new(Unplaced::TooLarge { fits, count, agents }) } else { unplaced }
         })
     }
 
-    fn shape(&mut self, candidate: &Candidate<'_>) -> Shape {
+    fn shape(&self, candidate: &Candidate<'_>, need: &Need) -> Shape {
         Shape {
-            app: self.nodes.app_id(candidate.app),
-            executor: Amounts::of_demand(candidate.executor),
-            shard: Amounts::of_demand(candidate.shard),
-            ends: if self.any_leaves { ends(candidate) } else { Timestamp::MAX },
+            app: need.app,
+            executor: need.executor,
+            shard: need.shard,
+            ends: if self.any_leaves { need.ends } else { Timestamp::MAX },
             placement: candidate.placement,
             constraints: Arc::clone(candidate.constraints),
         }
@@ -135,7 +144,7 @@ impl Placer {
     /// shards must not be launched then.
     pub fn draw(&mut self, candidate: &Candidate<'_>, placed: Placed) -> Option<Vec<Slot>> {
         let mut slots = Vec::with_capacity(placed.need.count);
-        for share in placed.shares {
+        for share in self.shares.get(placed.shares)? {
             let agent = self.nodes.agent(share.node).clone();
             let free = &mut self.nodes.lease_mut(share.node).free;
             let mut executor =
@@ -150,7 +159,7 @@ impl Placer {
 
     /// Gives up the place of a candidate. Costs what was placed, however many agents there are.
     pub fn undo(&mut self, placed: Placed) {
-        self.give_back(&placed.need, &placed.shares);
+        self.give_back(&placed.need, placed.shares);
         self.misfits.take_back(placed.mark);
     }
 
@@ -179,7 +188,8 @@ impl Placer {
 
     /// Agents used by a placed candidate, each with its number of shards.
     pub fn shares<'a>(&'a self, placed: &'a Placed) -> impl Iterator<Item = (&'a AgentId, usize)> {
-        placed.shares.iter().map(|share| (self.nodes.agent(share.node), share.shards))
+        let shares = self.shares.get(placed.shares.clone()).unwrap_or_default();
+        shares.iter().map(|share| (self.nodes.agent(share.node), share.shards))
     }
 
     fn need(&mut self, candidate: &Candidate<'_>) -> Need {
@@ -201,42 +211,43 @@ impl Placer {
     fn try_values(
         &mut self,
         candidate: &Candidate<'_>,
-        need: Need,
-    ) -> Result<Vec<Share>, Unplaced> {
+        need: &Need,
+    ) -> Result<Range<usize>, Unplaced> {
         if self.nodes.len() == 0 {
             return Err(Unplaced::NoOffers);
         }
         let mut cluster = None;
         let mut fits = 0;
+        let begin = self.shares.len();
         for _ in 0..=CLUSTER_TRIES_MAX {
             let mut attempt = self.attempt(candidate, need, cluster.take());
-            let shares = self.fill(&mut attempt);
-            let placed = shares.iter().map(|share| share.shards).sum::<usize>();
+            let placed = self.fill(&mut attempt);
             if placed == need.count {
-                return Ok(shares);
+                return Ok(begin..self.shares.len());
             }
             fits = fits.max(placed);
             cluster = attempt.cluster.take();
-            let (Some(tried), Some(first)) = (cluster.as_mut(), shares.first()) else {
+            let first = self.shares.get(begin).map(|share| share.node);
+            let (Some(tried), Some(first)) = (cluster.as_mut(), first) else {
                 fits = fits.max(cluster.as_ref().map_or(0, Cluster::largest));
                 let refusals = attempt.refusals(candidate, &self.nodes);
-                self.give_back(&need, &shares);
+                self.give_back(need, begin..self.shares.len());
                 return Err(refused(fits, need.count, refusals));
             };
-            tried.reject(first.node, placed);
-            self.give_back(&need, &shares);
+            tried.reject(first, placed);
+            self.give_back(need, begin..self.shares.len());
         }
         let attempt = self.attempt(candidate, need, None);
         let refusals = attempt.refusals(candidate, &self.nodes);
         Err(refused(fits, need.count, refusals))
     }
 
-    fn attempt(
+    fn attempt<'a>(
         &mut self,
         candidate: &Candidate<'_>,
-        need: Need,
+        need: &'a Need,
         cluster: Option<Cluster>,
-    ) -> Attempt {
+    ) -> Attempt<'a> {
         let (nodes, columns) = (&self.nodes, &mut self.columns);
         let rules = if candidate.constraints.is_empty() {
             Rules::default()
@@ -255,9 +266,8 @@ impl Placer {
         Attempt { need, rules, cluster, used }
     }
 
-    /// Places as many shards as fit and leaves them in place.
-    fn fill(&mut self, attempt: &mut Attempt) -> Vec<Share> {
-        let mut shares = Vec::new();
+    /// Places as many shards as fit and leaves them in place; gives their number.
+    fn fill(&mut self, attempt: &mut Attempt<'_>) -> usize {
         let need = attempt.need;
         let mut left = need.count;
         while left > 0 {
@@ -267,21 +277,21 @@ impl Placer {
             let peek = self.nodes.peek(need.app, need.ends);
             let starts_executor = !peek.runs(node);
             let most = attempt.rules.room(node).min(if need.spread { 1 } else { left });
-            let shards = room(&need, &peek, node).min(most);
+            let shards = room(need, &peek, node).min(most);
             let starts = starts_executor.then_some((need.app, &need.executor));
             self.nodes.take(node, &need.shard, shards, starts);
             attempt.rules.note(node, shards);
             if need.spread {
                 *attempt.used.entry(node).or_default() += shards;
             }
-            shares.push(Share { node, shards, starts_executor });
+            self.shares.push(Share { node, shards, starts_executor });
             left -= shards;
         }
-        shares
+        need.count - left
     }
 
     /// The best agent for the next shard.
-    fn choose(&mut self, attempt: &mut Attempt, left: usize) -> Option<u32> {
+    fn choose(&mut self, attempt: &mut Attempt<'_>, left: usize) -> Option<u32> {
         let avoid = attempt.need.avoid;
         if avoid.is_some()
             && let Some(node) = self.choose_but(attempt, left, avoid)
@@ -295,7 +305,7 @@ impl Placer {
     /// without; then those that run the executor when packing; then the fullest, or the emptiest.
     fn choose_but(
         &mut self,
-        attempt: &mut Attempt,
+        attempt: &mut Attempt<'_>,
         left: usize,
         avoid: Option<u32>,
     ) -> Option<u32> {
@@ -325,24 +335,28 @@ impl Placer {
                 })
             });
         }
-        (first_class..CLASSES).flat_map(|class| [(class, true), (class, false)]).find_map(
-            |(class, running)| {
-                let order = Order::FullestFirst;
-                let looks = if need.shard.class() == PLAIN { 1 } else { LOOKS };
+        let order = Order::FullestFirst;
+        let looks = if first_class == PLAIN { 1 } else { LOOKS };
+        for class in first_class..CLASSES {
+            for running in [true, false] {
                 let search =
                     Search { app: need.app, ends: need.ends, running, class, order, looks };
                 let least = if running { &need.shard } else { &need.with_executor };
-                self.nodes.find(search, least, |peek, node| {
+                let found = self.nodes.find(search, least, |peek, node| {
                     avoid != Some(node) && attempt.accepts(peek, node, left)
-                })
-            },
-        )
+                });
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        None
     }
 
     /// As [`Placer::choose_but`] where constraints leave few agents.
     fn choose_among_few(
         &self,
-        attempt: &mut Attempt,
+        attempt: &mut Attempt<'_>,
         left: usize,
         avoid: Option<u32>,
     ) -> Option<u32> {
@@ -372,10 +386,14 @@ impl Placer {
         best.map(|(_, node)| node)
     }
 
-    fn give_back(&mut self, need: &Need, shares: &[Share]) {
-        for share in shares.iter().rev() {
+    /// Frees what was taken; shares at the end of all are dropped.
+    fn give_back(&mut self, need: &Need, shares: Range<usize>) {
+        for share in self.shares.get(shares.clone()).unwrap_or_default().iter().rev() {
             let started = share.starts_executor.then_some((need.app, &need.executor));
             self.nodes.give(share.node, &need.shard, share.shards, started);
+        }
+        if shares.end == self.shares.len() {
+            self.shares.truncate(shares.start);
         }
     }
 }
