@@ -61,7 +61,7 @@ pub(super) struct Peek<'a> {
 impl Peek<'_> {
     /// True if the executor of the app in question runs there.
     pub(super) fn runs(&self, node: u32) -> bool {
-        self.nodes[node as usize].apps.iter().any(|app| *app == self.app)
+        self.nodes[node as usize].apps.contains(&self.app)
     }
 
     /// Its class and its place there.

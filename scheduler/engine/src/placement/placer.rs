@@ -368,7 +368,7 @@ impl Placer {
             let Some(node) = attempt.rules.few().and_then(|few| few.get(index)).copied() else {
                 break;
             };
-            if avoid == Some(node) || room(&need, &peek, node) == 0 {
+            if avoid == Some(node) || room(need, &peek, node) == 0 {
                 continue;
             }
             let (class, score) = peek.standing(node);
