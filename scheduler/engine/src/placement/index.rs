@@ -260,3 +260,101 @@ impl<F: FnMut(u32) -> Option<u64>> Search<F> {
         self.looks_left == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::amounts::KINDS;
+    use super::*;
+
+    /// More agents than two chunks hold.
+    const NODES: u32 = 90;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// An agent gets a place and so much of the two kinds; where it was before, it is no more.
+        Put(u32, u16, u16, u16),
+        Remove(u32),
+        /// A search: the order, the lowest place, what is needed, how many are compared.
+        Find(bool, u16, u16, u16, usize),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let node = 0..NODES;
+        prop_oneof![
+            6 => (node.clone(), 0u16..6, 0u16..9, 0u16..9)
+                .prop_map(|(node, place, one, other)| Step::Put(node, place, one, other)),
+            1 => node.prop_map(Step::Remove),
+            4 => (any::<bool>(), 0u16..7, 0u16..9, 0u16..9, 1usize..4).prop_map(
+                |(fullest, place, one, other, looks)| Step::Find(fullest, place, one, other, looks)
+            ),
+        ]
+    }
+
+    fn outline(one: u16, other: u16) -> Outline {
+        let mut shares = [0; KINDS];
+        (shares[0], shares[KINDS - 1]) = (one, other);
+        Outline::of(shares)
+    }
+
+    /// What every agent is asked: one in three would not do, and ranks repeat.
+    fn rank(node: u32) -> Option<u64> {
+        (!node.is_multiple_of(3)).then_some(u64::from(node % 5))
+    }
+
+    /// Looks at one agent after another.
+    fn plain(agents: &BTreeMap<u32, (u16, Outline)>, query: Query) -> Option<u32> {
+        let mut order: Vec<(u16, u32)> = agents
+            .iter()
+            .filter(|(_, (place, outline))| *place >= query.place && outline.covers(query.need))
+            .map(|(node, (place, _))| (*place, *node))
+            .collect();
+        let emptiest_first = query.order == Order::EmptiestFirst;
+        order.sort_by_key(|(place, node)| {
+            (if emptiest_first { u16::MAX - place } else { *place }, *node)
+        });
+        let ranked = order.iter().filter_map(|(_, node)| Some((rank(*node)?, *node)));
+        ranked.take(query.looks).min_by_key(|(rank, _)| *rank).map(|(_, node)| node)
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_looking_at_every_agent_finds(
+            steps in prop::collection::vec(any_step(), 1..400),
+        ) {
+            let mut index = Index::default();
+            let mut agents: BTreeMap<u32, (u16, Outline)> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Put(node, place, one, other) => {
+                        let outline = outline(one, other);
+                        match agents.insert(node, (place, outline)) {
+                            Some((before, _)) if before == place => {
+                                index.refresh(place, node, outline);
+                            }
+                            before => {
+                                if let Some((before, _)) = before {
+                                    index.remove(before, node);
+                                }
+                                index.insert(place, node, outline);
+                            }
+                        }
+                    }
+                    Step::Remove(node) => {
+                        let place = agents.remove(&node).map_or(0, |(place, _)| place);
+                        index.remove(place, node);
+                    }
+                    Step::Find(fullest, place, one, other, looks) => {
+                        let order =
+                            if fullest { Order::FullestFirst } else { Order::EmptiestFirst };
+                        let query = Query { order, need: outline(one, other), place, looks };
+                        prop_assert_eq!(index.find(query, rank), plain(&agents, query));
+                    }
+                }
+            }
+        }
+    }
+}

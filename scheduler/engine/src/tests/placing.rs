@@ -503,4 +503,54 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn every_agent_is_refused_for_a_constraint_it_breaks_or_a_resource_it_lacks(
+        agents in prop::collection::vec(any_agent(), 1..8),
+        work in any_work(),
+        hidden in prop::collection::vec(any::<bool>(), 8),
+        row in 0usize..3,
+    ) {
+        let rows = [
+            r#"[["rack","LIKE","a|b"]]"#,
+            r#"[["rack","UNLIKE","a|b"]]"#,
+            r#"[["rack","IS","c"]]"#,
+        ];
+        let work = Work { count: 1, constraints: constraints(rows[row]), ..work };
+        let mut fleet = fleet(&agents);
+        let leases = fleet.clone().leases;
+        let mut placer = fleet.lend();
+        for (agent, _) in leases.keys().zip(&hidden).filter(|(_, hidden)| **hidden) {
+            placer.hide(agent);
+        }
+        let rule = &work.constraints[0];
+        let mut breaks = 0;
+        let (mut kept, mut fits) = (0, 0);
+        let mut lacks: BTreeMap<&str, usize> = BTreeMap::new();
+        let need = work.shard.plus(&work.executor);
+        for ((_, lease), hidden) in leases.iter().zip(&hidden) {
+            if !rule.admits(rule.value_of(&lease.hostname, &lease.attributes)) {
+                breaks += 1;
+            } else if *hidden {
+                kept += 1;
+            } else if let Some(lack) = lease.free.lacks(&need) {
+                *lacks.entry(lack.what).or_default() += 1;
+            } else {
+                fits += 1;
+            }
+        }
+        match work.slots(&mut placer).map_err(|unplaced| (*unplaced).clone()) {
+            Ok(_) => prop_assert!(fits > 0),
+            Err(Unplaced::Unfit(refusals)) => {
+                prop_assert_eq!(fits, 0);
+                prop_assert_eq!(&refusals.constraints, &vec![(rule.clone(), breaks)]);
+                prop_assert_eq!(refusals.held, kept);
+                for (what, agents) in lacks {
+                    prop_assert_eq!(lacking(&refusals, what).map(|it| it.agents), Some(agents));
+                }
+                prop_assert_eq!(refusals.agents(), agents.len());
+            }
+            Err(other) => prop_assert!(false, "{other:?}"),
+        }
+    }
 }
