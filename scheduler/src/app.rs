@@ -352,6 +352,7 @@ impl Tenures {
             scheduler: self.id.clone(),
             began_at_ms: turn::now().as_millis(),
             default_zone: self.config.settings.default_zone.to_string(),
+            tzdb: shiftwork_schedule::tzdb().release().to_owned(),
         });
         if let Err(error) = self.history.append(&[record]) {
             tracing::error!(%error, "the history's spool cannot be written");
@@ -389,10 +390,10 @@ impl Tenures {
         let settings = self.config.settings.clone();
         let engine = Engine::restore(settings, seed, turn::now(), records, &mut effects);
         for problem in engine.status().problems {
-            tracing::error!(%problem, "a stored record cannot be read");
+            tracing::error!(%problem, "found in what is stored");
         }
-        let tzdb = shiftwork_schedule::tzdb_version();
-        tracing::info!(epoch = %tenure.epoch, jobs, tzdb, "leading");
+        let tzdb = shiftwork_schedule::tzdb();
+        tracing::info!(epoch = %tenure.epoch, jobs, %tzdb, "leading");
         (engine, effects)
     }
 

@@ -55,9 +55,9 @@ pub struct EngineArgs {
         value_parser = duration)]
     maintenance_horizon: u64,
     /// Time zone of jobs that name none
-    #[arg(long, env = "SHIFTWORK_TIME_ZONE", default_value = "UTC", value_name = "ZONE",
-        value_parser = zone)]
-    time_zone: Zone,
+    #[arg(long, env = "SHIFTWORK_TIME_ZONE", default_value = "UTC", value_name = "ZONE")]
+    // Text, as which time zone data counts is not known while the line is parsed.
+    time_zone: String,
 }
 
 /// Milliseconds; nothing at all would make the engine do one thing without end.
@@ -92,14 +92,15 @@ fn resources(text: &str) -> Result<Demand, String> {
     Ok(demand)
 }
 
-fn zone(text: &str) -> Result<Zone, String> {
-    Zone::parse(text).map_err(|error| error.to_string())
-}
-
 impl EngineArgs {
-    /// As the engine takes them.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    /// As the engine takes them. The time zone data must have been chosen before.
+    ///
+    /// # Errors
+    /// A time zone that is none, with the option's name.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let default_zone =
+            Zone::parse(&self.time_zone).map_err(|error| format!("--time-zone: {error}"))?;
+        Ok(Settings {
             launch_interval_ms: self.launch_interval,
             launch_debounce_ms: self.launch_debounce,
             offer_lookahead_ms: self.offer_lookahead,
@@ -111,9 +112,9 @@ impl EngineArgs {
             reconcile_interval_ms: self.reconcile_interval,
             reserve_after_ms: self.reserve_after,
             maintenance_horizon_ms: self.maintenance_horizon,
-            default_zone: self.time_zone.clone(),
+            default_zone,
             ..Settings::default()
-        }
+        })
     }
 }
 
@@ -132,14 +133,14 @@ mod tests {
     #[test]
     fn the_defaults_are_the_engines() {
         let line = Line::try_parse_from(["x"]).unwrap();
-        let (ours, engines) = (line.engine.settings(), Settings::default());
+        let (ours, engines) = (line.engine.settings().unwrap(), Settings::default());
         assert_eq!(format!("{ours:?}"), format!("{engines:?}"));
     }
 
     #[test]
     fn a_reserve_is_read_as_mesos_writes_resources() {
         let line = Line::try_parse_from(["x", "--warm-reserve", "cpus:2.5; mem:1024"]).unwrap();
-        let reserve = line.engine.settings().warm_reserve.unwrap();
+        let reserve = line.engine.settings().unwrap().warm_reserve.unwrap();
         assert_eq!((reserve.cpus, reserve.mem), (Milli(2_500), Milli(1_024_000)));
     }
 
@@ -148,7 +149,6 @@ mod tests {
         for (option, value) in [
             ("--offer-hold", "0s"),
             ("--launch-timeout", "long"),
-            ("--time-zone", "Mars/Base"),
             ("--offer-lookahead", "2 parsecs"),
             ("--warm-reserve", "cpus"),
             ("--warm-reserve", "cpus:-1"),
@@ -158,5 +158,8 @@ mod tests {
             let error = Line::try_parse_from(["x", option, value]).unwrap_err().to_string();
             assert!(error.contains(option), "{error}");
         }
+        let line = Line::try_parse_from(["x", "--time-zone", "Mars/Base"]).unwrap();
+        let error = line.engine.settings().unwrap_err();
+        assert!(error.starts_with("--time-zone: time zone \"Mars/Base\""), "{error}");
     }
 }

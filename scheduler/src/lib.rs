@@ -23,3 +23,4 @@ pub mod tls;
 pub mod trace;
 mod trace_rows;
 pub mod turn;
+pub mod tzdb_args;

@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use shiftwork_scheduler::app::{self, SchedulerConfig};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
@@ -15,12 +17,20 @@ use shiftwork_scheduler::history_args::HistoryArgs;
 use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
+use shiftwork_scheduler::tzdb_args::TzdbArgs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// The version, and that of the time zone data within.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let tzdb = shiftwork_schedule::Tzdb::bundled();
+    format!("{}\ntime zone data: {tzdb} (another with --tzdb)", env!("CARGO_PKG_VERSION"))
+});
+
 /// Sharded cron and batch jobs on Mesos resource offers
 #[derive(Debug, Parser)]
-#[command(name = "shiftwork", version, about, arg_required_else_help = true)]
+#[command(name = "shiftwork", version, long_version = LONG_VERSION.as_str(), about,
+    arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     client: ClientArgs,
@@ -56,6 +66,8 @@ struct ServerArgs {
     #[arg(long)]
     insecure: bool,
     #[command(flatten)]
+    tzdb: TzdbArgs,
+    #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
     elastic_job: ElasticJobArgs,
@@ -66,6 +78,12 @@ struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// What only makes sense once the time zone data is there.
+    fn choose_tzdb(&self) -> Result<(), String> {
+        self.tzdb.install().map_err(|error| format!("--tzdb: {error}"))?;
+        self.engine.settings().map(drop)
+    }
+
     /// There is no authentication: what is not loopback must be meant.
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
@@ -122,6 +140,14 @@ fn main() -> ExitCode {
         return shiftwork_executor::main_entry();
     }
     let cli = Cli::parse();
+    let server = match &cli.command {
+        Command::Standalone(args) => Some(&args.server),
+        Command::Scheduler(args) => Some(&args.server),
+        Command::Client(_) => None,
+    };
+    if let Some(Err(problem)) = server.map(ServerArgs::choose_tzdb) {
+        Cli::command().error(ErrorKind::ValueValidation, problem).exit();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -185,7 +211,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         http: args.server.http,
         advertise: args.advertise,
         driver: args.mesos.config()?,
-        settings: args.server.engine.settings(),
+        settings: args.server.engine.settings().map_err(anyhow::Error::msg)?,
         elastic_job: args.server.elastic_job.config()?,
         history: args.server.history.config(),
         audit_every: args.server.history.audit_every(),
@@ -205,7 +231,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         mesos: args.mesos,
         resources: args.resources,
         attributes: args.attributes,
-        settings: args.server.engine.settings(),
+        settings: args.server.engine.settings().map_err(anyhow::Error::msg)?,
         elastic_job: args.server.elastic_job.config()?,
         history: args.server.history.config(),
         audit_every: args.server.history.audit_every(),

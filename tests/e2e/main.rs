@@ -18,6 +18,7 @@ mod pymesos;
 mod sink;
 mod storm;
 mod tasks;
+mod tzdb;
 mod zookeeper;
 #[path = "../../scheduler/src/registry/zookeeper_tests/server.rs"]
 mod zookeeper_server;

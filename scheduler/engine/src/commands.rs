@@ -9,7 +9,7 @@
 //! | a pending run | stays as it was made: work, shards, parameters, resources, jitter, queueTimeout | is launched with the new one |
 //! | a running shard | is left alone; timeout and retry are those of its run | keeps its executor, which ends when it is idle |
 //! | a shard in back-off | is tried again as its run was made | is launched with the new one |
-//! | a rerun | is made with the new one | is launched with the new one |
+//! | a rerun | is made with the document of its run | is launched with the new one |
 //! | a DAEMON | is ended and launched anew | keeps its executor until it ends |
 
 mod apps;

@@ -115,6 +115,8 @@ pub struct Engine {
     pub(crate) firings: FiringCounts,
     /// What launch cycles came to since then.
     pub(crate) launches: LaunchCounts,
+    /// The release of the time zone data by which the leader before fired, where it was another.
+    pub(crate) tzdb_before: Option<String>,
     /// Records that cannot be read, and why.
     pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
@@ -159,6 +161,7 @@ impl Engine {
             ended_triggers: VecDeque::new(),
             firings: FiringCounts::default(),
             launches: LaunchCounts::default(),
+            tzdb_before: None,
             problems: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }

@@ -113,7 +113,11 @@ impl Engine {
     /// further. Also called when a document takes effect, so that it never fires for the past.
     pub(crate) fn raise_watermark(&mut self, fx: &mut Effects) {
         self.watermark = self.watermark.max(self.now);
-        let record = WatermarkRecord { version: 1, watermark: self.watermark };
+        let record = WatermarkRecord {
+            version: 1,
+            watermark: self.watermark,
+            tzdb: Some(shiftwork_schedule::tzdb().release().to_owned()),
+        };
         put_json(fx, Key::Watermark, &record);
     }
 

@@ -56,15 +56,27 @@ impl Engine {
             pending_runs: self.runs.len() - active_runs,
             active_runs,
             firings: self.firings,
-            tzdb: shiftwork_schedule::tzdb_version(),
+            tzdb: shiftwork_schedule::tzdb().to_string(),
             tasks: self.tasks.len(),
             offers: self.fleet.offer_count(),
             problems: self
                 .problems
                 .iter()
                 .map(|(key, problem)| format!("{key:?}: {problem}"))
+                .chain(self.tzdb_problem())
                 .collect(),
         }
+    }
+
+    /// The leader before fired by other time zone data: where the rules of a zone differ, the firings
+    /// of its jobs move from the watermark on.
+    fn tzdb_problem(&self) -> Option<String> {
+        let before = self.tzdb_before.as_ref()?;
+        Some(format!(
+            "time zone data: the leader before fired by release {before}, this one fires by {}; \
+             give all schedulers the same with --tzdb",
+            shiftwork_schedule::tzdb()
+        ))
     }
 
     /// One app.

@@ -258,6 +258,9 @@ pub struct WatermarkRecord {
     pub version: u32,
     /// The watermark.
     pub watermark: Timestamp,
+    /// The release of the time zone data by which the firings up to it were computed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tzdb: Option<String>,
 }
 
 /// Who disabled something and why. What counts is that the node is there: one that was made by

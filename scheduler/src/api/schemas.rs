@@ -519,7 +519,10 @@ fn status() -> Value {
             ("pendingRuns", count("Runs that wait.")),
             ("activeRuns", count("Runs being launched or running.")),
             ("firings", the("FiringCounts")),
-            ("tzdb", text("The release of the IANA time zone database by which jobs fire.")),
+            (
+                "tzdb",
+                text("The IANA time zone database by which jobs fire: its source and release."),
+            ),
             ("tasks", count("Tasks launched and not ended.")),
             ("offers", count("Offers held.")),
             ("problems", list(json!({"type": "string"}), "What is wrong with what is stored.")),

@@ -166,14 +166,17 @@ impl Auditor {
 
     /// From when on the history holds everything: the beginning of the oldest tenure from which no
     /// epoch is missing up to now. Leaders that keep histories of their own leave gaps in each
-    /// other's. Another default zone would make other firings of the same documents.
+    /// other's. Another default zone, or other time zone data, would make other firings of
+    /// the same documents.
     async fn complete_since(&self) -> Result<Timestamp, AuditError> {
         let tenures = self.history.store().tenures(TENURES_MAX).await?;
         let newest = tenures.first().ok_or(AuditError::NoTenure)?;
         let mut began_at_ms = newest.began_at_ms;
         let zone = self.zone.to_string();
+        let tzdb = shiftwork_schedule::tzdb().release();
         for (tenure, later) in tenures.iter().skip(1).zip(&tenures) {
-            if tenure.epoch + 1 != later.epoch || tenure.default_zone != zone {
+            let is_other = tenure.default_zone != zone || tenure.tzdb != tzdb;
+            if tenure.epoch + 1 != later.epoch || is_other {
                 break;
             }
             began_at_ms = tenure.began_at_ms;

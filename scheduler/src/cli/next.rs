@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::output::{self, Output};
 use super::show;
 use super::table::{self, Column};
+use crate::tzdb_args::TzdbChoice;
 
 /// Which firings.
 #[derive(Debug, Args)]
@@ -24,6 +25,10 @@ pub struct NextArgs {
     /// The IANA time zone of the expression [default: UTC]
     #[arg(long, value_name = "ZONE", conflicts_with = "name")]
     pub(super) tz: Option<String>,
+    /// Time zone data to compute by: bundled, system, or a directory of compiled zones
+    /// [default: bundled]
+    #[arg(long, value_name = "SOURCE", conflicts_with = "name")]
+    pub(super) tzdb: Option<TzdbChoice>,
     /// Firings after this instant, RFC 3339 [default: now]
     #[arg(long, value_name = "RFC3339")]
     pub(super) from: Option<Timestamp>,
@@ -56,6 +61,9 @@ const COLUMNS: [Column; 4] = [
 
 /// Shows the firings of an expression.
 pub(super) fn offline(expression: &str, args: &NextArgs, out: Output) -> Result<(), CliError> {
+    if let Some(choice) = &args.tzdb {
+        choice.install().map_err(|error| CliError::Usage(format!("--tzdb: {error}")))?;
+    }
     let now = show::now();
     let firings = firings(expression, args, now)?;
     let failed = |error: serde_json::Error| CliError::Output(error.into());
@@ -117,6 +125,7 @@ mod tests {
             name: None,
             cron: None,
             tz: tz.map(str::to_owned),
+            tzdb: None,
             from: Some(from.parse().unwrap()),
             n,
         }

@@ -84,6 +84,7 @@ fn wrong_commands_are_refused() {
         ("job next", ErrorKind::MissingRequiredArgument),
         ("job next foo --cron x", ErrorKind::ArgumentConflict),
         ("job next foo --tz UTC", ErrorKind::ArgumentConflict),
+        ("job next foo --tzdb system", ErrorKind::ArgumentConflict),
         ("job next foo -n 0", ErrorKind::ValueValidation),
         ("job next --cron x --from yesterday", ErrorKind::ValueValidation),
         ("job trigger foo --env A", ErrorKind::ValueValidation),

@@ -17,7 +17,7 @@ type Result<T> = sqlx::Result<T>;
 
 /// Every migration ever released, oldest first: version, description, text for SQLite and
 /// PostgreSQL, text for MySQL. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "run and event",
@@ -35,6 +35,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
         "audit and Elastic-Job",
         include_str!("migrations/0003_audit_and_elastic_job.sql"),
         include_str!("migrations/mysql/0003_audit_and_elastic_job.sql"),
+    ),
+    (
+        4,
+        "tenure tzdb",
+        include_str!("migrations/0004_tenure_tzdb.sql"),
+        include_str!("migrations/mysql/0004_tenure_tzdb.sql"),
     ),
 ];
 

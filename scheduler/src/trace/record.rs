@@ -164,6 +164,9 @@ pub struct TenureRow {
     /// The zone of documents that name none.
     #[prost(string, tag = "4")]
     pub default_zone: String,
+    /// The release of the time zone data it fires by; empty if it did not say.
+    #[prost(string, tag = "5")]
+    pub tzdb: String,
 }
 
 /// One record of the spool.

@@ -76,8 +76,8 @@ impl Store {
     pub async fn tenures(&self, limit: usize) -> Answer<Vec<TenureRow>> {
         let mut sql = Statement::new(
             self.dialect(),
-            "SELECT epoch, scheduler, began_at_ms, default_zone FROM tenure ORDER BY epoch DESC \
-             LIMIT ",
+            "SELECT epoch, scheduler, began_at_ms, default_zone, tzdb FROM tenure \
+             ORDER BY epoch DESC LIMIT ",
         );
         sql.bind(limit as i64);
         let read = |mut row: Row| {
@@ -86,9 +86,10 @@ impl Store {
                 scheduler: row.text()?,
                 began_at_ms: row.int()?,
                 default_zone: row.text()?,
+                tzdb: row.text()?,
             })
         };
-        self.ask(sql, &[Int, Text, Int, Text], read).await
+        self.ask(sql, &[Int, Text, Int, Text, Text], read).await
     }
 
     /// Runs whose logical time is in `(after_ms, until_ms]`.

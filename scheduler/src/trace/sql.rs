@@ -193,11 +193,12 @@ async fn insert_changes(tx: &mut Tx, rows: &[&ChangeRow]) -> Result<()> {
 async fn insert_tenures(tx: &mut Tx, rows: &[&TenureRow]) -> Result<()> {
     let mut sql = Statement::new(
         tx.dialect(),
-        "INSERT INTO tenure (epoch, scheduler, began_at_ms, default_zone) VALUES ",
+        "INSERT INTO tenure (epoch, scheduler, began_at_ms, default_zone, tzdb) VALUES ",
     );
     sql.tuples(rows.iter(), |sql, row| {
         sql.bind(number(row.epoch)).push(", ").bind(&row.scheduler).push(", ");
-        sql.bind(row.began_at_ms).push(", ").bind(&row.default_zone);
+        sql.bind(row.began_at_ms).push(", ").bind(&row.default_zone).push(", ");
+        sql.bind(&row.tzdb);
     });
     unless_there(&mut sql, "epoch");
     tx.execute(sql).await.map(drop)

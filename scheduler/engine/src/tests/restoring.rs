@@ -92,6 +92,38 @@ fn a_record_that_cannot_be_read_stops_only_what_it_describes() {
     assert_eq!(writes, ["failover good/3"], "and nothing but the stale entry is removed");
 }
 
+/// Firings go on by the data of whoever leads; that it is another is said until the leader after.
+#[test]
+fn a_leader_with_other_time_zone_data_than_the_one_before_says_so() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    let stored = |world: &World| String::from_utf8(world.records[&Key::Watermark].clone()).unwrap();
+    let ours = shiftwork_schedule::tzdb().release();
+    assert!(stored(&world).contains(&format!(r#""tzdb":"{ours}""#)), "{}", stored(&world));
+    world.restart();
+    assert_eq!(world.engine.status().problems, Vec::<String>::new());
+
+    let other = stored(&world).replace(ours, "1999z");
+    world.records.insert(Key::Watermark, other.into_bytes());
+    world.restart();
+    let status = world.engine.status();
+    assert_eq!(status.problems.len(), 1);
+    let said =
+        format!("the leader before fired by release 1999z, this one fires by {}", status.tzdb);
+    assert!(status.problems[0].contains(&said), "{}", status.problems[0]);
+    world.wait(10_000);
+    assert_eq!(world.engine.status().pending_runs, 1, "it fires all the same");
+    assert!(stored(&world).contains(&format!(r#""tzdb":"{ours}""#)), "{}", stored(&world));
+    world.restart();
+    assert_eq!(world.engine.status().problems, Vec::<String>::new());
+
+    // Written before the data was noted: nothing is known, so nothing is said.
+    let watermark = r#"{"version":1,"watermark":"2026-11-20T02:00:00Z"}"#;
+    world.records.insert(Key::Watermark, watermark.into());
+    world.restart();
+    assert_eq!(world.engine.status().problems, Vec::<String>::new());
+}
+
 #[test]
 fn half_a_launch_counts_as_none() {
     let mut world = World::with_app();

@@ -33,7 +33,7 @@ pub(super) async fn measure(address: &str, jobs: usize, tell: Tell<'_>) -> Resul
     let mut writes =
         vec![Write { key: Key::App(AppName::parse("app")?), value: Some(APP.to_vec()) }, {
             let watermark = now().plus_millis(-AWAY_MS);
-            let record = WatermarkRecord { version: 1, watermark };
+            let record = WatermarkRecord { version: 1, watermark, tzdb: None };
             Write { key: Key::Watermark, value: Some(serde_json::to_vec(&record)?) }
         }];
     for i in 0..jobs {
