@@ -30,7 +30,9 @@ impl Rig {
     fn launched(extra: &str) -> Self {
         let now = Timestamp::from_millis(1_795_140_000_000);
         let mut fx = Effects::default();
-        let engine = Engine::restore(Settings::default(), 7, now, Vec::new(), &mut fx);
+        // Everything happens in one moment.
+        let settings = Settings { launch_debounce_ms: 0, ..Settings::default() };
+        let engine = Engine::restore(settings, 7, now, Vec::new(), &mut fx);
         let mut rig = Self { engine, now, task: TaskId::new(""), actions: Vec::new() };
         let app = br#"{"appName":"app","cpuCount":0.1,"memoryMB":32}"#.to_vec();
         let job = format!(
