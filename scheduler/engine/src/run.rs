@@ -131,9 +131,9 @@ impl Run {
 
     /// True if it does what its job's schedule asks for, whoever made it: a firing that finds such
     /// a run pending needs none of its own. A rerun is for its own logical time, and a run of some
-    /// shards is not the whole work.
+    /// shards, or with parameters of its own, is other work.
     pub(crate) fn stands_for_firings(&self) -> bool {
-        self.attempt == 1 && self.overrides.items.is_empty()
+        self.attempt == 1 && self.overrides.is_empty()
     }
 
     /// A shard is launched in this executor. A new leader describes it again by what is stored with

@@ -170,6 +170,85 @@ fn a_run_that_waits_too_long_expires() {
     assert!(!world.records.contains_key(&Key::ReadyCount(name("j"))));
 }
 
+/// Whoever asked for it and whoever leads; what was launched in time has waited long enough.
+#[test]
+fn every_kind_of_run_expires_and_none_that_was_launched() {
+    let mut world = World::with_app();
+    let extra = r#""cron":null,"shardingTotalCount":1,"queueTimeout":"5s","failover":true"#;
+    for job in ["in-time", "late"] {
+        world.job(job, extra);
+    }
+    world.command(trigger("in-time", Some("k"))).unwrap();
+    world.offer("a1", 1.5);
+    let task = world.tasks("in-time").remove(0);
+    world.status(&task, TaskState::Running);
+    world.wait(4_000);
+    world.command(trigger("late", Some("k"))).unwrap();
+    world.status(&task, TaskState::Lost);
+    world.restart();
+    world.subscribe();
+    world.wait(4_999);
+    assert_eq!(world.runs("late"), [("late@k".to_owned(), RunState::Pending)]);
+    world.wait(1);
+    assert_eq!(world.runs("late"), [("late@k".to_owned(), RunState::Expired)]);
+    assert!(!world.runs("in-time")[0].1.is_final(), "its lost shard waits, the run does not");
+    world.assert_durable();
+}
+
+#[test]
+fn a_firing_that_expired_makes_room_for_the_next_one() {
+    let mut world = World::with_app();
+    world.job("j", r#""queueTimeout":"5s""#);
+    world.wait(10_000);
+    world.wait(5_000);
+    world.wait(5_000);
+    assert_eq!(
+        world.runs("j"),
+        [
+            ("j@20261120T020010Z".to_owned(), RunState::Expired),
+            ("j@20261120T020020Z".to_owned(), RunState::Pending),
+        ]
+    );
+}
+
+/// A firing replaces what runs, and what waits for its next attempt, which no kill can end.
+#[test]
+fn replace_ends_a_run_whose_shards_are_in_back_off() {
+    let mut world = World::with_app();
+    let retry = r#""retry":{"maxAttempts":2,"backoff":{"initial":"1h","max":"1h","jitter":0}}"#;
+    world.job("j", &format!(r#""shardingTotalCount":2,"concurrency":"replace",{retry}"#));
+    world.offer("a1", 8.0);
+    world.wait(10_000);
+    let tasks = world.tasks("j");
+    world.exit(&tasks[0], 1);
+    world.status(&tasks[1], TaskState::Running);
+    world.wait(10_000);
+    assert!(!world.runs("j")[0].1.is_final(), "shard 1 has yet to end");
+    world.status(&tasks[1], TaskState::Killed);
+    assert_eq!(world.runs("j")[0], ("j@20261120T020010Z".to_owned(), RunState::Cancelled));
+    world.offer("a2", 8.0);
+    assert_eq!(world.active("j").id.as_str(), "j@20261120T020020Z");
+    world.assert_durable();
+}
+
+#[test]
+fn whoever_asks_for_a_run_waits_for_the_active_one_whatever_the_rule() {
+    for concurrency in ["forbid", "skip", "replace"] {
+        let mut world = World::with_app();
+        let extra = format!(r#""cron":null,"concurrency":"{concurrency}""#);
+        world.job("j", &extra);
+        world.command(trigger("j", Some("a"))).unwrap();
+        world.offer("a1", 8.0);
+        let (_, turn) = world.command_turn(trigger("j", Some("b")));
+        assert_eq!(turn.said(), Vec::<String>::new(), "{concurrency}");
+        for task in world.tasks("j") {
+            world.exit(&task, 0);
+        }
+        world.offer("a1", 8.0);
+        assert_eq!(world.active("j").id.as_str(), "j@b", "{concurrency}");
+    }
+}
+
 #[test]
 fn jobs_with_one_schedule_share_one_timer() {
     let mut world = World::with_app();

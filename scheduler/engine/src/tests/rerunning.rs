@@ -82,6 +82,27 @@ fn a_run_of_some_shards_does_not_stand_for_a_firing() {
     assert_eq!(waiting, ["j@20261120T020010Z", "j@k"]);
 }
 
+/// What was asked for with parameters of its own is other work than the schedule's.
+#[test]
+fn a_run_with_parameters_of_its_own_does_not_stand_for_a_firing() {
+    let env = [("DAY".to_owned(), "2026-11-01".to_owned())];
+    let parameters = [(0, "x".to_owned())];
+    for overrides in [
+        Overrides { job_parameter: Some("old".to_owned()), ..Overrides::default() },
+        Overrides { env: env.into(), ..Overrides::default() },
+        Overrides { sharding_item_parameters: parameters.into(), ..Overrides::default() },
+    ] {
+        let mut world = World::with_app();
+        world.job("j", "");
+        let key = Some("k".to_owned());
+        world.command(Command::Trigger { job: name("j"), key, overrides }).unwrap();
+        world.wait(10_000);
+        assert_eq!(world.runs("j").len(), 2, "the firing has its run");
+        world.wait(10_000);
+        assert_eq!(world.runs("j").len(), 2, "which stands for the next one");
+    }
+}
+
 #[test]
 fn a_rerun_is_the_next_generation_of_the_same_logical_time() {
     let mut world = failed();

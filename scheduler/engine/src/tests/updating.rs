@@ -109,6 +109,49 @@ fn an_app_changes_for_executors_to_come_and_a_pending_run_takes_it_up() {
 }
 
 #[test]
+fn an_app_changes_while_a_shard_is_in_back_off_and_its_next_attempt_takes_it_up() {
+    let mut world = World::with_app();
+    world.job("j", r#""cron":null,"shardingTotalCount":1,"retry":{"maxAttempts":2}"#);
+    world.command(trigger("j", Some("k"))).unwrap();
+    world.offer("a1", 4.0);
+    let task = world.tasks("j").remove(0);
+    world.exit(&task, 1);
+    let document = br#"{"appName":"app","cpuCount":0.3,"memoryMB":32}"#.to_vec();
+    world.command(Command::UpdateApp { app: app_name(), document }).unwrap();
+    world.restart();
+    world.subscribe();
+    world.wait(2_000);
+    let turn = world.offer("a2", 4.0);
+    let accept = turn.actions.iter().find_map(|action| match action {
+        Action::Accept { launches, .. } => launches.first(),
+        _ => None,
+    });
+    let launch = accept.expect("it is launched again");
+    assert_eq!(launch.executor.resources.total(Kind::Cpus), Milli(300));
+    assert_eq!((launch.run.as_str(), launch.attempt), ("j@k", 2));
+}
+
+/// A run goes on in the app it was made for, and the next one in the job's new app.
+#[test]
+fn a_job_moves_to_another_app_with_the_runs_to_come() {
+    let mut world = World::with_app();
+    let other = br#"{"appName":"other","cpuCount":0.1,"memoryMB":32}"#.to_vec();
+    world.command(Command::CreateApp { document: other }).unwrap();
+    world.job("j", r#""cron":null,"shardingTotalCount":1"#);
+    world.command(trigger("j", Some("a"))).unwrap();
+    update(&mut world, r#""cron":null,"shardingTotalCount":1,"appName":"other""#);
+    world.command(trigger("j", Some("b"))).unwrap();
+    let executor = |turn: &Turn| match turn.actions.last() {
+        Some(Action::Accept { launches, .. }) => launches[0].executor.id.as_str().to_owned(),
+        _ => panic!("{:?}", turn.said()),
+    };
+    assert_eq!(executor(&world.offer("a1", 1.5)), "app@-@a1");
+    let task = world.tasks("j").remove(0);
+    world.exit(&task, 0);
+    assert_eq!(executor(&world.offer("a2", 1.5)), "other@-@a2");
+}
+
+#[test]
 fn a_delay_is_counted_from_registration_and_stored_as_an_instant() {
     let mut world = World::with_app();
     world.job("j", r#""cron":null,"delay":"90s","shardingTotalCount":1"#);

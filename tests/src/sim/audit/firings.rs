@@ -161,7 +161,8 @@ fn before(mind: &Mind, step: &Step, job: &JobName) -> Vec<Before> {
     let pending = mind.pending.get(job).unwrap_or(&none);
     let count = pending.len();
     let ended_pending = ended(step).filter(|run| pending.contains(*run)).count();
-    let whole = |run: &&RunId| !mind.partial.contains_key(*run) && !is_repeated(run);
+    let altered = |run: &RunId| mind.waiting.get(run).is_some_and(|known| known.altered);
+    let whole = |run: &&RunId| !altered(run) && !is_repeated(run);
     let standing = pending.iter().filter(whole).count();
     let active = mind.active_of(job).count();
     let still = mind.active_of(job).filter(|run| !ended(step).any(|ended| ended == *run)).count();

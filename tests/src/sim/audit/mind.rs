@@ -32,6 +32,8 @@ pub(super) struct Pending {
     pub(super) logical_time: Timestamp,
     /// The document it was made with.
     pub(super) job: Arc<Job>,
+    /// It runs otherwise than that document says.
+    pub(super) altered: bool,
 }
 
 /// What was last heard of a task.
@@ -281,7 +283,8 @@ impl Mind {
         });
         let Some(job) = job else { return };
         let (made_at, logical_time) = (run.created_at.as_millis(), run.logical_time);
-        self.waiting.insert(run.id.clone(), Pending { made_at, logical_time, job });
+        let altered = !run.overrides.is_empty();
+        self.waiting.insert(run.id.clone(), Pending { made_at, logical_time, job, altered });
     }
 
     fn activate(&mut self, run: RunId, primary: bool) {
