@@ -12,8 +12,8 @@ use crate::trace::{HistoryTarget, Retention};
 /// The history's options.
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArgs {
-    /// Database of the history: sqlite:FILE, postgres://USER@HOST/DATABASE or
-    /// mysql://USER@HOST/DATABASE, shared by all schedulers that name it; a password belongs into
+    /// Database of the history: `sqlite:FILE`, `postgres://USER@HOST/DATABASE` or
+    /// `mysql://USER@HOST/DATABASE`, shared by all schedulers that name it; a password belongs into
     /// the environment, where other users do not see it (default: a file in the data directory)
     #[allow(clippy::doc_markdown, reason = "the command line shows it as it is")]
     #[arg(long, env = "SHIFTWORK_HISTORY", hide_env_values = true, value_name = "URL")]

@@ -13,7 +13,7 @@ use super::statement::{Column, Statement};
 use super::*;
 
 /// Longer than a server takes to start on a busy machine.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// A user without rights of its own; PostgreSQL refuses to run as root.
 const NOBODY: &str = "nobody";
