@@ -41,7 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run everything in one process: scheduler, Mesos master, one agent of this machine
-    Standalone(StandaloneArgs),
+    Standalone(Box<StandaloneArgs>),
     /// Run the scheduler for a Mesos cluster
     Scheduler(Box<SchedulerArgs>),
     #[command(flatten)]
@@ -163,7 +163,7 @@ async fn dispatch(cli: Cli) -> ExitCode {
         Command::Client(command) => return cli::run(&cli.client, command).await,
         Command::Standalone(args) => {
             args.server.log.init("warn");
-            run_standalone(args).await
+            run_standalone(*args).await
         }
         Command::Scheduler(args) => {
             args.server.log.init("info");
