@@ -111,7 +111,7 @@ async fn play(name: &str) -> Vec<(String, TaskState)> {
 
 #[tokio::test]
 async fn a_custom_executors_day_goes_as_recorded() {
-    let ends = play("03-custom-executor").await;
+    let ends = Box::pin(play("03-custom-executor")).await;
     let expected = [
         ("e-1", TaskState::TaskFinished),
         ("e-2", TaskState::TaskFailed),
@@ -124,6 +124,6 @@ async fn a_custom_executors_day_goes_as_recorded() {
 #[tokio::test]
 async fn a_recorded_shutdown_ends_the_executor_and_its_work() {
     for name in ["07-framework", "12-executor-info"] {
-        assert_eq!(play(name).await, [], "{name}: what stayed was told nothing of");
+        assert_eq!(Box::pin(play(name)).await, [], "{name}: what stayed was told nothing of");
     }
 }
