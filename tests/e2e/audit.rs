@@ -18,9 +18,9 @@ fn report(standalone: &Standalone) -> Value {
 
 /// Takes a finished run out of the history behind the scheduler's back.
 fn lose_a_run(standalone: &Standalone) -> String {
-    let runs = standalone.runs("ticks").into_iter();
+    let mut runs = standalone.runs("ticks").into_iter();
     let fired = |run: &Value| run["state"] == "SUCCEEDED" && run["origin"] == "SCHEDULE";
-    let lost = runs.filter(fired).next_back().expect("a run of the schedule");
+    let lost = runs.rfind(fired).expect("a run of the schedule");
     let id = lost["id"].as_str().expect("text").to_owned();
     let file = standalone.data_dir().join("history.db");
     block_on(async {
