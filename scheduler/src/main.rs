@@ -45,7 +45,7 @@ enum Command {
     /// Run the scheduler for a Mesos cluster
     Scheduler(Box<SchedulerArgs>),
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
 }
 
 /// Where a scheduler keeps its data and serves.
@@ -160,7 +160,7 @@ fn main() -> ExitCode {
 
 async fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Client(command) => return cli::run(&cli.client, command).await,
+        Command::Client(*command) => return cli::run(&cli.client, command).await,
         Command::Standalone(args) => {
             args.server.log.init("warn");
             run_standalone(*args).await
