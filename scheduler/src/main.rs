@@ -160,7 +160,7 @@ fn main() -> ExitCode {
 
 async fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Client(*command) => return cli::run(&cli.client, command).await,
+        Command::Client(command) => return cli::run(&cli.client, *command).await,
         Command::Standalone(args) => {
             args.server.log.init("warn");
             run_standalone(*args).await
