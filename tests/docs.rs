@@ -123,3 +123,44 @@ fn chapters_open_with_their_title() {
         assert!(text.starts_with("# "), "{name} must open with `# ` and its title");
     }
 }
+
+/// What a block may say of itself, as docs/releases.md explains.
+const FENCES: [&str; 10] = [
+    "sh",
+    "sh,server",
+    "sh,stopped",
+    "sh,norun",
+    "console",
+    "json",
+    "toml",
+    "yaml",
+    "rust",
+    "text",
+];
+
+#[test]
+fn blocks_say_what_a_test_does_with_them() {
+    let mut wrong = Vec::new();
+    for (name, text) in pages() {
+        if name == "ARCHITECTURE.md" {
+            continue;
+        }
+        let (mut before, mut fenced) = (String::new(), false);
+        for (number, line) in text.lines().enumerate() {
+            if let Some(info) = line.trim_start().strip_prefix("```") {
+                let reason = before.trim().strip_prefix("<!-- norun: ");
+                let reasoned = reason.is_some_and(|reason| reason.len() > 10);
+                let at = format!("{name}:{}", number + 1);
+                if !fenced && !FENCES.contains(&info) {
+                    wrong.push(format!("{at}: {info:?} is none of {FENCES:?}"));
+                } else if !fenced && (info == "sh,norun") != reasoned {
+                    wrong.push(format!("{at}: <!-- norun: reason --> and sh,norun go together"));
+                }
+                fenced = !fenced;
+            }
+            line.clone_into(&mut before);
+        }
+        assert!(!fenced, "{name}: a block has no end");
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
