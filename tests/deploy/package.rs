@@ -30,6 +30,7 @@ fn the_package_holds_what_an_operator_needs() {
         "./lib/systemd/system/shiftwork.service",
         "./lib/systemd/system/shiftwork-standalone.service",
         "./etc/default/shiftwork",
+        "./usr/share/man/man1/shiftwork-executor.1.gz",
         "./usr/share/doc/shiftwork/copyright",
         "./usr/share/doc/shiftwork/CHANGELOG.md.gz",
         "./usr/share/doc/shiftwork/docs/start.md",
