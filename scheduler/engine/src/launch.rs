@@ -160,7 +160,8 @@ impl Engine {
                     let problem = format!("the document of job {} cannot be read", job.name);
                     return Err(Wait::NoDocument(problem));
                 }
-                cycle.placer.draw(&candidate, placed)
+                let mut slots = Vec::new();
+                cycle.placer.draw(&candidate, placed, &mut slots).map(|()| slots)
             }
             Err(unplaced) => {
                 if self.runs.get(id).is_some_and(Run::is_pending) {

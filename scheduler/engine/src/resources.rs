@@ -185,11 +185,18 @@ impl Resources {
 
     /// Sums over all origins, in the order of [`Kind::ALL`].
     fn sums(&self) -> [Milli; Kind::ALL.len()] {
+        self.survey().0
+    }
+
+    /// Sums, and whether any of it is reserved.
+    fn survey(&self) -> ([Milli; Kind::ALL.len()], bool) {
         let mut sums = [Milli::ZERO; Kind::ALL.len()];
+        let mut any_reserved = false;
         for piece in &self.pieces {
             sums[piece.kind as usize].0 += piece.amount.0;
+            any_reserved |= piece.origin.reserved;
         }
-        sums
+        (sums, any_reserved)
     }
 
     /// Number of ports.
@@ -215,11 +222,14 @@ impl Resources {
 
     /// Takes `demand` out, reserved pieces first; `None` (and nothing taken) if it does not fit.
     pub fn take(&mut self, demand: &Demand) -> Option<Self> {
-        if self.lacks(demand).is_some() {
+        let amounts = Kind::ALL.map(|kind| demand.of(kind));
+        let (sums, any_reserved) = self.survey();
+        let fits = amounts.iter().zip(&sums).all(|(needs, has)| needs <= has);
+        if !fits || (demand.ports > 0 && demand.ports > self.port_count()) {
             return None;
         }
-        let amounts = Kind::ALL.map(|kind| demand.of(kind));
-        let mut taken = Self { pieces: self.take_scalars(amounts), ports: Vec::new() };
+        let pieces = self.take_scalars(amounts, any_reserved);
+        let mut taken = Self { pieces, ports: Vec::new() };
         if demand.ports > 0 {
             self.take_ports(demand.ports, &mut taken.ports);
         }
@@ -259,19 +269,23 @@ impl Resources {
     }
 
     /// Takes amounts, in the order of [`Kind::ALL`], that are known to be there.
-    fn take_scalars(&mut self, mut amounts: [Milli; Kind::ALL.len()]) -> Vec<Piece> {
+    fn take_scalars(
+        &mut self,
+        mut amounts: [Milli; Kind::ALL.len()],
+        any_reserved: bool,
+    ) -> Vec<Piece> {
         let kinds = amounts.iter().filter(|amount| **amount > Milli::ZERO).count();
         let mut taken = Vec::with_capacity(kinds);
+        if kinds == 0 {
+            return taken;
+        }
         let mut used_up = false;
-        let any_reserved = self.has_reserved();
-        for reserved in [true, false] {
-            if reserved && !any_reserved {
-                continue;
-            }
+        let passes: &[bool] = if any_reserved { &[true, false] } else { &[false] };
+        for reserved in passes {
             for piece in &mut self.pieces {
                 let amount = &mut amounts[piece.kind as usize];
                 let part = piece.amount.min(*amount);
-                if part > Milli::ZERO && piece.origin.reserved == reserved {
+                if part > Milli::ZERO && piece.origin.reserved == *reserved {
                     piece.amount.0 -= part.0;
                     amount.0 -= part.0;
                     used_up |= piece.amount == Milli::ZERO;

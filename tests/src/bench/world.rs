@@ -91,8 +91,9 @@ pub(super) fn pass(fleet: &mut Fleet, groups: &[&[Work]]) -> Outcome {
             continue;
         }
         for (work, placed) in works.iter().zip(all.drain(..)) {
-            let slots = placer.draw(&work.candidate(), placed);
-            outcome.slots.extend(slots.unwrap_or_default());
+            if placer.draw(&work.candidate(), placed, &mut outcome.slots).is_none() {
+                outcome.unplaced += 1;
+            }
         }
     }
     fleet.take_back(placer);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use shiftwork_schedule::Timestamp;
 
 use super::Candidate;
-use super::amounts::Amounts;
+use super::amounts::{Amounts, KINDS};
 use super::nodes::{Nodes, Peek};
-use super::refusal::{Refusals, Unplaced};
+use super::refusal::{Lacking, Refusals, Unplaced};
 use super::rules::{Cluster, Rules};
 
 /// A candidate in numbers.
@@ -57,6 +57,7 @@ impl Attempt<'_> {
             constraints: candidate.constraints.iter().map(|row| (row.clone(), 0)).collect(),
             ..Refusals::default()
         };
+        let mut lacks: [Lacking; KINDS] = std::array::from_fn(Lacking::of);
         let peek = nodes.peek(need.app, need.ends);
         for node in 0..nodes.len() {
             let row = self.rules.refusing(node);
@@ -74,11 +75,12 @@ impl Attempt<'_> {
             }
             let wanted = if peek.runs(node) { &need.shard } else { &need.with_executor };
             let pairs = wanted.as_array().iter().zip(peek.free(node).as_array());
-            let lack = pairs.enumerate().find(|(_, (needs, has))| needs > has);
-            if let Some((kind, (needs, has))) = lack {
-                refusals.lack(kind, *needs, *has);
+            let lack = pairs.zip(&mut lacks).find(|((needs, has), _)| needs > has);
+            if let Some(((needs, has), lacking)) = lack {
+                lacking.count(*needs, *has);
             }
         }
+        refusals.lacks = lacks.into_iter().filter(|lacking| lacking.agents > 0).collect();
         refusals
     }
 }

@@ -94,10 +94,12 @@ impl Index {
 
     /// Takes an agent out.
     pub(super) fn remove(&mut self, place: u16, node: u32) {
-        let key = key(place, node);
-        let Some((at, slot)) = self.entry(key) else {
-            return;
-        };
+        if let Some(position) = self.entry(key(place, node)) {
+            self.remove_at(position);
+        }
+    }
+
+    fn remove_at(&mut self, (at, slot): Position) {
         let chunk = &mut self.chunks[at];
         chunk.entries.remove(slot);
         chunk.exact = false;
@@ -109,13 +111,19 @@ impl Index {
         }
     }
 
-    /// An agent keeps its place but has other amounts now.
-    pub(super) fn refresh(&mut self, place: u16, node: u32, outline: Outline) {
-        if let Some((at, slot)) = self.entry(key(place, node)) {
-            let chunk = &mut self.chunks[at];
-            chunk.entries[slot].outline = outline;
-            chunk.most.raise(outline);
-            chunk.exact = false;
+    /// An agent has other amounts now, and perhaps another place.
+    pub(super) fn relocate(&mut self, from: u16, to: u16, node: u32, outline: Outline) {
+        let Some((at, slot)) = self.entry(key(from, node)) else {
+            return;
+        };
+        let next_low = self.chunks.get(at + 1).map_or(u64::MAX, |next| next.low);
+        let chunk = &mut self.chunks[at];
+        let key = key(to, node);
+        if (chunk.low..next_low).contains(&key) {
+            chunk.relocate(slot, Entry { key, outline });
+        } else {
+            self.remove_at((at, slot));
+            self.insert(to, node, outline);
         }
     }
 
@@ -211,6 +219,21 @@ impl Chunk {
         let low = entries.first().map_or(u64::MAX, |entry| entry.key);
         self.exact = false;
         Self { low, most: self.most, exact: false, entries }
+    }
+
+    /// Moves an entry to where its new key belongs within the chunk.
+    fn relocate(&mut self, from: usize, entry: Entry) {
+        let to = self.entries.partition_point(|other| other.key < entry.key);
+        let to = if to > from {
+            self.entries.copy_within(from + 1..to, from);
+            to - 1
+        } else {
+            self.entries.copy_within(to..from, to + 1);
+            to
+        };
+        self.entries[to] = entry;
+        self.most.raise(entry.outline);
+        self.exact = false;
     }
 
     /// Looks at some agents; true if enough were compared.
@@ -332,15 +355,8 @@ mod tests {
                     Step::Put(node, place, one, other) => {
                         let outline = outline(one, other);
                         match agents.insert(node, (place, outline)) {
-                            Some((before, _)) if before == place => {
-                                index.refresh(place, node, outline);
-                            }
-                            before => {
-                                if let Some((before, _)) = before {
-                                    index.remove(before, node);
-                                }
-                                index.insert(place, node, outline);
-                            }
+                            Some((before, _)) => index.relocate(before, place, node, outline),
+                            None => index.insert(place, node, outline),
                         }
                     }
                     Step::Remove(node) => {

@@ -23,15 +23,19 @@ pub(super) struct Nodes {
     /// What is left of each.
     free: Vec<Amounts>,
     scale: Scale,
-    all: [Index; CLASSES],
+    all: Ranking,
     app_ids: BTreeMap<AppName, u32>,
+    /// The app asked for last: candidates of one app mostly follow each other.
+    last_app: Option<(AppName, u32)>,
     apps: Vec<App>,
 }
 
 #[derive(Debug)]
 struct Node {
-    /// Apps whose executor runs here or was started in this cycle.
-    apps: Vec<u32>,
+    /// In the index of all agents.
+    seat: Seat,
+    /// In those of apps whose executor runs here or was started in this cycle.
+    apps: Vec<(u32, Seat)>,
     class: usize,
     place: u16,
     /// Kept for others: found by no search.
@@ -42,11 +46,28 @@ struct Node {
     inverse: Amounts,
 }
 
+/// Where an agent stands in one index.
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    class: usize,
+    place: u16,
+    /// The agent has changed since: it is listed to be moved before the next search.
+    stale: bool,
+}
+
+/// Agents in order, by class. What changes is moved when the index is next searched: an agent that
+/// takes many shards in between moves once, and in indexes that nobody asks it never does.
+#[derive(Debug, Default)]
+struct Ranking {
+    by_class: [Index; CLASSES],
+    stale: Vec<u32>,
+}
+
 /// An app as far as agents go.
 #[derive(Debug, Default)]
 struct App {
     /// Agents that run its executor.
-    running: [Index; CLASSES],
+    running: Ranking,
 }
 
 /// What a search may ask of an agent it looks at.
@@ -61,7 +82,7 @@ pub(super) struct Peek<'a> {
 impl Peek<'_> {
     /// True if the executor of the app in question runs there.
     pub(super) fn runs(&self, node: u32) -> bool {
-        self.nodes[node as usize].apps.contains(&self.app)
+        self.nodes[node as usize].runs(self.app)
     }
 
     /// Its class and its place there.
@@ -103,19 +124,32 @@ impl Nodes {
         let free: Vec<Amounts> =
             agents.iter().map(|(_, lease)| Amounts::of_resources(&lease.free)).collect();
         let scale = Scale::of(free.iter());
-        let node = |((_, lease), free): (&(AgentId, Lease), &Amounts)| Node {
-            apps: Vec::new(),
-            class: free.class(),
-            place: scale.place(free.class(), free),
-            hidden: false,
-            leaves: lease.leaves.unwrap_or(Timestamp::MAX),
-            inverse: free.inverse(),
+        let node = |((_, lease), free): (&(AgentId, Lease), &Amounts)| {
+            let class = free.class();
+            let place = scale.place(class, free);
+            Node {
+                seat: Seat { class, place, stale: false },
+                apps: Vec::new(),
+                class,
+                place,
+                hidden: false,
+                leaves: lease.leaves.unwrap_or(Timestamp::MAX),
+                inverse: free.inverse(),
+            }
         };
         let list: Vec<Node> = agents.iter().zip(&free).map(node).collect();
-        let (app_ids, apps) = (BTreeMap::new(), Vec::new());
-        let mut all = Self { agents, list, free, scale, all: Default::default(), app_ids, apps };
+        let mut all = Self {
+            agents,
+            list,
+            free,
+            scale,
+            all: Ranking::default(),
+            app_ids: BTreeMap::new(),
+            last_app: None,
+            apps: Vec::new(),
+        };
         for (number, (node, free)) in (0..).zip(all.list.iter().zip(&all.free)) {
-            all.all[node.class].insert(node.place, number, scale.outline(free));
+            all.all.by_class[node.class].insert(node.place, number, scale.outline(free));
         }
         if !executors.is_empty() {
             for node in 0..all.len() {
@@ -139,6 +173,15 @@ impl Nodes {
 
     /// The number of an app.
     pub(super) fn app_id(&mut self, app: &AppName) -> u32 {
+        if let Some((_, id)) = self.last_app.as_ref().filter(|(last, _)| last == app) {
+            return *id;
+        }
+        let id = self.find_app(app);
+        self.last_app = Some((app.clone(), id));
+        id
+    }
+
+    fn find_app(&mut self, app: &AppName) -> u32 {
         if let Some(id) = self.app_ids.get(app) {
             return *id;
         }
@@ -178,8 +221,9 @@ impl Nodes {
         &self.agents[node as usize].1
     }
 
-    pub(super) fn lease_mut(&mut self, node: u32) -> &mut Lease {
-        &mut self.agents[node as usize].1
+    pub(super) fn lease_mut(&mut self, node: u32) -> (&AgentId, &mut Lease) {
+        let (agent, lease) = &mut self.agents[node as usize];
+        (agent, lease)
     }
 
     pub(super) fn is_hidden(&self, node: u32) -> bool {
@@ -198,8 +242,14 @@ impl Nodes {
             return None;
         }
         let Self { list: nodes, free, scale, all, apps, .. } = self;
-        let own = apps.get_mut(app as usize)?;
-        let index = if running { &mut own.running[class] } else { &mut all[class] };
+        let index = if running {
+            let own = &mut apps.get_mut(app as usize)?.running;
+            own.settle(nodes, free, scale, |node| node.seat_of(app));
+            &mut own.by_class[class]
+        } else {
+            all.settle(nodes, free, scale, |node| Some(&mut node.seat));
+            &mut all.by_class[class]
+        };
         let peek = Peek { nodes, free, app, ends };
         let place = scale.lowest_place(class, need);
         let query = Query { order, need: scale.outline(need), place, looks };
@@ -259,50 +309,99 @@ impl Nodes {
         if std::mem::replace(&mut own.hidden, true) {
             return;
         }
-        self.all[own.class].remove(own.place, node);
-        for app in &own.apps {
-            self.apps[*app as usize].running[own.class].remove(own.place, node);
+        self.all.remove(&own.seat, node);
+        for (app, seat) in &own.apps {
+            self.apps[*app as usize].running.remove(seat, node);
         }
     }
 
     fn start(&mut self, node: u32, app: u32) {
         let own = &mut self.list[node as usize];
-        own.apps.push(app);
+        let seat = Seat { class: own.class, place: own.place, stale: false };
+        own.apps.push((app, seat));
         if !own.hidden {
             let outline = self.scale.outline(&self.free[node as usize]);
-            self.apps[app as usize].running[own.class].insert(own.place, node, outline);
+            let index = &mut self.apps[app as usize].running.by_class[seat.class];
+            index.insert(seat.place, node, outline);
         }
     }
 
     fn stop(&mut self, node: u32, app: u32) {
         let own = &mut self.list[node as usize];
-        own.apps.retain(|other| *other != app);
-        self.apps[app as usize].running[own.class].remove(own.place, node);
+        if let Some(at) = own.apps.iter().position(|(other, _)| *other == app) {
+            let (_, seat) = own.apps.remove(at);
+            self.apps[app as usize].running.remove(&seat, node);
+        }
     }
 
-    /// Brings the indexes in step with what is left of an agent.
+    /// Notes that another amount is left of an agent.
     fn settle(&mut self, node: u32) {
         let free = &self.free[node as usize];
-        let class = free.class();
-        let place = self.scale.place(class, free);
         let own = &mut self.list[node as usize];
-        let (old_class, old_place) = (own.class, own.place);
-        (own.class, own.place) = (class, place);
+        own.class = free.class();
+        own.place = self.scale.place(own.class, free);
         if own.hidden {
             return;
         }
-        let outline = self.scale.outline(free);
-        let settle = |index: &mut [Index; CLASSES]| {
-            if (class, place) == (old_class, old_place) {
-                index[class].refresh(place, node, outline);
-            } else {
-                index[old_class].remove(old_place, node);
-                index[class].insert(place, node, outline);
+        self.all.note(&mut own.seat, node);
+        for (app, seat) in &mut own.apps {
+            self.apps[*app as usize].running.note(seat, node);
+        }
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    fn runs(&self, app: u32) -> bool {
+        self.apps.iter().any(|(other, _)| *other == app)
+    }
+
+    /// Among the agents that run an app's executor.
+    fn seat_of(&mut self, app: u32) -> Option<&mut Seat> {
+        self.apps.iter_mut().find(|(other, _)| *other == app).map(|(_, seat)| seat)
+    }
+}
+
+// === impl Ranking ===
+
+impl Ranking {
+    fn remove(&mut self, seat: &Seat, node: u32) {
+        self.by_class[seat.class].remove(seat.place, node);
+    }
+
+    fn note(&mut self, seat: &mut Seat, node: u32) {
+        if !std::mem::replace(&mut seat.stale, true) {
+            self.stale.push(node);
+        }
+    }
+
+    /// Moves agents that have changed to where they belong.
+    fn settle(
+        &mut self,
+        nodes: &mut [Node],
+        free: &[Amounts],
+        scale: &Scale,
+        seat_of: impl Fn(&mut Node) -> Option<&mut Seat>,
+    ) {
+        for number in self.stale.drain(..) {
+            let node = &mut nodes[number as usize];
+            let (class, place, hidden) = (node.class, node.place, node.hidden);
+            // One that was taken back meanwhile has no seat, or a new one.
+            let Some(seat) = seat_of(node).filter(|seat| seat.stale) else {
+                continue;
+            };
+            let before = std::mem::replace(seat, Seat { class, place, stale: false });
+            if hidden {
+                continue;
             }
-        };
-        settle(&mut self.all);
-        for app in &own.apps {
-            settle(&mut self.apps[*app as usize].running);
+            let outline = scale.outline(&free[number as usize]);
+            if before.class == class {
+                self.by_class[class].relocate(before.place, place, number, outline);
+            } else {
+                self.by_class[before.class].remove(before.place, number);
+                self.by_class[class].insert(place, number, outline);
+            }
         }
     }
 }

@@ -137,16 +137,22 @@ impl Placer {
         }
     }
 
-    /// Takes the resources of a placed candidate out of the leases: a slot for each shard.
+    /// Takes the resources of a placed candidate out of the leases: a slot for each shard is added
+    /// to `slots`.
     ///
     /// # Errors
     /// `None` if a lease has less than its sums say, which would be a defect of this module; the
     /// shards must not be launched then.
-    pub fn draw(&mut self, candidate: &Candidate<'_>, placed: Placed) -> Option<Vec<Slot>> {
-        let mut slots = Vec::with_capacity(placed.need.count);
+    pub fn draw(
+        &mut self,
+        candidate: &Candidate<'_>,
+        placed: Placed,
+        slots: &mut Vec<Slot>,
+    ) -> Option<()> {
+        slots.reserve(placed.need.count);
         for share in self.shares.get(placed.shares)? {
-            let agent = self.nodes.agent(share.node).clone();
-            let free = &mut self.nodes.lease_mut(share.node).free;
+            let (agent, lease) = self.nodes.lease_mut(share.node);
+            let free = &mut lease.free;
             let mut executor =
                 if share.starts_executor { Some(free.take(candidate.executor)?) } else { None };
             for _ in 0..share.shards {
@@ -154,7 +160,7 @@ impl Placer {
                 slots.push(Slot { agent: agent.clone(), resources, executor });
             }
         }
-        Some(slots)
+        Some(())
     }
 
     /// Gives up the place of a candidate. Costs what was placed, however many agents there are.

@@ -60,6 +60,19 @@ pub struct Lacking {
 }
 
 impl Lacking {
+    /// No agent yet.
+    pub(super) fn of(kind: usize) -> Self {
+        Self { kind, agents: 0, needs: 0, has: 0 }
+    }
+
+    /// Counts an agent that has too little.
+    pub(super) fn count(&mut self, needs: i64, has: i64) {
+        if self.agents == 0 || (has, -needs) > (self.has, -self.needs) {
+            (self.needs, self.has) = (needs, has);
+        }
+        self.agents += 1;
+    }
+
     /// The resource as Mesos names it.
     pub fn what(&self) -> &'static str {
         NAMES.get(self.kind).copied().unwrap_or("resources")
@@ -78,19 +91,6 @@ impl Refusals {
         let constraints: usize = self.constraints.iter().map(|(_, agents)| agents).sum();
         let lacks: usize = self.lacks.iter().map(|lacking| lacking.agents).sum();
         constraints + lacks + self.leaving + self.held
-    }
-
-    /// Counts an agent that has too little.
-    pub(super) fn lack(&mut self, kind: usize, needs: i64, has: i64) {
-        match self.lacks.iter_mut().find(|lacking| lacking.kind == kind) {
-            Some(lacking) => {
-                lacking.agents += 1;
-                if (has, -needs) > (lacking.has, -lacking.needs) {
-                    (lacking.needs, lacking.has) = (needs, has);
-                }
-            }
-            None => self.lacks.push(Lacking { kind, agents: 1, needs, has }),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::document::{Constraint, Job, Placement, Strictness};
 use crate::fleet::Fleet;
-use crate::placement::{Candidate, Lacking, Placer, Refusals, Site, Slot, Unplaced};
+use crate::placement::{Candidate, Lacking, Placed, Placer, Refusals, Site, Slot, Unplaced};
 use crate::resources::{Demand, PortPiece};
 
 /// What a test offers of one agent.
@@ -102,6 +102,12 @@ fn work(count: usize, shard: Demand) -> Work {
     }
 }
 
+fn drawn(placer: &mut Placer, candidate: &Candidate<'_>, placed: Placed) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    placer.draw(candidate, placed, &mut slots).expect("sums and pieces agree");
+    slots
+}
+
 impl Work {
     fn candidate(&self) -> Candidate<'_> {
         Candidate {
@@ -120,7 +126,7 @@ impl Work {
     /// Places it and takes its resources.
     fn slots(&self, placer: &mut Placer) -> Result<Vec<Slot>, Arc<Unplaced>> {
         let candidate = self.candidate();
-        placer.place(&candidate).map(|placed| placer.draw(&candidate, placed).unwrap())
+        placer.place(&candidate).map(|placed| drawn(placer, &candidate, placed))
     }
 
     /// The agents it is placed on, alone on a fleet.
@@ -244,7 +250,7 @@ fn shards_that_run_already_count_for_constraints_and_spreading() {
         let candidate = Candidate { siblings, ..work.candidate() };
         let mut placer = fleet(&agents).lend();
         let placed = placer.place(&candidate).map_err(|unplaced| unplaced.to_string())?;
-        let slots = placer.draw(&candidate, placed).unwrap();
+        let slots = drawn(&mut placer, &candidate, placed);
         Ok::<_, String>(slots[0].agent.as_str().to_owned())
     };
     let (here, there, away) = (site("a00", "a"), site("a02", "b"), site("x", "z"));
@@ -418,7 +424,7 @@ proptest! {
                 placer.undo(placed);
                 continue;
             }
-            let slots = placer.draw(&candidate, placed).expect("sums and pieces agree");
+            let slots = drawn(&mut placer, &candidate, placed);
             prop_assert_eq!(slots.len(), work.count);
             prop_assert!(obeys(work, &slots, &leases), "{:?} {:?}", work, slots);
             for slot in slots {
