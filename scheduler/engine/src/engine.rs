@@ -268,7 +268,7 @@ impl Engine {
             let Some(run) = self.runs.get_mut(&id) else {
                 continue;
             };
-            put_json(fx, run.key(), &run.record());
+            put_run(fx, run);
             let state = run.state();
             if run.told != Some(state) {
                 run.told = Some(state);
@@ -295,6 +295,11 @@ impl Engine {
         }
     }
 
+    /// Whether a job or its app is disabled: asked often, and mostly no.
+    pub(crate) fn is_disabled(&self, job: &JobEntry, app: &AppName) -> bool {
+        job.disabled.is_some() || self.apps.get(app).is_some_and(|app| app.disabled.is_some())
+    }
+
     /// Who disabled a job or its app, in words.
     pub(crate) fn disabled_reason(&self, job: &JobName, app: &AppName) -> Option<String> {
         let say = |what: &str, name: &str, record: &DisabledRecord| {
@@ -318,6 +323,20 @@ pub(crate) fn put_json(fx: &mut Effects, key: Key, record: &impl serde::Serializ
     // Our records have string keys and finite numbers only, so that this cannot fail.
     let value = serde_json::to_vec(record).unwrap_or_default();
     fx.write(Write { key, value: Some(value) });
+}
+
+/// Stores a run. Its document is most of its record: written into a buffer that need not grow.
+pub(crate) fn put_run(fx: &mut Effects, run: &Run) {
+    /// What a record has around the document; per shard that has been launched.
+    const FRAME_BYTES: usize = 320;
+    const SHARD_BYTES: usize = 320;
+    let record = run.record();
+    let app = record.app.as_ref().map_or(0, |app| app.get().len());
+    let bytes = record.job.get().len() + app + FRAME_BYTES + SHARD_BYTES * record.shards.len();
+    let mut value = Vec::with_capacity(bytes);
+    // Our records have string keys and finite numbers only, so that this cannot fail.
+    let _ = serde_json::to_writer(&mut value, &record);
+    fx.write(Write { key: run.key(), value: Some(value) });
 }
 
 pub(crate) fn put_text(fx: &mut Effects, key: Key, text: &str) {

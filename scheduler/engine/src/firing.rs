@@ -8,7 +8,7 @@ use shiftwork_schedule::{Timestamp, Timetable};
 use crate::command::Overrides;
 use crate::document::{Concurrency, MisfirePolicy};
 use crate::effect::{Effects, Trace};
-use crate::engine::{Engine, JobEntry, put_json, put_text};
+use crate::engine::{Engine, JobEntry, put_json, put_run, put_text};
 use crate::ids::{JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, WatermarkRecord};
 use crate::registered::{Registered, RunJob};
@@ -40,6 +40,73 @@ impl NewRun {
     /// The first generation, as the document says.
     fn of(id: RunId, logical_time: Timestamp, origin: Origin) -> Self {
         Self { id, logical_time, attempt: 1, origin, overrides: Overrides::default() }
+    }
+}
+
+/// Some firings of one job, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Firings {
+    first: Timestamp,
+    last: Timestamp,
+    count: u64,
+}
+
+/// The latest firing of a gap.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    at: Timestamp,
+    /// Those of the gap before it.
+    before: Option<Firings>,
+}
+
+/// The latest firing of the gap that was looked at last: jobs that share a timer mostly have the
+/// same gap, and of a hundred thousand that are due together each would look for it again.
+#[derive(Debug, Default)]
+struct FoundLatest(Option<(Timestamp, Option<Latest>)>);
+
+impl Firings {
+    fn one(at: Timestamp) -> Self {
+        Self { first: at, last: at, count: 1 }
+    }
+
+    /// Those in `(from, until]`, if there are any.
+    fn between(timetable: &Timetable, from: Timestamp, until: Timestamp) -> Option<Self> {
+        let (firings, more) = timetable.firings_between(from, until, GAP_FIRINGS_MAX);
+        let (first, last) = (*firings.first()?, *firings.last()?);
+        let last =
+            if more { timetable.last_at_or_before(until, from).unwrap_or(first) } else { last };
+        Some(Self { first, last, count: firings.len() as u64 })
+    }
+}
+
+impl Latest {
+    /// In `(from, until]`.
+    fn find(timetable: &Timetable, from: Timestamp, until: Timestamp) -> Option<Self> {
+        let at = timetable.last_at_or_before(until, from)?;
+        Some(Self { at, before: Firings::between(timetable, from, at.plus_millis(-1)) })
+    }
+}
+
+impl FoundLatest {
+    /// As [`Latest::find`], for timetables of one schedule and one `until`.
+    fn latest(
+        &mut self,
+        timetable: &Timetable,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Option<Latest> {
+        // Calendars are a job's own.
+        if !timetable.calendars.is_empty() {
+            return Latest::find(timetable, from, until);
+        }
+        match self.0 {
+            Some((known, latest)) if known == from => latest,
+            _ => {
+                let latest = Latest::find(timetable, from, until);
+                self.0 = Some((from, latest));
+                latest
+            }
+        }
     }
 }
 
@@ -82,6 +149,7 @@ impl Engine {
         let from = std::mem::replace(&mut entry.done_until, now);
         let schedule = Arc::clone(&entry.schedule);
         let jobs: Vec<JobName> = entry.jobs.iter().cloned().collect();
+        let mut found = FoundLatest::default();
         for name in jobs {
             let Some(entry) = self.jobs.get(&name) else {
                 continue;
@@ -91,11 +159,9 @@ impl Engine {
                 continue;
             };
             let timetable = self.timetable_of(&registered.calendars, &schedule);
-            let Some(job) = self.run_job(&name) else {
-                continue;
-            };
+            let job = registered.for_run(&name);
             match timetable {
-                Ok(timetable) => self.fire(&job, &timetable, from, fx),
+                Ok(timetable) => self.fire(&job, &timetable, from, &mut found, fx),
                 Err(problem) => {
                     let timetable =
                         Timetable { schedule: Arc::clone(&schedule), calendars: Vec::new() };
@@ -122,7 +188,14 @@ impl Engine {
     }
 
     /// Deals with the firings of one job in `(from, now]`.
-    fn fire(&mut self, job: &RunJob, timetable: &Timetable, from: Timestamp, fx: &mut Effects) {
+    fn fire(
+        &mut self,
+        job: &RunJob,
+        timetable: &Timetable,
+        from: Timestamp,
+        found: &mut FoundLatest,
+        fx: &mut Effects,
+    ) {
         let now = self.now;
         if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
             self.miss(job, timetable, (from, now), Misfire::Missed, &reason, fx);
@@ -139,7 +212,8 @@ impl Engine {
         match job.rules.misfire.policy {
             MisfirePolicy::All => self.fire_all(job, timetable, window_from, fx),
             MisfirePolicy::Coalesce | MisfirePolicy::Skip => {
-                self.fire_latest(job, timetable, window_from, fx);
+                let latest = found.latest(timetable, window_from, now);
+                self.fire_latest(job, latest, fx);
             }
         }
     }
@@ -161,24 +235,17 @@ impl Engine {
     }
 
     /// The latest firing stands for all.
-    fn fire_latest(
-        &mut self,
-        job: &RunJob,
-        timetable: &Timetable,
-        from: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let Some(latest) = timetable.last_at_or_before(self.now, from) else {
+    fn fire_latest(&mut self, job: &RunJob, latest: Option<Latest>, fx: &mut Effects) {
+        let Some(Latest { at: latest, before }) = latest else {
             return;
         };
         let misfire = match job.rules.misfire.policy {
             MisfirePolicy::Skip => Misfire::Skipped,
             MisfirePolicy::Coalesce | MisfirePolicy::All => Misfire::Coalesced,
         };
-        let just_before = latest.plus_millis(-1);
-        if just_before > from {
-            let reason = "missed; a later firing stands for it";
-            self.miss(job, timetable, (from, just_before), misfire, reason, fx);
+        if let Some(missed) = before {
+            let reason = "missed; a later firing stands for it".to_owned();
+            self.trace_missed(job, missed, (misfire, reason), fx);
         }
         let pending = self.pending_for_firings(&job.name);
         let late_ms = self.now.since(latest);
@@ -196,7 +263,7 @@ impl Engine {
                 return;
             }
         };
-        self.miss(job, timetable, (just_before, latest), misfire, &reason, fx);
+        self.trace_missed(job, Firings::one(latest), (misfire, reason), fx);
     }
 
     /// The first pending run that stands for firings to come.
@@ -213,7 +280,7 @@ impl Engine {
                 Concurrency::Forbid | Concurrency::Allow { .. } => break,
                 Concurrency::Skip => {
                     let reason = format!("run {active} has not ended");
-                    self.trace_missed(job, (at, at), 1, (Misfire::Skipped, reason), fx);
+                    self.trace_missed(job, Firings::one(at), (Misfire::Skipped, reason), fx);
                     return;
                 }
                 Concurrency::Replace => self.cancel_active(&active, KillIntent::Replace, fx),
@@ -234,24 +301,15 @@ impl Engine {
         reason: &str,
         fx: &mut Effects,
     ) {
-        let (firings, more) = timetable.firings_between(from, until, GAP_FIRINGS_MAX);
-        let Some(first) = firings.first().copied() else {
-            return;
-        };
-        let last = if more {
-            timetable.last_at_or_before(until, from).unwrap_or(first)
-        } else {
-            firings.last().copied().unwrap_or(first)
-        };
-        let why = (misfire, reason.to_owned());
-        self.trace_missed(job, (first, last), firings.len() as u64, why, fx);
+        if let Some(missed) = Firings::between(timetable, from, until) {
+            self.trace_missed(job, missed, (misfire, reason.to_owned()), fx);
+        }
     }
 
     fn trace_missed(
         &mut self,
         job: &RunJob,
-        (first, last): (Timestamp, Timestamp),
-        count: u64,
+        Firings { first, last, count }: Firings,
         (misfire, reason): (Misfire, String),
         fx: &mut Effects,
     ) {
@@ -285,7 +343,7 @@ impl Engine {
         };
         // At once and not with what has changed in this step: of a hundred thousand that are due
         // together each would be looked up again.
-        put_json(fx, run.key(), &run.record());
+        put_run(fx, &run);
         run.told = Some(RunState::Pending);
         fx.trace(Trace::Run(Box::new(run.view())));
         let (held_until, expires_at) = (run.held_until(), run.expires_at());

@@ -261,7 +261,12 @@ impl TaskId {
 impl RunId {
     /// The run of `job` for the moment its schedule named.
     pub fn scheduled(job: &JobName, logical_time: Timestamp) -> Self {
-        Self(format!("{job}@{}", logical_time.compact()).into())
+        let (job, moment) = (job.as_str(), logical_time.compact());
+        let mut text = String::with_capacity(job.len() + 1 + moment.len());
+        text.push_str(job);
+        text.push('@');
+        text.push_str(&moment);
+        Self(text.into())
     }
 
     /// The run of `job` that a caller asked for under a key (or a generated id).

@@ -34,7 +34,7 @@ impl Engine {
             .filter_map(|(_, id)| self.runs.get(id))
             .filter(|run| run.held_until() <= self.now)
             // One of an app that the job has left and that is disabled does not hold up the others.
-            .filter(|run| self.disabled_reason(job, &run.job.app).is_none())
+            .filter(|run| !self.is_disabled(entry, &run.job.app))
             .take(room)
             .map(Self::ready_key)
             .collect();

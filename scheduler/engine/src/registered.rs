@@ -94,6 +94,22 @@ impl Rules {
     }
 }
 
+// === impl Registered ===
+
+impl Registered {
+    /// The document of the job of this name, for a run of it.
+    pub(crate) fn for_run(&self, name: &JobName) -> RunJob {
+        RunJob {
+            name: name.clone(),
+            app: self.app.clone(),
+            rules: Arc::clone(&self.rules),
+            source: Arc::clone(&self.source),
+            schedule: self.schedule.clone(),
+            whole: None,
+        }
+    }
+}
+
 // === impl RunJob ===
 
 impl RunJob {
@@ -158,14 +174,6 @@ impl Engine {
     /// The document of a job that can be read, for a run of it.
     pub(crate) fn run_job(&self, name: &JobName) -> Option<RunJob> {
         let (name, entry) = self.jobs.get_key_value(name)?;
-        let registered = entry.document.as_ref().ok()?;
-        Some(RunJob {
-            name: name.clone(),
-            app: registered.app.clone(),
-            rules: Arc::clone(&registered.rules),
-            source: Arc::clone(&registered.source),
-            schedule: registered.schedule.clone(),
-            whole: None,
-        })
+        Some(entry.document.as_ref().ok()?.for_run(name))
     }
 }

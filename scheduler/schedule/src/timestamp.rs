@@ -103,8 +103,10 @@ impl Timestamp {
     /// Letters and digits only (and a point before milliseconds), for names and ids:
     /// `20261120T020000Z`, `20261120T020000.250Z`.
     pub fn compact(self) -> String {
-        let parts = self.parts();
-        format!("{}{}", Year(parts.date.year), Digits::of(&parts, ["", "", "", ""]))
+        match self.digits(COMPACT) {
+            Ok(digits) => digits.as_str().to_owned(),
+            Err((year, digits)) => format!("{year:+}{}", digits.as_str()),
+        }
     }
 
     /// Reads what [`compact`](Self::compact) wrote.
@@ -126,6 +128,20 @@ impl Timestamp {
     /// From whole seconds since the epoch.
     pub(crate) const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000))
+    }
+
+    /// Its text; in years that have not four digits the year and what follows it.
+    fn digits(self, between: Between) -> Result<Digits, (i64, Digits)> {
+        let parts = self.parts();
+        let mut digits = Digits::default();
+        let year = parts.date.year;
+        let is_plain = (0..=9999).contains(&year);
+        if is_plain {
+            digits.two(year / 100);
+            digits.two(year % 100);
+        }
+        digits.after_year(&parts, between);
+        if is_plain { Ok(digits) } else { Err((year, digits)) }
     }
 
     fn parts(self) -> Parts {
@@ -150,6 +166,12 @@ struct Parts {
     milli: i64,
 }
 
+/// What stands before month, day, minute and second.
+type Between = [&'static str; 4];
+
+const RFC_3339: Between = ["-", "-", ":", ":"];
+const COMPACT: Between = ["", "", "", ""];
+
 /// Digits and what stands between them: written by hand, since each run is stored and told with
 /// several instants, and formatting them was a fourth of the work.
 #[derive(Default)]
@@ -159,30 +181,32 @@ struct Digits {
 }
 
 impl Digits {
-    /// `-11-20T02:00:00.250Z`.
-    const LEN_MAX: usize = 20;
+    /// `2026-11-20T02:00:00.250Z`.
+    const LEN_MAX: usize = 24;
 
-    /// All that follows the year. `between`: before month, day, minute, second.
-    fn of(parts: &Parts, between: [&str; 4]) -> Self {
+    fn after_year(&mut self, parts: &Parts, between: Between) {
         let [before_month, before_day, before_minute, before_second] = between;
-        let mut out = Self::default();
-        out.push(before_month);
-        out.two(i64::from(parts.date.month));
-        out.push(before_day);
-        out.two(i64::from(parts.date.day));
-        out.push("T");
-        out.two(parts.hour);
-        out.push(before_minute);
-        out.two(parts.minute);
-        out.push(before_second);
-        out.two(parts.second);
+        self.push(before_month);
+        self.two(i64::from(parts.date.month));
+        self.push(before_day);
+        self.two(i64::from(parts.date.day));
+        self.push("T");
+        self.two(parts.hour);
+        self.push(before_minute);
+        self.two(parts.minute);
+        self.push(before_second);
+        self.two(parts.second);
         if parts.milli != 0 {
-            out.push(".");
-            out.digit(parts.milli / 100);
-            out.two(parts.milli % 100);
+            self.push(".");
+            self.digit(parts.milli / 100);
+            self.two(parts.milli % 100);
         }
-        out.push("Z");
-        out
+        self.push("Z");
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.text.get(..self.len).and_then(|text| std::str::from_utf8(text).ok());
+        text.unwrap_or_default()
     }
 
     fn push(&mut self, text: &str) {
@@ -208,30 +232,6 @@ impl Digits {
     }
 }
 
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.get(..self.len).and_then(|text| std::str::from_utf8(text).ok());
-        f.write_str(text.ok_or(fmt::Error)?)
-    }
-}
-
-/// A year as RFC 3339 writes it, with a sign outside its range.
-struct Year(i64);
-
-impl fmt::Display for Year {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            year @ 0..=9999 => {
-                let mut digits = Digits::default();
-                digits.two(year / 100);
-                digits.two(year % 100);
-                digits.fmt(f)
-            }
-            year => write!(f, "{year:+}"),
-        }
-    }
-}
-
 fn read_compact(text: &str) -> Option<Timestamp> {
     let number = |range: std::ops::Range<usize>| -> Option<i64> {
         let digits = text.get(range)?;
@@ -252,9 +252,10 @@ fn read_compact(text: &str) -> Option<Timestamp> {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.parts();
-        Year(parts.date.year).fmt(f)?;
-        Digits::of(&parts, ["-", "-", ":", ":"]).fmt(f)
+        match self.digits(RFC_3339) {
+            Ok(digits) => f.write_str(digits.as_str()),
+            Err((year, digits)) => write!(f, "{year:+}{}", digits.as_str()),
+        }
     }
 }
 
@@ -273,7 +274,10 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.digits(RFC_3339) {
+            Ok(digits) => serializer.serialize_str(digits.as_str()),
+            Err(_) => serializer.collect_str(self),
+        }
     }
 }
 
