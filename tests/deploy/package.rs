@@ -32,7 +32,7 @@ fn the_package_holds_what_an_operator_needs() {
         "./etc/default/shiftwork",
         "./usr/share/man/man1/shiftwork-executor.1.gz",
         "./usr/share/doc/shiftwork/copyright",
-        "./usr/share/doc/shiftwork/CHANGELOG.md.gz",
+        "./usr/share/doc/shiftwork/changelog.gz",
         "./usr/share/doc/shiftwork/docs/start.md",
         "./usr/share/doc/shiftwork/examples/prometheus/alerts.yml",
         "./usr/share/doc/shiftwork/examples/example/pack",
