@@ -177,7 +177,8 @@ impl Place {
             }
             _ => {}
         }
-        servers.iter().map(|server| format!("{server}\n")).collect()
+        servers.push(String::new());
+        servers.join("\n")
     }
 
     fn script(&self, name: &str, commands: &str, blocks: &[Block]) -> String {

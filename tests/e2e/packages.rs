@@ -74,8 +74,8 @@ fn a_package_is_fetched_run_replaced_and_rolled_back() {
 
     // What the chapter says to move a daemon at once.
     let watched = |standalone: &Standalone| -> Value {
-        let runs = standalone.runs("watch").into_iter();
-        runs.filter(|run| run["state"] == "RUNNING").next_back().unwrap_or_default()
+        let mut runs = standalone.runs("watch").into_iter();
+        runs.find(|run| run["state"] == "RUNNING").unwrap_or_default()
     };
     let before = watched(&standalone)["id"].clone();
     assert!(standalone.cli(&["job", "disable", "watch", "--reason", "version"]).status.success());
