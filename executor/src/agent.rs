@@ -9,6 +9,7 @@ use reqwest::{Client, Response, StatusCode};
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::executor::{Call, Event, call};
 use shiftwork_proto::recordio;
+use shiftwork_proto::required::{self, RequiredError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -27,6 +28,8 @@ const EVENT_LEN_MAX: usize = 4 * 1024 * 1024;
 const EVENTS_AHEAD_MAX: usize = 64;
 /// How much of a refusal's text goes into the log.
 const REFUSAL_LEN_MAX: usize = 300;
+/// Full name of the events' type.
+const EVENT: &str = "mesos.v1.executor.Event";
 /// The media type of the protobuf encoding.
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
@@ -74,7 +77,7 @@ pub(crate) enum ConnectionError {
     #[error("the event stream is not RecordIO")]
     RecordIo(#[from] recordio::RecordIoError),
     #[error("an event of the stream cannot be decoded")]
-    Undecodable(#[from] prost::DecodeError),
+    Undecodable(#[from] RequiredError),
     #[error("the agent ended the event stream")]
     Ended,
 }
@@ -234,7 +237,7 @@ async fn next_event(
 ) -> Result<Event, ConnectionError> {
     loop {
         if let Some(record) = decoder.next()? {
-            return Ok(Event::decode(record)?);
+            return Ok(required::decode(EVENT, record)?);
         }
         match response.chunk().await.map_err(ConnectionError::Stream)? {
             Some(chunk) => decoder.push(&chunk),

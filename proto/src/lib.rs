@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod recordio;
+pub mod required;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod generated {

@@ -3,8 +3,10 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use bytes::Bytes;
 use prost::Message;
 use shiftwork_proto::json::{JsonError, from_json};
+use shiftwork_proto::required;
 
 use crate::world::Rejection;
 
@@ -37,13 +39,13 @@ impl Format {
 pub(super) fn parse_call<M: Message + Default>(
     name: &str,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Bytes,
 ) -> Result<M, Rejection> {
     let Some(content_type) = headers.get(CONTENT_TYPE) else {
         return Err(Rejection::bad_request("Expecting 'Content-Type' to be present"));
     };
     match content_type.to_str().ok().and_then(Format::of_media_type) {
-        Some(Format::Protobuf) => M::decode(body)
+        Some(Format::Protobuf) => required::decode(name, body.clone())
             .map_err(|_| Rejection::bad_request("Failed to parse body into Call protobuf")),
         Some(Format::Json) => {
             from_json(name, body).map_err(|error| Rejection::bad_request(json_text(&error, body)))

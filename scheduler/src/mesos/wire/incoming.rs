@@ -8,6 +8,7 @@ use shiftwork_engine::event::{Event, InverseOffer, Offer, Unavailability};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId};
 use shiftwork_proto::mesos::v1 as mesos;
 use shiftwork_proto::mesos::v1::scheduler::event as wire;
+use shiftwork_proto::required::{self, RequiredError};
 use shiftwork_schedule::Timestamp;
 
 use super::{WireError, resources, status};
@@ -20,6 +21,18 @@ const HEARTBEAT_INTERVAL_DEFAULT: Duration = Duration::from_secs(15);
 const HEARTBEAT_INTERVAL_SECONDS_MAX: f64 = 600.0;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// Full name of a record's type.
+const EVENT: &str = "mesos.v1.scheduler.Event";
+
+/// Number of the field `Event.offers`.
+const EVENT_OFFERS: u32 = 3;
+
+/// Number of the field `Event.Offers.offers`.
+const OFFERS_OFFERS: u32 = 1;
+
+/// Full name of an offer's type.
+const OFFER: &str = "mesos.v1.Offer";
 
 /// What one record says.
 #[derive(Debug, PartialEq)]
@@ -71,7 +84,10 @@ pub(in crate::mesos) struct UnusableOffer {
 /// # Errors
 /// When it is not a scheduler event or lacks what its type promises; the stream stays in step.
 pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError> {
-    let event = mesos::scheduler::Event::decode(record).map_err(WireError::Undecodable)?;
+    let event = mesos::scheduler::Event::decode(record.clone()).map_err(WireError::Undecodable)?;
+    if event.r#type() != wire::Type::Offers {
+        required::check(EVENT, &record).map_err(WireError::Incomplete)?;
+    }
     match event.r#type() {
         wire::Type::Subscribed => {
             read_subscribed(event.subscribed.ok_or(WireError::Missing("Event.subscribed"))?)
@@ -79,7 +95,7 @@ pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError>
         wire::Type::Heartbeat => Ok(Incoming::Heartbeat),
         wire::Type::Offers => {
             let offers = event.offers.ok_or(WireError::Missing("Event.offers"))?;
-            Ok(read_offers(offers.offers))
+            Ok(read_offers(offers.offers, &check_offers(&record)))
         }
         wire::Type::Rescind => {
             let rescind = event.rescind.ok_or(WireError::Missing("Event.rescind"))?;
@@ -125,13 +141,26 @@ fn read_subscribed(subscribed: wire::Subscribed) -> Result<Incoming, WireError> 
     Ok(Incoming::Subscribed { framework: FrameworkId::new(framework), heartbeat_interval })
 }
 
-fn read_offers(offers: Vec<mesos::Offer>) -> Incoming {
+/// What is absent of each offer of an OFFERS. One by one, because a whole event that is left out would
+/// take offers with it that nobody could give back.
+fn check_offers(record: &[u8]) -> Vec<Option<RequiredError>> {
+    // What cannot be cut into offers here was not decoded before either.
+    let all = required::values_of(record, EVENT_OFFERS).unwrap_or_default();
+    let each = all.into_iter().flat_map(|offers| required::values_of(offers, OFFERS_OFFERS));
+    each.flatten().map(|offer| required::check(OFFER, offer).err()).collect()
+}
+
+fn read_offers(offers: Vec<mesos::Offer>, absent: &[Option<RequiredError>]) -> Incoming {
     let agents = offers.iter().filter_map(read_address).collect();
     let mut usable = Vec::with_capacity(offers.len());
     let mut unusable = Vec::new();
-    for offer in offers {
+    for (number, offer) in offers.into_iter().enumerate() {
         let id = Some(&offer.id.value).filter(|id| !id.is_empty()).cloned().map(OfferId::new);
-        match read_offer(offer) {
+        let read = match absent.get(number) {
+            Some(Some(error)) => Err(WireError::Incomplete(error.clone())),
+            _ => read_offer(offer),
+        };
+        match read {
             Ok(offer) => usable.push(offer),
             Err(error) => unusable.push(UnusableOffer { id, error }),
         }

@@ -15,12 +15,17 @@ mod tests;
 pub(super) use incoming::{Incoming, UnusableOffer, read_event};
 pub(super) use outgoing::{call_kind, write_call};
 
+use shiftwork_proto::required::RequiredError;
+
 /// Why a message cannot be taken in or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum WireError {
     /// The record is no protobuf of the type it should be.
     #[error("the record is not a mesos.v1.scheduler.Event; the peer must be a Mesos v1 master")]
     Undecodable(#[source] prost::DecodeError),
+    /// A field that proto2 requires is absent.
+    #[error("the message is left out: it is not whole; the peer must be a Mesos v1 master")]
+    Incomplete(#[source] RequiredError),
     /// A field that the protocol requires is absent or empty.
     #[error("{0} is absent or empty, though Mesos v1 requires it; the message is left out")]
     Missing(&'static str),

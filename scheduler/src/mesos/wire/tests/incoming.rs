@@ -290,3 +290,39 @@ fn messages_that_lack_what_they_promise_are_errors() {
     let later = mesos::scheduler::Event { r#type: Some(99), ..Default::default() };
     assert_eq!(read_wire(&later), Ok(Incoming::Ignored("UNKNOWN")));
 }
+
+#[test]
+fn an_offer_that_is_not_whole_is_told_apart_from_the_others_of_its_event() {
+    use prost::encoding;
+    let Some(recorded) = recorded("event", "OFFERS").into_iter().next() else { panic!("none") };
+    let text = recorded.body.to_string();
+    let whole: mesos::scheduler::Event =
+        shiftwork_proto::json::from_json("mesos.v1.scheduler.Event", text.as_bytes()).unwrap();
+    let whole = &whole.offers.as_ref().unwrap().offers[0];
+    let (mut torn, mut offers) = (Vec::new(), Vec::new());
+    encoding::message::encode(1, &mesos::OfferId { value: "o-torn".to_owned() }, &mut torn);
+    encoding::message::encode(3, &whole.agent_id, &mut torn);
+    encoding::bytes::encode(1, &torn, &mut offers);
+    encoding::message::encode(1, whole, &mut offers);
+    let mut record = event(wire::Type::Offers).encode_to_vec();
+    encoding::bytes::encode(3, &offers, &mut record);
+
+    let Ok(Incoming::Offers { usable, unusable, .. }) = read_event(record.into()) else { panic!() };
+    assert_eq!(usable.iter().map(|offer| offer.id.as_str()).collect::<Vec<_>>(), [&whole.id.value]);
+    let [unusable] = &unusable[..] else { panic!("{unusable:?}") };
+    assert_eq!(unusable.id, Some(OfferId::new("o-torn")));
+    let source = std::error::Error::source(&unusable.error).unwrap().to_string();
+    assert_eq!(source, "mesos.v1.Offer.framework_id is absent, though proto2 requires it");
+}
+
+#[test]
+fn an_update_without_its_state_is_not_read_as_another_state() {
+    use prost::encoding;
+    let (mut status, mut update) = (Vec::new(), Vec::new());
+    encoding::message::encode(1, &mesos::TaskId { value: "t".to_owned() }, &mut status);
+    encoding::bytes::encode(1, &status, &mut update);
+    let mut record = event(wire::Type::Update).encode_to_vec();
+    encoding::bytes::encode(5, &update, &mut record);
+    let error = read_event(record.into()).unwrap_err();
+    assert!(matches!(error, WireError::Incomplete(_)), "{error}");
+}
