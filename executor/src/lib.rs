@@ -63,6 +63,9 @@ fn run_process(jobs: jobs::Registry) -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // Or else a line that finds no space on the disk is complained of where there is none either,
+        // which panics: a full disk must not end the work.
+        .log_internal_errors(false)
         .try_init();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -80,7 +83,7 @@ fn run_process(jobs: jobs::Registry) -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(ExitReason::Idle | ExitReason::Shutdown) => ExitCode::SUCCESS,
-        Ok(ExitReason::AgentLost) => ExitCode::FAILURE,
+        Ok(ExitReason::AgentLost | ExitReason::Stuck) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("shiftwork-executor: {}", error_chain(&error));
             ExitCode::FAILURE

@@ -32,6 +32,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // Complaining of a log that cannot be written, on that very log, would panic.
+        .log_internal_errors(false)
         .init();
     let shutdown = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

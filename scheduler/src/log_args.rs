@@ -37,7 +37,10 @@ impl LogArgs {
         let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            // Or else a line that cannot be written is complained of on stderr as well, which panics: a
+            // full disk or a reader that left must not stop what is logged about.
+            .log_internal_errors(false);
         match self.log_format {
             LogFormat::Pretty => {
                 let fields = debug_fn(|writer, field, value| {
