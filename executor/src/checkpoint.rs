@@ -23,6 +23,8 @@ const RECORD_LEN_MAX: usize = 1024 * 1024;
 pub(crate) struct Checkpoint {
     path: PathBuf,
     file: File,
+    /// How much of the file is whole frames, bytes.
+    len: u64,
 }
 
 /// A step on the checkpoint that failed.
@@ -49,29 +51,37 @@ impl Checkpoint {
             }
         };
         // Written anew: appending behind a torn frame would lose all that follows it.
-        let file = replace(&path, &left).map_err(|source| CheckpointError {
+        let (file, len) = replace(&path, &left).map_err(|source| CheckpointError {
             step: "opening",
             path: path.clone(),
             source,
         })?;
-        Ok((Self { path, file }, left))
+        Ok((Self { path, file, len }, left))
     }
 
     /// Adds one update.
     pub(crate) fn append(&mut self, update: &Update) -> Result<(), CheckpointError> {
-        self.file
-            .write_all(&recordio::encode(&update.encode_to_vec()))
-            .map_err(|source| self.failed("appending to", source))
+        let frame = recordio::encode(&update.encode_to_vec());
+        if let Err(source) = self.file.write_all(&frame) {
+            // A full disk may have taken a part. What is appended once there is space again would be
+            // lost behind it; if it cannot be cut off either, the next rewriting mends it.
+            let _torn = self.file.set_len(self.len);
+            return Err(self.failed("appending to", source));
+        }
+        self.len += frame.len() as u64;
+        Ok(())
     }
 
     /// Holds exactly these updates from now on.
     pub(crate) fn rewrite(&mut self, updates: &[Update]) -> Result<(), CheckpointError> {
         if updates.is_empty() {
             // The common case: everything is acknowledged, and there is nothing to lose half-way.
-            return self.file.set_len(0).map_err(|source| self.failed("emptying", source));
+            self.file.set_len(0).map_err(|source| self.failed("emptying", source))?;
+            self.len = 0;
+            return Ok(());
         }
         let replaced = replace(&self.path, updates);
-        self.file = replaced.map_err(|source| self.failed("rewriting", source))?;
+        (self.file, self.len) = replaced.map_err(|source| self.failed("rewriting", source))?;
         Ok(())
     }
 
@@ -80,14 +90,16 @@ impl Checkpoint {
     }
 }
 
-/// Writes the whole file beside the old one and puts it in its place, so that a reader sees either.
-fn replace(path: &Path, updates: &[Update]) -> io::Result<File> {
+/// Writes the whole file beside the old one and puts it in its place, so that a reader sees either;
+/// the open file and its length.
+fn replace(path: &Path, updates: &[Update]) -> io::Result<(File, u64)> {
     let beside = path.with_extension("new");
     let bytes: Vec<u8> =
         updates.iter().flat_map(|update| recordio::encode(&update.encode_to_vec())).collect();
+    let len = bytes.len() as u64;
     fs::write(&beside, bytes)?;
     fs::rename(&beside, path)?;
-    OpenOptions::new().append(true).open(path)
+    Ok((OpenOptions::new().append(true).open(path)?, len))
 }
 
 /// The updates in `bytes`, up to the first frame that cannot be read.

@@ -22,7 +22,9 @@ const TAIL_LEN_MAX: usize = 4096;
 pub(crate) struct LogFile {
     path: PathBuf,
     len: u64,
-    failed: bool,
+    /// The last write was not possible. Each one is tried all the same: a disk that was full may have
+    /// space again, and a service writes for months.
+    failing: bool,
 }
 
 /// The last bytes of an output.
@@ -35,21 +37,29 @@ impl LogFile {
     /// Makes the file, or goes on with the one an earlier firing left.
     pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
         let len = open(&path)?.metadata()?.len();
-        Ok(Self { path, len, failed: false })
+        Ok(Self { path, len, failing: false })
     }
 
     /// Adds `bytes`. `file` is the open file, for calls that follow at once.
     pub(crate) fn write(&mut self, bytes: &[u8], file: &mut Option<File>) {
-        if self.failed || bytes.is_empty() {
+        if bytes.is_empty() {
             return;
         }
-        if let Err(error) = self.try_write(bytes, file) {
-            tracing::warn!(path = %self.path.display(), %error, "output is dropped from here on");
-            self.failed = true;
+        let written = self.try_write(bytes, file);
+        let path = self.path.display();
+        match &written {
+            Ok(()) if self.failing => tracing::info!(%path, "output is kept again"),
+            Err(error) if !self.failing => tracing::warn!(%path, %error, "output is dropped"),
+            _ => {}
         }
+        self.failing = written.is_err();
     }
 
     fn try_write(&mut self, bytes: &[u8], file: &mut Option<File>) -> io::Result<()> {
+        if self.failing {
+            // A part of what failed may be in it.
+            self.len = open(&self.path)?.metadata()?.len();
+        }
         let len = bytes.len() as u64;
         if self.len > 0 && self.len + len > FILE_LEN_MAX {
             *file = None;
@@ -127,6 +137,22 @@ mod tests {
             LogFile::new(path.clone()).unwrap().write(text.as_bytes(), &mut None);
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one two");
+    }
+
+    #[test]
+    fn output_is_kept_again_once_that_is_possible() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("task/stdout");
+        let parent = path.parent().unwrap();
+        std::fs::create_dir(parent).unwrap();
+        let mut log = LogFile::new(path.clone()).unwrap();
+        std::fs::remove_dir_all(parent).unwrap();
+        log.write(b"lost", &mut None);
+        std::fs::create_dir(parent).unwrap();
+        std::fs::write(&path, "half").unwrap();
+        log.write(b" and kept", &mut None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "half and kept");
+        assert_eq!((log.len, log.failing), (13, false));
     }
 
     #[test]

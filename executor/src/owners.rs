@@ -45,6 +45,9 @@ pub(crate) struct Owners {
 pub(crate) struct Found {
     /// Whose each process is.
     pub(crate) owners: HashMap<Pid, WorkId>,
+    /// The scripts that each of the others, if it lives, can be of: the last of them has not ended before
+    /// it has.
+    pub(crate) ambiguous: Vec<BTreeSet<WorkId>>,
     /// Processes that can only be of scripts that have ended.
     pub(crate) abandoned: Vec<Process>,
 }
@@ -131,8 +134,22 @@ impl Owners {
             Some(only) if claims.len() == 1 => {
                 found.owners.insert(process.pid, *only);
             }
-            Some(_) => {}
+            Some(_) if process.zombie => {}
+            Some(_) => found.ambiguous.push(claims.clone()),
         }
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    /// Whether something lives that can be of no other script of `works` than this one.
+    pub(crate) fn waits_for_a_stray(&self, work: WorkId, works: &BTreeMap<WorkId, Claim>) -> bool {
+        let is_last = |claims: &BTreeSet<WorkId>| {
+            claims.contains(&work)
+                && claims.iter().all(|other| *other == work || !works.contains_key(other))
+        };
+        self.ambiguous.iter().any(is_last)
     }
 }
 
@@ -204,7 +221,12 @@ mod tests {
     fn a_stray_that_may_be_of_several_outlives_all_but_the_last_of_them() {
         let (mut owners, stray) = (Owners::default(), [process(11, 1, 11, 200)]);
         let both = works(&[(1, 10, 100), (2, 20, 100)]);
-        assert_eq!(find(&mut owners, &stray, &both), Found::default());
+        let found = find(&mut owners, &stray, &both);
+        let ambiguous = vec![BTreeSet::from([WorkId(1), WorkId(2)])];
+        assert_eq!(found, Found { ambiguous, ..Found::default() });
+        // Both may have ended when it is looked at: one of them after the other.
+        assert!(!found.waits_for_a_stray(WorkId(1), &both));
+        assert!(found.waits_for_a_stray(WorkId(2), &works(&[(2, 20, 100)])));
         // A third that begins later has no claim to it.
         let found = find(&mut owners, &stray, &works(&[(2, 20, 100), (3, 30, 400)]));
         assert_eq!(found.owners, [(pid(11), WorkId(2))].into());

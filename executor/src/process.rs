@@ -22,7 +22,7 @@ use crate::cgroup::{Cgroup, Cgroups};
 use crate::core::{Event, Signal, TaskId, TaskSpec, WorkEnd, WorkId};
 use crate::error_chain;
 use crate::output::Output;
-use crate::owners::{Claim, Owners};
+use crate::owners::{Claim, Found, Owners};
 use crate::procfs::{self, Process};
 use crate::sandbox::Sandbox;
 use crate::script::Script;
@@ -35,6 +35,8 @@ const SWEEP_KILL: Duration = Duration::from_millis(50);
 /// How often remains of a script are looked for otherwise. Their end is told by SIGCHLD; this is for
 /// the rare one that is not.
 const SWEEP_IDLE: Duration = Duration::from_secs(1);
+/// How often in a row remains are looked for because each look found more; then others get a turn.
+const SWEEPS_MAX: usize = 8;
 /// How long the executor waits at its own end for killed processes to be gone.
 const END_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How often it looks meanwhile.
@@ -125,7 +127,10 @@ impl Processes {
         let task = spec.id.clone();
         let event = match self.try_start(work, spec, command_line, firing) {
             Ok(()) => Event::Started { task, work },
-            Err(error) => Event::StartFailed { task, work, reason: error_chain(&error) },
+            Err(error) => {
+                self.end_task_dir(&task);
+                Event::StartFailed { task, work, reason: error_chain(&error) }
+            }
         };
         self.events.push(event);
     }
@@ -166,7 +171,10 @@ impl Processes {
     /// Looks for what belongs to whom, after signals were sent or children ended: passes signals on,
     /// reaps adopted children, notices what is gone.
     pub fn settle(&mut self) {
-        if std::mem::take(&mut self.unsettled) {
+        for _ in 0..SWEEPS_MAX {
+            if !std::mem::take(&mut self.unsettled) {
+                break;
+            }
             self.sweep();
         }
         while self.background.try_join_next().is_some() {}
@@ -175,10 +183,7 @@ impl Processes {
     /// As [`Processes::settle`], whether or not anything is known to have happened.
     pub fn sweep(&mut self) {
         self.swept = Instant::now();
-        let descendants = procfs::descendants(self.own.pid);
-        self.reap_adopted(&descendants);
-        let found = self.owners.find(&self.own, &descendants, &self.claims, self.jobs_run);
-        found.abandoned.iter().for_each(signals::kill_abandoned);
+        let (descendants, found) = self.look();
         let mut alive = BTreeSet::new();
         for process in descendants.iter().filter(|process| !process.zombie) {
             let Some(work) = found.owners.get(&process.pid) else {
@@ -205,9 +210,37 @@ impl Processes {
                 (running.leader_ended && !alive.contains(work)).then_some(*work)
             })
             .collect();
-        for work in gone {
-            self.on_gone(work);
+        self.end_all_of(gone);
+    }
+
+    /// Ends those of `works` of which a second look finds nothing either. What forked and ended during the
+    /// first may have been missed with what it forked: the one was gone by the time it was looked at, the
+    /// other not there when the list was made.
+    fn end_all_of(&mut self, works: Vec<WorkId>) {
+        if works.is_empty() {
+            return;
         }
+        let (descendants, found) = self.look();
+        let living = descendants.iter().filter(|process| !process.zombie);
+        let left: BTreeSet<&WorkId> =
+            living.filter_map(|process| found.owners.get(&process.pid)).collect();
+        for work in works {
+            // The last of several that go at once has the strays that may be any one's.
+            if left.contains(&work) || found.waits_for_a_stray(work, &self.claims) {
+                self.unsettled = true;
+            } else {
+                self.on_gone(work);
+            }
+        }
+    }
+
+    /// Who there is, and whose; what is nobody's any more is taken away.
+    fn look(&mut self) -> (Vec<Process>, Found) {
+        let descendants = procfs::descendants(self.own.pid);
+        self.reap_adopted(&descendants);
+        let found = self.owners.find(&self.own, &descendants, &self.claims, self.jobs_run);
+        found.abandoned.iter().for_each(signals::kill_abandoned);
+        (descendants, found)
     }
 
     /// How soon [`Processes::sweep`] is to be called although nothing was heard. Counted from the

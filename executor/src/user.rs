@@ -41,8 +41,9 @@ pub(crate) fn find(run_as: &str) -> Result<Option<User>, UserError> {
     if run_as.is_empty() {
         return Ok(None);
     }
-    let users = fs::read_to_string(USERS).map_err(UserError::Read)?;
-    choose(run_as, &users, geteuid().as_raw())
+    let users = fs::read(USERS).map_err(UserError::Read)?;
+    // Names of people in it may be of any encoding.
+    choose(run_as, &String::from_utf8_lossy(&users), geteuid().as_raw())
 }
 
 fn choose(name: &str, users: &str, own: u32) -> Result<Option<User>, UserError> {

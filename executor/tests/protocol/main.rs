@@ -225,6 +225,40 @@ async fn the_last_word_of_a_task_outlives_the_executor() {
     assert_eq!(kept, states);
 }
 
+/// Starts an executor whose files can grow to half a kilobyte and no further, as on a full disk.
+async fn on_a_full_disk() -> Agent {
+    let dir = tempfile::tempdir().expect("a directory");
+    let program = dir.path().join("executor");
+    let line = format!(
+        "#!/bin/sh\ntrap '' XFSZ\nulimit -f 1\nexec {}\n",
+        env!("CARGO_BIN_EXE_shiftwork-executor")
+    );
+    std::fs::write(&program, line).expect("a file");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).expect("permissions");
+    let mut agent = Agent::of_program(&program, Setting::default()).await;
+    agent.accept(0).await;
+    agent
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_outputs_and_no_task() {
+    let mut agent = on_a_full_disk().await;
+    let line = "head -c 100000 /dev/zero | tr '\\0' x; echo end; exit 3;";
+    agent.launch(task_info("t", &payload(line))).await;
+    assert_eq!(agent.update().await.state(), TaskState::TaskRunning);
+    let failed = agent.update().await;
+    assert_eq!(outcome(&failed).exit_code, Some(3));
+    assert!(outcome(&failed).stdout_tail.ends_with(b"xxxend\n"), "the end is known all the same");
+    agent.launch(task_info("u", &payload("true"))).await;
+    assert_eq!(agent.update().await.state(), TaskState::TaskRunning);
+    assert_eq!(agent.update().await.state(), TaskState::TaskFinished);
+    // The update that found no space is not there; what came after it is.
+    let kept: Vec<String> =
+        agent.checkpoint().into_iter().map(|status| status.task_id.value).collect();
+    assert_eq!(kept[..2], ["t", "u"]);
+}
+
 #[tokio::test]
 async fn an_idle_executor_leaves() {
     let mut agent = Agent::new(Setting::default()).await;
