@@ -58,6 +58,10 @@ impl SimpleJob for Trouble {
                 context.log(&format!("it ended with {}", child.wait()?));
                 Ok(())
             }
+            "deaf" => loop {
+                // What no job should do: nobody can end it but the end of the executor.
+                std::thread::sleep(Duration::from_mins(1));
+            },
             _ => {
                 // Work that heeds its cancellation.
                 while !context.cancellation().wait(Duration::from_mins(1)) {

@@ -208,6 +208,8 @@ pub enum ExitReason {
     Shutdown,
     /// The agent is gone and nobody waits for this executor any more.
     AgentLost,
+    /// Nothing is left but jobs in this process that do not heed their kill.
+    Stuck,
 }
 
 // === impl Exited ===
@@ -243,6 +245,7 @@ impl fmt::Display for ExitReason {
             Self::Idle => "idle for the app's idle timeout",
             Self::Shutdown => "asked to shut down",
             Self::AgentLost => "the agent is lost",
+            Self::Stuck => "a Rust job does not heed its kill, and nothing else runs",
         })
     }
 }

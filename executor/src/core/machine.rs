@@ -24,6 +24,10 @@ const SHUTDOWN_MARGIN_MS: u64 = 1_000;
 /// late at worst.
 const CLOCK_CHECK_MS: u64 = 10_000;
 
+/// How long jobs in this process that do not heed their kill may go on once nothing else is left. Then
+/// the executor ends, which ends them; before, that would end others as well.
+const STUCK_WAIT_MS: u64 = 5_000;
+
 /// What the agent's settings are to the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -47,6 +51,8 @@ pub struct Core {
     stage: Stage,
     idle_timeout_ms: Option<u64>,
     idle_since_ms: Option<u64>,
+    /// Since when there have been none but stuck jobs.
+    stuck_since_ms: Option<u64>,
     next_work: u64,
     wall: Timestamp,
 }
@@ -78,6 +84,7 @@ impl Core {
             stage: Stage::Working,
             idle_timeout_ms: None,
             idle_since_ms: None,
+            stuck_since_ms: None,
             next_work: 1,
             wall: now.wall,
         }
@@ -129,9 +136,10 @@ impl Core {
             .idle_since_ms
             .zip(self.idle_timeout_ms)
             .map(|(since, ms)| since.saturating_add(ms));
+        let stuck_at_ms = self.stuck_since_ms.map(|since| since.saturating_add(STUCK_WAIT_MS));
         let own = match self.stage {
-            Stage::Working => [self.link.deadline_ms(), idle_at_ms],
-            Stage::ShuttingDown { exit_at_ms } => [Some(exit_at_ms), None],
+            Stage::Working => [self.link.deadline_ms(), idle_at_ms, stuck_at_ms],
+            Stage::ShuttingDown { exit_at_ms } => [Some(exit_at_ms), None, None],
             Stage::Over => return None,
         };
         let tasks = self.tasks.values().filter_map(Task::deadline_ms);
@@ -251,6 +259,7 @@ impl Core {
             Stage::Working => {
                 self.mind_link(now, effects);
                 self.mind_idleness(now, effects);
+                self.mind_stuck_jobs(now, effects);
             }
             Stage::ShuttingDown { .. } | Stage::Over => {}
         }
@@ -277,6 +286,19 @@ impl Core {
         let idle_ms = now.mono_ms.saturating_sub(since_ms);
         if self.idle_timeout_ms.is_some_and(|timeout_ms| idle_ms >= timeout_ms) {
             self.exit(ExitReason::Idle, effects);
+        }
+    }
+
+    /// Leaves when nothing is left but jobs that cannot be ended in any other way.
+    fn mind_stuck_jobs(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let none_but_stuck = !self.tasks.is_empty() && self.tasks.values().all(Task::is_stuck);
+        if self.stage != Stage::Working || !none_but_stuck || !self.ledger.is_empty() {
+            self.stuck_since_ms = None;
+            return;
+        }
+        let since_ms = *self.stuck_since_ms.get_or_insert(now.mono_ms);
+        if now.mono_ms.saturating_sub(since_ms) >= STUCK_WAIT_MS {
+            self.exit(ExitReason::Stuck, effects);
         }
     }
 

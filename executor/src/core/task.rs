@@ -10,7 +10,7 @@ use super::daemon::Daemon;
 use super::event::{Now, Usage, WorkEnd, WorkId};
 use super::report::{self, Report};
 use super::work::{Intent, Work};
-use super::{TaskSpec, TaskSpecKind};
+use super::{TaskSpec, TaskSpecKind, TaskSpecWork};
 
 /// A task that has not reached its terminal state.
 #[derive(Debug)]
@@ -148,6 +148,17 @@ impl Task {
         if let Kind::Daemon(daemon) = &mut self.kind {
             daemon.on_time(&self.spec, cx);
         }
+    }
+
+    /// Whether it is a job in this process that goes on although it was killed: a thread can be asked to
+    /// end, never made to.
+    pub(super) fn is_stuck(&self) -> bool {
+        let work = match &self.kind {
+            Kind::Transient(work) => work.as_ref(),
+            Kind::Daemon(daemon) => daemon.work(),
+        };
+        matches!(self.spec.work, TaskSpecWork::Class(_))
+            && work.is_some_and(Work::outlived_its_kill)
     }
 
     pub(super) fn on_clock_set_back(&mut self, now: Timestamp) {

@@ -146,6 +146,11 @@ impl Work {
         }
     }
 
+    /// It was told to end, and then killed, and goes on all the same.
+    pub(super) fn outlived_its_kill(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { kill_at_ms: None, ended: None, .. })
+    }
+
     /// The next monotonic moment at which [`Work::on_time`] has something to say.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         match &self.phase {

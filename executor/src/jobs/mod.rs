@@ -19,8 +19,10 @@ pub type JobResult = Result<(), JobError>;
 
 /// A job that is executed once a firing.
 ///
-/// It runs on a thread of its own. A panic fails this shard only. A killed job has to notice it:
-/// [`JobContext::cancellation`] tells, and the task counts as killed when the job has returned.
+/// It runs on a thread of its own. A panic fails this shard only. A job that is killed, or has run for
+/// longer than its `timeout`, has to notice it: [`JobContext::cancellation`] tells, and the task has ended
+/// when the job has returned. One that does not is left running while other tasks of this executor do;
+/// with the last of them the executor ends, and the job with it.
 pub trait SimpleJob: Send + Sync + 'static {
     /// Does the work of one shard.
     ///
@@ -108,8 +110,8 @@ impl Executor {
     }
 
     /// Works as an executor under the Mesos agent that started this process, until there is nothing
-    /// left to do: 0 when idle or asked to leave, 1 when the agent was lost or the machine refused
-    /// something, 2 when no agent started it or two jobs have one name.
+    /// left to do: 0 when idle or asked to leave, 1 when the agent was lost, a job did not heed its kill
+    /// or the machine refused something, 2 when no agent started it or two jobs have one name.
     ///
     /// To be called on the main thread of a process that has no other.
     pub fn run(self) -> ExitCode {

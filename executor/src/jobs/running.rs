@@ -93,7 +93,7 @@ impl RunningJobs {
     }
 
     /// Tells a job to end. It cannot be made to: a thread that goes on holds up nothing but its own
-    /// task, and is said to run for as long as it does.
+    /// task, and is said to run for as long as it does or until the executor ends, alone with it.
     pub(crate) fn signal(&mut self, work: WorkId, signal: Signal) {
         if let Some((task, token)) = self.works.get(&work) {
             token.cancel();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shiftwork_proto::mesos::v1::{TaskState, TaskStatus};
+use shiftwork_proto::mesos::v1::{DurationInfo, KillPolicy, TaskState, TaskStatus};
 use shiftwork_proto::shiftwork::v1::{JobClass, TaskPayload, task_payload::Work};
 
 use crate::agent::{Agent, Setting};
@@ -87,6 +87,20 @@ async fn errors_and_panics_fail_their_shard_and_touch_no_sibling() {
     let killed = agent.update_acknowledged().await;
     assert_eq!(killed.state(), TaskState::TaskKilled);
     assert_eq!(stdout(&agent, "sibling"), "told to end\n");
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_heed_its_kill_ends_with_the_executor_and_nobody_else_does() {
+    let mut agent = word_app().await;
+    agent.launch(task_info("stubborn", &of(simple("trouble"), "deaf"))).await;
+    assert_eq!(agent.update_acknowledged().await.state(), TaskState::TaskRunning);
+    let now = KillPolicy { grace_period: Some(DurationInfo { nanoseconds: 0 }) };
+    agent.kill("stubborn", Some(now)).await;
+    // Others are run and end as ever; with the last of them it is alone.
+    let sibling = run(&mut agent, "s", &payload("sleep 0.5; exit 4;")).await;
+    assert_eq!(outcome(&sibling).exit_code, Some(4));
+    assert_eq!(agent.exit_code().await, Some(1));
+    assert!(agent.log().contains("does not heed its kill"), "{}", agent.log());
 }
 
 #[tokio::test]

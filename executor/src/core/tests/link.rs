@@ -1,5 +1,7 @@
 //! The connection, what is sent again over a new one, and the executor's own end.
 
+use shiftwork_proto::shiftwork::v1::{JobClass, task_payload::Work};
+
 use super::*;
 
 fn running(scene: &mut Scene, task: &str, work: u64) {
@@ -181,4 +183,37 @@ fn a_shutdown_does_not_wait_for_what_cannot_be_killed() {
 fn a_shutdown_without_tasks_is_over_at_once() {
     let mut scene = Scene::subscribed();
     assert_eq!(scene.on(Event::Shutdown), ["exit Shutdown"]);
+}
+
+#[test]
+fn a_job_that_does_not_heed_its_kill_ends_with_the_executor_once_it_is_alone() {
+    let mut scene = Scene::subscribed();
+    let class = JobClass { name: "stubborn".into(), ..JobClass::default() };
+    let job = TaskPayload { work: Some(Work::JobClass(class)), ..payload("") };
+    scene.launch("j", &job);
+    scene.started("j", 1);
+    running(&mut scene, "sibling", 2);
+    assert_eq!(scene.kill("j"), ["signal 1 Terminate"]);
+    assert_eq!(scene.pass(5_000), ["signal 1 Kill"]);
+    for number in [1, 2] {
+        scene.acknowledge(if number == 1 { "j" } else { "sibling" }, number);
+    }
+    assert_eq!(scene.pass(600_000), NOTHING, "that would end the sibling");
+    scene.ended("sibling", 2, Exited::Code(0));
+    scene.gone("sibling", 2);
+    assert_eq!(scene.pass(600_000), NOTHING, "the agent does not know of its end yet");
+    scene.acknowledge("sibling", 3);
+    assert_eq!(scene.core.wakeup_ms(scene.now()), Some(5_000));
+    assert_eq!(scene.pass(4_999), NOTHING);
+    assert_eq!(scene.pass(1), ["exit Stuck"]);
+}
+
+#[test]
+fn a_script_that_outlives_its_kill_is_waited_for() {
+    let mut scene = Scene::subscribed();
+    running(&mut scene, "t", 1);
+    scene.acknowledge("t", 1);
+    scene.kill("t");
+    assert_eq!(scene.pass(5_000), ["signal 1 Kill"]);
+    assert_eq!(scene.pass(600_000), NOTHING);
 }
