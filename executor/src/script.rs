@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use shiftwork_proto::shiftwork::v1::Limits;
 use shiftwork_proto::shiftwork::v1::task_payload::Work;
 use shiftwork_schedule::Timestamp;
 
@@ -21,6 +22,12 @@ pub const TASK_ID_VARIABLE: &str = "SHIFTWORK_TASK_ID";
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "USER"];
 /// Where programs are found when the executor has no PATH itself.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How many blocks of `ulimit -f` and `-c` a megabyte is (POSIX: 512 bytes each).
+const BLOCKS_PER_MB: u64 = 2048;
+/// How many units of `ulimit -v` a megabyte is (1,024 bytes each).
+const KILOBYTES_PER_MB: u64 = 1024;
+/// Goes on as a shell with the arguments given to this one, the first of them its command line.
+const AND_GO_ON: &str = "exec /bin/sh -c \"$0\" \"$@\"";
 /// `$0` of the shell: what stands before its error messages.
 const SHELL_NAME: &str = "shiftwork";
 
@@ -67,7 +74,29 @@ pub fn arguments(spec: &TaskSpec, command_line: &str, firing: Option<Timestamp>)
     let as_it_is =
         matches!(&spec.payload.work, Some(Work::Script(script)) if script.no_context_argument);
     let line = if as_it_is { command_line.trim().to_owned() } else { shell_line(command_line) };
-    vec!["-c".to_owned(), line, SHELL_NAME.to_owned(), context]
+    let limits = spec.payload.limits.as_ref().and_then(limiting_line);
+    let first = std::iter::once("-c".to_owned()).chain(limits);
+    first.chain([line, SHELL_NAME.to_owned(), context]).collect()
+}
+
+/// A command line for a shell that limits itself and then goes on as the one for the script; `None` when
+/// nothing is limited. The script's line is an argument of it, so that no quoting comes between. A
+/// limit above the agent's own cannot be set: the script does not run then, and stderr says why.
+fn limiting_line(limits: &Limits) -> Option<String> {
+    let (blocks, kilobytes) = (BLOCKS_PER_MB, KILOBYTES_PER_MB);
+    let options = [
+        ("-n", limits.open_files, 1),
+        ("-f", limits.file_size_mb, blocks),
+        ("-v", limits.virtual_memory_mb, kilobytes),
+        ("-t", limits.cpu_time_s, 1),
+        ("-c", limits.core_mb, blocks),
+    ];
+    let set: Vec<String> = options
+        .into_iter()
+        .filter_map(|(option, value, unit)| Some((option, u64::from(value?) * unit)))
+        .map(|(option, value)| format!("ulimit {option} {value} && "))
+        .collect();
+    (!set.is_empty()).then(|| set.concat() + AND_GO_ON)
 }
 
 /// The variables that are a script's wherever it runs: the job's `env`, its ports, its context.
@@ -225,6 +254,30 @@ mod tests {
         let [_, line, _, context] = &arguments(&spec, "sleep 5", None)[..] else { panic!() };
         assert_eq!(line, "sleep 5");
         assert!(context.starts_with('{'), "it is $1 within the line all the same");
+    }
+
+    #[test]
+    fn limits_are_set_by_a_shell_before_that_of_the_script() {
+        let limits = |limits| {
+            let spec = spec(|payload| payload.limits = Some(limits));
+            arguments(&spec, "./run.sh --fast", None)
+        };
+        let some = wire::Limits {
+            open_files: Some(64),
+            file_size_mb: Some(2),
+            virtual_memory_mb: Some(3),
+            cpu_time_s: Some(4),
+            core_mb: Some(0),
+        };
+        let [option, line, script, name, context] = &limits(some)[..] else { panic!() };
+        assert_eq!(option, "-c");
+        let expected = "ulimit -n 64 && ulimit -f 4096 && ulimit -v 3072 && ulimit -t 4 && \
+            ulimit -c 0 && exec /bin/sh -c \"$0\" \"$@\"";
+        assert_eq!(line, expected);
+        assert_eq!((script.as_str(), name.as_str()), ("./run.sh --fast \"$@\"", "shiftwork"));
+        assert!(context.starts_with('{'));
+        let none = limits(wire::Limits::default());
+        assert_eq!(none[..2], ["-c", "./run.sh --fast \"$@\""]);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use shiftwork_executor::core::{
     Event, Exited, Signal, TaskId, TaskSpec, TaskSpecWork, WorkEnd, WorkId,
 };
 use shiftwork_executor::process::Processes;
-use shiftwork_proto::shiftwork::v1::TaskPayload;
+use shiftwork_proto::shiftwork::v1::task_payload::Work;
+use shiftwork_proto::shiftwork::v1::{Limits, Script, TaskPayload};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 /// Children belong to the whole test program: two tests at once would reap each other's.
@@ -327,6 +328,30 @@ async fn a_script_runs_as_the_user_its_job_names_if_root_may_do_so() {
     let events = bench.processes.take_events();
     let [Event::StartFailed { reason, .. }] = &events[..] else { panic!("{events:?}") };
     assert!(reason.contains("no-such-user") && reason.contains("runAs"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_script_is_limited_as_its_job_says_and_gets_its_context_all_the_same() {
+    let mut bench = Bench::new().await;
+    let mut payload = payload("ulimit -n; ulimit -t; test \"$1\" = \"$SHIFTWORK_CONTEXT\" && true");
+    payload.limits = Some(Limits {
+        open_files: Some(50),
+        file_size_mb: Some(1),
+        cpu_time_s: Some(100),
+        ..Limits::default()
+    });
+    bench.start(1, &payload);
+    assert_eq!(bench.ended(1).await.exited, Exited::Code(0));
+    assert_eq!(bench.read(1, "stdout"), b"50\n100\n");
+
+    payload.work = Some(Work::Script(Script {
+        command_line: "head -c 2000000 /dev/zero > big;".into(),
+        ..Script::default()
+    }));
+    bench.start(2, &payload);
+    let end = bench.ended(2).await;
+    assert!(matches!(end.exited, Exited::Code(153)), "128 and SIGXFSZ: {end:?}");
+    assert_eq!(bench.read(2, "big").len(), 1024 * 1024);
 }
 
 #[tokio::test]

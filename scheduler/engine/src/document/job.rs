@@ -9,6 +9,7 @@ use super::app::{read_amount, read_env};
 use super::constraint::{Constraint, read_constraints};
 use super::executor::{JobExecutor, read_executor};
 use super::jitter;
+use super::limits::{Limits, read_limits};
 use super::policy::{read_concurrency, read_misfire, read_retry, refuse_daemon_retry};
 use super::reader::{Reader, source};
 use super::schedule::{
@@ -58,6 +59,8 @@ pub struct Job {
     pub context_argument: bool,
     /// The user a script runs as; `None` for the executor's own.
     pub run_as: Option<String>,
+    /// What each process of a script may use; `None` for what the agent allows.
+    pub limits: Option<Limits>,
     /// When it fires; `None` for a job that only runs when triggered.
     pub schedule: Option<Arc<BoundedSchedule>>,
     /// It does not fire on the days these exclude.
@@ -154,6 +157,7 @@ fn read(
     let execution = read_execution(reader);
     let work = read_work(reader, strictness);
     let run_as = read_run_as(reader, work.as_ref());
+    let limits = read_limits(reader, work.as_ref(), strictness);
     let executor = read_executor(reader, work.as_ref(), execution);
     let context_argument = read_context_argument(reader, work.as_ref());
     check_daemon_schedule(reader, execution, schedule.as_ref());
@@ -196,6 +200,7 @@ fn read(
         executor,
         context_argument,
         run_as,
+        limits,
         schedule: schedule?,
         calendars,
         sharding_total_count: sharding_total_count?,

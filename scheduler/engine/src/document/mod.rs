@@ -10,6 +10,7 @@ mod executor;
 mod fingerprint;
 mod jitter;
 mod job;
+mod limits;
 mod policy;
 mod reader;
 mod schedule;
@@ -23,6 +24,7 @@ pub use executor::JobExecutor;
 pub use fingerprint::Fingerprint;
 pub(crate) use jitter::delay_ms as jitter_delay_ms;
 pub use job::{Execution, Job, Placement, parse_item_parameters};
+pub use limits::Limits;
 pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, Retry};
 pub use work::{ClassStyle, HttpWork, Work};
 

@@ -69,6 +69,7 @@ const EXTENSIONS: [&str; 23] = [
     "labels",
     "placement",
     "runAs",
+    "limits",
     "http",
     "executor",
     "uris",

@@ -109,6 +109,17 @@ fn what() -> Vec<Member> {
             ("success", json!({"description": "Good statuses, as 200 or \"200-299\", or a list."})),
         ],
     );
+    let limits = with_optional(
+        "What each process of a script may use; what is not given, the agent decides.",
+        Vec::new(),
+        vec![
+            ("openFiles", within(1, 1 << 30, "Files open at once.")),
+            ("fileSizeMB", within(0, 1 << 30, "Size of a file it writes, megabytes.")),
+            ("virtualMemoryMB", within(1, 1 << 30, "Its address space, megabytes.")),
+            ("cpuTime", duration("Time on a CPU.")),
+            ("coreMB", within(0, 1 << 30, "Size of a core dump, megabytes.")),
+        ],
+    );
     vec![
         ("jobType", one_of(&["SCRIPT", "HTTP", "SIMPLE", "DATAFLOW"], "What a shard runs.")),
         ("scriptCommandLine", text("SCRIPT: the command line for sh.")),
@@ -121,6 +132,7 @@ fn what() -> Vec<Member> {
         ("jobParameter", text("Given to every shard.")),
         ("env", strings("Environment of the work.")),
         ("runAs", text("The user a script runs as.")),
+        ("limits", limits),
         ("description", text("For people.")),
         ("labels", strings("For people.")),
     ]

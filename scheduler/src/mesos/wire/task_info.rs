@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use shiftwork_engine::document::{
-    App, ClassStyle, Execution, Job, JobExecutor, MisfirePolicy, Work,
+    App, ClassStyle, Execution, Job, JobExecutor, Limits, MisfirePolicy, Work,
 };
 use shiftwork_engine::effect::{ExecutorLaunch, Launch};
 use shiftwork_engine::ids::{AgentId, FrameworkId, ID_DELIMITER, TaskId};
@@ -131,8 +131,19 @@ fn write_task_payload(launch: &Launch) -> Result<payload::TaskPayload, WireError
         event_sampling_count: launch.executor.app.event_trace_sampling_count,
         ports: resources::port_numbers(&launch.resources),
         run_as: job.run_as.clone().unwrap_or_default(),
+        limits: job.limits.map(write_limits),
         work: Some(write_work(job)),
     })
+}
+
+fn write_limits(limits: Limits) -> payload::Limits {
+    payload::Limits {
+        open_files: limits.open_files,
+        file_size_mb: limits.file_size_mb,
+        virtual_memory_mb: limits.virtual_memory_mb,
+        cpu_time_s: limits.cpu_time_s,
+        core_mb: limits.core_mb,
+    }
 }
 
 fn write_work(job: &Job) -> payload::task_payload::Work {

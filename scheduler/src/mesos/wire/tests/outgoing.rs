@@ -148,6 +148,7 @@ fn a_task_carries_all_it_needs() {
         event_sampling_count: 10,
         ports: vec![31_000, 31_001],
         run_as: String::new(),
+        limits: None,
         work: Some(payload::task_payload::Work::Script(payload::Script {
             command_line: "bin/job".to_owned(),
             no_context_argument: false,
@@ -374,4 +375,12 @@ fn requests_and_registered_jobs_are_carried_whole() {
     assert_eq!(work(class), payload::task_payload::Work::JobClass(expected));
     let job = JOB.replace(script, &format!(r#"{script},"runAs":"batch""#));
     assert_eq!(payload_of(&job, &Demand::default()).unwrap().run_as, "batch");
+    let limits = r#""limits":{"openFiles":64,"cpuTime":"1m"}"#;
+    let job = JOB.replace(script, &format!("{script},{limits}"));
+    let expected = payload::Limits {
+        open_files: Some(64),
+        cpu_time_s: Some(60),
+        ..payload::Limits::default()
+    };
+    assert_eq!(payload_of(&job, &Demand::default()).unwrap().limits, Some(expected));
 }
