@@ -7,6 +7,7 @@ use shiftwork_proto::offersim::v1::{FromAgent, ToAgent};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::FaultError;
+use crate::http::States;
 use crate::world::{AgentSpec, AgentSummary, Event, RecoveredUpdates, Rejection, StreamId};
 
 /// Inputs waiting for the owner. More than this many callers at once wait their turn.
@@ -53,6 +54,8 @@ pub(crate) enum Input {
     Elected,
     /// Somebody wants something to go wrong. Answered with the agents concerned.
     Inject { fault: wire::Fault, reply: oneshot::Sender<Result<Vec<AgentSummary>, FaultError>> },
+    /// What operators ask for with `/state`.
+    State { reply: oneshot::Sender<Result<States, Rejection>> },
     /// Which agents are named by any of these selectors.
     ListAgents { selectors: Vec<String>, reply: oneshot::Sender<Vec<AgentSummary>> },
     /// An executor of the local agent ended, and nothing of it is left.

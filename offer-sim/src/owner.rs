@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use shiftwork_proto::mesos::v1::{executor, scheduler};
+use shiftwork_proto::mesos::v1::{ExecutorInfo, executor, scheduler};
 use shiftwork_proto::offersim::v1 as wire;
 use shiftwork_proto::offersim::v1::{FromAgent, ToAgent};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, FaultError};
+use crate::http::States;
 use crate::hub::{Input, Opened};
 use crate::local::LocalAgent;
 use crate::world::{
-    AgentId, AgentSpec, AgentSummary, Effect, Event, ExecutorId, FrameworkId, RecoveredUpdates,
-    Rejection, StreamId, World,
+    AgentId, AgentSpec, AgentSummary, ContainerId, Effect, Event, ExecutorId, FrameworkId,
+    RecoveredUpdates, Rejection, StreamId, World,
 };
 
 /// Events waiting for one reader. A reader this far behind is cut off, as its memory would be ours.
@@ -169,6 +170,9 @@ impl Owner {
             Input::ListAgents { selectors, reply } => {
                 let _caller_left = reply.send(admin::selected(&self.world, &selectors));
             }
+            Input::State { reply } => {
+                let _caller_left = reply.send(Ok(self.states()));
+            }
             Input::Elected => self.step(Event::MasterElected),
             other => self.on_link_input(other),
         }
@@ -251,6 +255,18 @@ impl Owner {
             subscribe: call.subscribe.unwrap_or_default(),
         });
         Ok(Opened { id, events })
+    }
+
+    /// What operators ask for. The sandboxes are the local agent's, so it tells where they are.
+    fn states(&self) -> States {
+        let agent = self.local.as_ref().and_then(|local| {
+            let place =
+                |info: &ExecutorInfo, container: &ContainerId| local.sandbox(info, container);
+            let mut state = self.world.agent_state(local.agent_id(), &place)?;
+            state["flags"] = serde_json::json!({"work_dir": local.work_dir()});
+            Some(state)
+        });
+        States { master: self.world.master_state(), agent }
     }
 
     fn call_executor(&mut self, call: executor::Call) -> Result<(), Rejection> {

@@ -5,6 +5,7 @@ mod files;
 mod leader;
 mod negotiate;
 mod respond;
+mod state;
 mod stream;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::hub::{Hub, Input};
 use crate::local::Layout;
 use negotiate::{accepted_format, parse_call};
 use respond::{accepted, method_not_allowed, rejected};
+pub(crate) use state::States;
 
 /// Largest call that is read. An ACCEPT with a thousand tasks is about a megabyte.
 const CALL_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -53,6 +55,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/version", get(leader::version))
         .route("/redirect", get(leader::redirect))
         .route("/master/redirect", get(leader::redirect))
+        .route("/state", get(state::state))
+        .route("/master/state", get(state::master))
+        .route("/slave(1)/state", get(state::agent))
+        .route("/slaves", get(state::slaves))
+        .route("/master/slaves", get(state::slaves))
         .route("/files/read", get(files::read))
         .route("/files/browse", get(files::browse))
         .layer(DefaultBodyLimit::max(CALL_BYTES_MAX))

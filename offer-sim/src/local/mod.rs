@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use shiftwork_proto::mesos::v1::TaskStatus;
+use shiftwork_proto::mesos::v1::{ExecutorInfo, TaskStatus};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -86,6 +86,16 @@ impl LocalAgent {
 
     pub(crate) fn agent_id(&self) -> &AgentId {
         &self.id
+    }
+
+    /// The sandbox of one run, as a path on disk.
+    pub(crate) fn sandbox(&self, info: &ExecutorInfo, container: &ContainerId) -> String {
+        self.shared.layout.sandbox(&self.id, info, container).to_string_lossy().into_owned()
+    }
+
+    /// The directory that all of its paths begin with.
+    pub(crate) fn work_dir(&self) -> String {
+        self.shared.layout.work_dir().to_string_lossy().into_owned()
     }
 
     /// The spec that it will register with.

@@ -19,6 +19,7 @@ mod outbox;
 mod resource_wire;
 mod resources;
 mod simulated;
+mod state;
 mod status;
 mod survey;
 mod timers;

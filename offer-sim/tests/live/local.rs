@@ -20,13 +20,13 @@ use super::executor::{self, Executor, status};
 const SCRIPT: &str = "echo $$ > pid; env > environment; echo hello; setsid sleep 1000 & echo $! > left; \
      while [ ! -e stop ]; do sleep 0.02; done; exit 7";
 
-struct Agent {
-    running: Running,
-    shutdown: CancellationToken,
+pub(crate) struct Agent {
+    pub(crate) running: Running,
+    pub(crate) shutdown: CancellationToken,
     work_dir: TempDir,
 }
 
-async fn agent() -> Agent {
+pub(crate) async fn agent() -> Agent {
     let work_dir = tempfile::tempdir().unwrap();
     let local = LocalAgentConfig {
         resources: Some("cpus:4;mem:1024;disk:1024".to_owned()),

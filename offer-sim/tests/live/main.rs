@@ -11,3 +11,4 @@ mod executor;
 mod http;
 mod local;
 mod restart;
+mod state;

@@ -6,6 +6,7 @@ mod executor;
 mod launch;
 mod register;
 mod shutdown;
+mod state;
 mod subscribe;
 mod updates;
 

@@ -88,12 +88,16 @@ impl Allocator {
         }
         let asked_ms = (seconds * 1000.0).min(FILTER_MS_MAX) as u64;
         let until_ms = turn.now_ms + asked_ms.max(turn.config.allocation_interval_ms);
-        self.filters.entry(agent.clone()).or_default().push(Filter {
+        let filter = Filter {
             framework: framework.clone(),
             role: role.to_owned(),
             refused: refused.allocated_to(None),
             until_ms,
-        });
+        };
+        // What it says as well need not be kept: who launches all day may refuse for a day each time.
+        let filters = self.filters.entry(agent.clone()).or_default();
+        filters.retain(|old| !filter.covers(old));
+        filters.push(filter);
         turn.timers.set(until_ms, Timer::FilterExpiry(agent.clone()));
     }
 
@@ -116,6 +120,18 @@ impl Allocator {
                     && filter.refused.contains(&allocation.resources)
             })
         })
+    }
+}
+
+// === impl Filter ===
+
+impl Filter {
+    /// Whether it keeps back all that another does, for as long.
+    fn covers(&self, other: &Self) -> bool {
+        self.framework == other.framework
+            && self.role == other.role
+            && self.until_ms >= other.until_ms
+            && self.refused.contains(&other.refused)
     }
 }
 

@@ -11,6 +11,7 @@ mod offers;
 mod reconcile;
 mod register;
 mod shares;
+mod state;
 mod subscribe;
 mod updates;
 mod validate;
