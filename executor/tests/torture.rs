@@ -94,6 +94,21 @@ fn task(work: u64) -> TaskId {
     TaskId(format!("job@-@0@-@READY@-@S0@-@{work}"))
 }
 
+/// Waits until a process is this one's child: all that stood between them has ended.
+async fn orphaned(pid: i32) {
+    let own = std::process::id().to_string();
+    let parent = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.to_owned());
+        fields.and_then(|fields| fields.split(' ').nth(1).map(str::to_owned))
+    };
+    let begun = std::time::Instant::now();
+    while parent().as_deref() != Some(&own) {
+        assert!(begun.elapsed() < PATIENCE, "{pid} has another parent than {own}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn fifty_scripts_that_ignore_sigterm_are_all_ended() {
     let mut rack = Rack::new().await;
@@ -142,6 +157,8 @@ async fn what_hides_from_every_mark_goes_with_the_last_script_it_can_be_of() {
     rack.start(2, "sleep 1000;");
     rack.start(3, &script("exit 6;"));
     let hidden = rack.pids(3, 1).await;
+    // Not looked at before its parent is gone, which would tell whose it is.
+    orphaned(hidden[0]).await;
     rack.until_gone(2).await;
     assert_eq!(rack.ended[&3].exited, Exited::Code(6));
     assert!(is_alive(hidden[0]), "it may be the other's, which is not touched");

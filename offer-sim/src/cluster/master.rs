@@ -41,7 +41,8 @@ impl Links {
         let server = AgentLinkServer::new(self)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        tonic::service::Routes::new(server).into_axum_router()
+        // What is no path of gRPC's is answered as a master answers it.
+        tonic::service::Routes::new(server).into_axum_router().reset_fallback()
     }
 }
 

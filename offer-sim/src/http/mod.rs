@@ -62,6 +62,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/master/slaves", get(state::slaves))
         .route("/files/read", get(files::read))
         .route("/files/browse", get(files::browse))
+        .fallback(async || respond::not_found())
         .layer(DefaultBodyLimit::max(CALL_BYTES_MAX))
         .with_state(shared)
 }

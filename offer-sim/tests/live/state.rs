@@ -87,6 +87,8 @@ async fn an_executor_is_found_from_the_master_to_its_sandbox() {
     assert_eq!(content(&Path::new(directory).join("stdout")).await, "begun\n");
     assert_eq!(get(&format!("http://{addr}/slaves")).await["slaves"], state["slaves"]);
 
+    let unknown = reqwest::get(format!("http://{addr}/no/such/path")).await.unwrap();
+    assert_eq!(unknown.status(), 404);
     let [master, slave] = recorded();
     check(&get(&format!("http://{addr}/master/state")).await, &master, "master");
     check(&of_agent, &slave, "agent");
