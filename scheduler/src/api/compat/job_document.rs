@@ -49,7 +49,7 @@ const OF_V3: [&str; 9] = [
 
 /// What neither has a word for. A change in their words leaves it as it is. The schedules beside cron
 /// are not among them: a change names a cron, and a job has one schedule.
-const EXTENSIONS: [&str; 23] = [
+const EXTENSIONS: [&str; 24] = [
     "timeZone",
     "calendars",
     "jitter",
