@@ -76,3 +76,16 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     let state = stat.rsplit_once(") ").and_then(|(_, tail)| tail.chars().next());
     state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
+
+/// The children of a process by their numbers, ended ones too: those that nobody else owns are an
+/// executor's.
+pub(crate) fn children(of: u32) -> Vec<(i32, String)> {
+    let stats = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (head, fields) = stat.rsplit_once(") ")?;
+        let parent = fields.split(' ').nth(1)?.to_owned();
+        let pid = head.split(' ').next()?.parse().ok()?;
+        (parent == of.to_string()).then(|| (pid, stat.clone()))
+    });
+    stats.collect()
+}

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process_group};
 use shiftwork_proto::mesos::v1::executor::{Call, Event, call, event};
 use shiftwork_proto::mesos::v1::{
     ExecutorId, ExecutorInfo, KillPolicy, TaskId, TaskInfo, TaskStatus,
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, children};
 
 /// The agent, one executor, and its sandbox.
 pub(crate) struct Agent {
@@ -323,6 +324,11 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         // Whatever the test's outcome, nothing of it stays behind.
+        for (pid, _) in children(self.executor.id()) {
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _gone = kill_process_group(pid, Signal::KILL);
+            }
+        }
         let _ended = self.executor.kill();
         let _reaped = self.executor.wait();
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use shiftwork_proto::mesos::v1::{DurationInfo, KillPolicy, TaskState, TaskStatus};
 
 use crate::agent::{Agent, Setting};
-use crate::common::{payload, task_info};
+use crate::common::{children, payload, task_info};
 use crate::outcome;
 
 /// How much of each torment.
@@ -137,7 +137,7 @@ async fn whatever_tasks_do_each_ends_once_and_nothing_is_left() {
         assert_eq!((end.state(), how.exit_code, how.signal), expected, "{}", victim.id);
     }
     let left = children(agent.executor.id());
-    assert_eq!(left, Vec::<String>::new(), "left in the process table");
+    assert_eq!(left, Vec::new(), "left in the process table");
     let (memory_after, peak) = (memory(&agent, "VmRSS"), memory(&agent, "VmHWM"));
     println!(
         "{} tasks in {:.1} s; resident {} KB before, {} KB after, {} KB at most",
@@ -159,15 +159,4 @@ fn memory(agent: &Agent, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
     let kilobytes = line.trim_matches(|c: char| !c.is_ascii_digit());
     kilobytes.parse::<u64>().expect("a number") * 1024
-}
-
-/// The children of a process, ended ones too: those that nobody else owns are the executor's.
-fn children(of: u32) -> Vec<String> {
-    let stats = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(") ")?;
-        let parent = fields.split(' ').nth(1)?.to_owned();
-        (parent == of.to_string()).then_some(stat)
-    });
-    stats.collect()
 }
