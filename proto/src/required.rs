@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(decode::<Event>("no.such.Message", Bytes::new()), Ok(Event::default()));
     }
 
-    /// UPDATE with a status of only a task id: 2 = status.task_id, and within it 1 = value.
+    /// UPDATE with a status of only a task id: 2 = `status.task_id`, and within it 1 = value.
     #[test]
     fn what_is_absent_deep_inside_is_named_with_its_message() {
         let task_id = [0x0a, 0x03, 0x0a, 0x01, b't'];
