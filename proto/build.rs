@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "mesos/v1/scheduler/scheduler.proto",
         "mesos/v1/executor/executor.proto",
         "shiftwork/v1/task.proto",
+        "shiftwork/v1/scheduler.proto",
         "offersim/v1/admin.proto",
         "offersim/v1/agent_link.proto",
     ];

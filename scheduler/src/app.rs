@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent_files::AgentFiles;
 use crate::api::{self, ApiState, ElasticJobConfig, Leadership};
 use crate::audit::{self, Auditor};
+use crate::grpc_args::{self, GrpcListen};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::metrics::Metrics;
 use crate::registry::{
@@ -45,6 +46,10 @@ pub struct SchedulerConfig {
     pub http: SocketAddr,
     /// Where others reach it; `None` for `http` as it is.
     pub advertise: Option<String>,
+    /// Where gRPC is served, if that was said.
+    pub grpc: Option<GrpcListen>,
+    /// Where others reach it; `None` for the host of REST and the port it listens on.
+    pub advertise_grpc: Option<String>,
     /// The Mesos masters and who we are to them.
     pub driver: DriverConfig,
     /// The engine's settings.
@@ -70,6 +75,8 @@ pub struct HistoryConfig {
 pub struct Scheduler {
     /// Where REST is served, the port filled in.
     pub http: SocketAddr,
+    /// Where gRPC is served, if it is.
+    pub grpc: Option<SocketAddr>,
     /// The way to the engine.
     pub handle: Handle,
     tenures: tokio::task::JoinHandle<anyhow::Result<()>>,
@@ -95,6 +102,8 @@ pub async fn start(
         format!("cannot serve on {}: choose another address with --http", config.http)
     })?;
     let http = listener.local_addr()?;
+    let grpc_listener = grpc_args::bind(config.grpc, http).await?;
+    let grpc = grpc_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let (standing, _) = watch::channel(Standing::Starting);
     let (own, own_receiver) = watch::channel(None);
     let registry: Box<dyn Registry> = if let Some(registry) = config.registry.clone() {
@@ -138,17 +147,20 @@ pub async fn start(
         default_zone: config.settings.default_zone.clone(),
         leadership: Leadership { standing: standing.subscribe(), own: own_receiver },
     };
+    if let Some(listener) = grpc_listener {
+        tracker.spawn(serve_grpc(listener, state.clone(), shutdown.clone()));
+    }
     let router = api::router(state, config.elastic_job.clone());
     let router = api::with_standby(router, standing.subscribe());
     tracker.spawn(serve(listener, router, shutdown.clone()));
     tracker.close();
-    let address = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
+    let addresses = addresses(&config, http, grpc);
     let id = uuid::Uuid::new_v4().to_string();
     let history_of_tenures = history.clone();
     let tenures = Tenures {
         config,
         id,
-        address,
+        addresses,
         standing,
         own,
         history: history_of_tenures,
@@ -163,7 +175,17 @@ pub async fn start(
         writer_stop.cancel();
         result
     });
-    Ok(Scheduler { http, handle, tenures, tracker, history, lock })
+    Ok(Scheduler { http, grpc, handle, tenures, tracker, history, lock })
+}
+
+/// Where others reach this process, REST first.
+fn addresses(config: &SchedulerConfig, http: SocketAddr, grpc: Option<SocketAddr>) -> Vec<String> {
+    let rest = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
+    let grpc = grpc.map(|grpc| {
+        let advertised = || grpc_args::advertised(&rest, grpc);
+        config.advertise_grpc.clone().unwrap_or_else(advertised)
+    });
+    std::iter::once(rest.clone()).chain(grpc).collect()
 }
 
 fn agent_files(driver: &DriverConfig) -> anyhow::Result<AgentFiles> {
@@ -203,6 +225,13 @@ fn warn_if_lost(data_dir: &Path) {
     }
 }
 
+async fn serve_grpc(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
+    if let Err(error) = api::serve_grpc(listener, state, shutdown).await {
+        let error = anyhow::Error::new(error);
+        tracing::error!(error = format!("{error:#}"), "gRPC stopped");
+    }
+}
+
 async fn serve(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
     if let Err(error) = api::serve(listener, router, shutdown).await {
         tracing::error!(%error, "the API stopped");
@@ -233,8 +262,8 @@ struct Tenures {
     config: SchedulerConfig,
     /// This process, among all that may lead.
     id: String,
-    /// Where others reach its API.
-    address: String,
+    /// Where others reach its APIs.
+    addresses: Vec<String>,
     standing: watch::Sender<Standing>,
     /// The same process as the leader, while it leads.
     own: watch::Sender<Option<LeaderInfo>>,
@@ -362,7 +391,7 @@ impl Tenures {
     fn leader(&self) -> LeaderInfo {
         LeaderInfo {
             id: self.id.clone(),
-            addresses: vec![self.address.clone()],
+            addresses: self.addresses.clone(),
             since: jiff::Timestamp::now(),
         }
     }

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod elastic_job_args;
 pub mod engine_args;
 pub mod feed;
+pub mod grpc_args;
 pub mod history_args;
 mod inbox;
 pub mod log_args;

@@ -13,6 +13,7 @@ use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
+use shiftwork_scheduler::grpc_args::{GrpcArgs, GrpcListen};
 use shiftwork_scheduler::history_args::HistoryArgs;
 use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
@@ -62,6 +63,8 @@ struct ServerArgs {
     /// Address to serve REST on
     #[arg(long, env = "SHIFTWORK_HTTP", default_value = "127.0.0.1:8899", value_name = "ADDR")]
     http: SocketAddr,
+    #[command(flatten)]
+    grpc: GrpcArgs,
     /// Serve REST beyond this machine although anybody may then run commands on it
     #[arg(long)]
     insecure: bool,
@@ -92,6 +95,13 @@ impl ServerArgs {
              127.0.0.1, or say --insecure if the network is trusted",
             self.http
         );
+        if let Some(GrpcListen::At(address)) = self.grpc.grpc {
+            anyhow::ensure!(
+                self.insecure || address.ip().is_loopback(),
+                "--grpc {address} is reachable from other machines and the API has no \
+                 authentication: serve on 127.0.0.1, or say --insecure if the network is trusted"
+            );
+        }
         Ok(())
     }
 }
@@ -131,6 +141,10 @@ struct SchedulerArgs {
     /// (default: http:// and what --http says)
     #[arg(long, env = "SHIFTWORK_ADVERTISE", value_name = "URL")]
     advertise: Option<String>,
+    /// Address at which other machines reach its gRPC, as grpc://host:port
+    /// (default: the host of --advertise and the port of --grpc)
+    #[arg(long, env = "SHIFTWORK_ADVERTISE_GRPC", value_name = "URL")]
+    advertise_grpc: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -210,6 +224,8 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         registry: args.registry.config()?,
         http: args.server.http,
         advertise: args.advertise,
+        grpc: args.server.grpc.grpc,
+        advertise_grpc: args.advertise_grpc,
         driver: args.mesos.config()?,
         settings: args.server.engine.settings().map_err(anyhow::Error::msg)?,
         elastic_job: args.server.elastic_job.config()?,
@@ -218,7 +234,14 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
     };
     let scheduler = app::start(config, shutdown).await?;
     say(&format!("API      http://{}/api/v1", scheduler.http));
+    say_grpc(scheduler.grpc);
     scheduler.wait().await
+}
+
+fn say_grpc(address: Option<SocketAddr>) {
+    if let Some(address) = address {
+        say(&format!("gRPC     {address}"));
+    }
 }
 
 async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
@@ -228,6 +251,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
     let config = StandaloneConfig {
         data_dir: data_dir.clone(),
         http: args.server.http,
+        grpc: args.server.grpc.grpc,
         mesos: args.mesos,
         resources: args.resources,
         attributes: args.attributes,
@@ -238,6 +262,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
     say(&format!("API      http://{}/api/v1", standalone.scheduler.http));
+    say_grpc(standalone.scheduler.grpc);
     say(&format!("Mesos    http://{}", standalone.mesos));
     say(&format!("Data     {}", data_dir.display()));
     let mut printer = None;

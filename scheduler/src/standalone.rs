@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, HistoryConfig, Scheduler, SchedulerConfig};
+use crate::grpc_args::GrpcListen;
 use crate::mesos::DriverConfig;
 
 /// The name under which this program acts as the executor.
@@ -22,6 +23,8 @@ pub struct StandaloneConfig {
     pub data_dir: PathBuf,
     /// Where REST is served.
     pub http: SocketAddr,
+    /// Where gRPC is served, if that was said.
+    pub grpc: Option<GrpcListen>,
     /// Where the Mesos API is served.
     pub mesos: SocketAddr,
     /// What the agent offers, as Mesos writes it; `None` for this machine's.
@@ -84,6 +87,8 @@ pub async fn start(
         registry: None,
         http: config.http,
         advertise: None,
+        grpc: config.grpc,
+        advertise_grpc: None,
         driver: DriverConfig::new(vec![mesos.to_string()]),
         settings: config.settings,
         elastic_job: config.elastic_job,

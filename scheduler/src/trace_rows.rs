@@ -38,7 +38,7 @@ impl TraceRows {
         let (epoch, sequence) = (self.epoch.0, self.sequence);
         match trace {
             Trace::Run(view) => self.run(view, now, rows),
-            Trace::Task { run, job, at, item, task, state, message } => {
+            Trace::Task { run, job, at, item, task, state, message, submitter } => {
                 rows.push(TraceRecord::Event(EventRow {
                     run_id: run.to_string(),
                     job: job.to_string(),
@@ -51,6 +51,7 @@ impl TraceRows {
                     epoch,
                     sequence,
                     hostname: self.hostname(task),
+                    submitter: submitter.clone(),
                 }));
             }
             Trace::Missed { job, app, first, last, count, misfire, reason, at } => {
@@ -90,6 +91,7 @@ impl TraceRows {
             kind: "RUN".to_owned(),
             state: Some(view.state.name().to_owned()),
             message: view.reason.clone(),
+            submitter: view.submitter.clone(),
             epoch: self.epoch.0,
             sequence: self.sequence,
             ..EventRow::default()
@@ -171,6 +173,7 @@ fn missed(
         reason: Some(reason),
         attempt: 1,
         sharding_total_count: 0,
+        submitter: None,
         overrides: Overrides::default(),
         shards: Vec::new(),
         created_at: at,

@@ -88,6 +88,9 @@ pub enum Command {
         key: Option<String>,
         /// What differs from the document for this run.
         overrides: Overrides,
+        /// For whom the run is made, if not for whoever asks: who watches by submitter finds it by
+        /// this name.
+        submitter: Option<String>,
     },
     /// Makes a run that has ended once more: the next generation of the same logical time, with the
     /// document and the parameters the run had.
@@ -134,6 +137,8 @@ pub struct EndedRun {
     pub document: Option<DocumentText>,
     /// What its trigger changed.
     pub overrides: Overrides,
+    /// Who asked for it: whoever follows that one's runs sees this one, too.
+    pub submitter: Option<String>,
     /// The shard count of its job then; 0 if it never came to have shards.
     pub sharding_total_count: u32,
     /// Its shards that did not succeed.
@@ -167,6 +172,9 @@ impl Overrides {
 
 /// Limit of a trigger's overrides, bytes over all: they are stored with the run.
 pub const OVERRIDES_LEN_MAX: usize = 64 * 1024;
+
+/// Longest name of a submitter, bytes.
+pub const SUBMITTER_LEN_MAX: usize = 200;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]

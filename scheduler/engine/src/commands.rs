@@ -43,8 +43,10 @@ impl Engine {
             Command::SetJobEnabled { job, enabled, reason } => {
                 self.set_job_enabled(&job, enabled, by, reason, fx)
             }
-            Command::Trigger { job, key, overrides } => self.trigger(&job, key, overrides, fx),
-            Command::Rerun { ended, failed_only } => self.rerun(ended, failed_only, fx),
+            Command::Trigger { job, key, overrides, submitter } => {
+                self.trigger(&job, key, overrides, submitter, by, fx)
+            }
+            Command::Rerun { ended, failed_only } => self.rerun(ended, failed_only, by, fx),
             Command::CancelRun { run } => self.cancel_run(&run, by, fx),
             Command::KillTask { task } => self.kill_task(&task, fx),
             Command::Reconcile => self.reconcile_now(fx),

@@ -162,6 +162,8 @@ pub enum Trace {
         state: &'static str,
         /// In words.
         message: Option<String>,
+        /// Who asked for the run, if anybody did.
+        submitter: Option<String>,
     },
     /// Firings that got no run of their own.
     Missed {

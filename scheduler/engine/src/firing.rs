@@ -33,13 +33,16 @@ pub(crate) struct NewRun {
     /// Its generation.
     pub(crate) attempt: u32,
     pub(crate) origin: Origin,
+    /// Who asked for it, if anybody did.
+    pub(crate) submitter: Option<String>,
     pub(crate) overrides: Overrides,
 }
 
 impl NewRun {
     /// The first generation, as the document says.
     fn of(id: RunId, logical_time: Timestamp, origin: Origin) -> Self {
-        Self { id, logical_time, attempt: 1, origin, overrides: Overrides::default() }
+        let (submitter, overrides) = (None, Overrides::default());
+        Self { id, logical_time, attempt: 1, origin, submitter, overrides }
     }
 }
 
@@ -320,7 +323,7 @@ impl Engine {
 
     /// Puts a run into its job's queue. A run that is there already is left as it is.
     pub(crate) fn enqueue(&mut self, job: &RunJob, new: NewRun, fx: &mut Effects) {
-        let NewRun { id, logical_time, attempt, origin, overrides } = new;
+        let NewRun { id, logical_time, attempt, origin, submitter, overrides } = new;
         if self.runs.contains_key(&id) {
             return;
         }
@@ -334,6 +337,7 @@ impl Engine {
             created_at: self.now,
             launched_at: None,
             started_at: None,
+            submitter,
             overrides,
             parallel: false,
             shards: Vec::new(),

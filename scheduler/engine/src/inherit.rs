@@ -104,7 +104,8 @@ impl Engine {
                 return;
             };
             let (origin, overrides) = (Origin::Trigger, Overrides::default());
-            let new = NewRun { id, logical_time: self.now, attempt: 1, origin, overrides };
+            let (logical_time, submitter) = (self.now, None);
+            let new = NewRun { id, logical_time, attempt: 1, origin, submitter, overrides };
             self.enqueue(job, new, fx);
         }
         if kept < count {
@@ -148,6 +149,7 @@ impl Engine {
             created_at: now,
             launched_at: Some(now),
             started_at: Some(now),
+            submitter: None,
             overrides: Overrides {
                 items: if is_daemon { BTreeSet::new() } else { items.clone() },
                 ..Overrides::default()

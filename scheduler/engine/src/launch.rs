@@ -251,6 +251,7 @@ impl Engine {
             task,
             state: "TASK_STAGING",
             message: Some(format!("launched on {}, attempt {attempt}", slot.agent)),
+            submitter: self.runs.get(id).and_then(|run| run.submitter.clone()),
         });
         cycle.launches.entry(slot.agent).or_default().push(launch);
     }

@@ -96,6 +96,9 @@ pub struct RunRecord {
     /// When its first task ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub started_at: Option<Timestamp>,
+    /// Who asked for it, if anybody did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub submitter: Option<String>,
     /// What a trigger changed.
     #[serde(skip_serializing_if = "Overrides::is_empty", default)]
     pub overrides: Overrides,

@@ -26,6 +26,8 @@ pub(crate) struct Run {
     /// `None` while it is pending.
     pub(crate) launched_at: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
+    /// Who asked for it, if anybody did.
+    pub(crate) submitter: Option<String>,
     pub(crate) overrides: Overrides,
     /// It was launched beside another run of its job and is stored beside it. Told by where its
     /// record stands.
@@ -203,6 +205,7 @@ impl Run {
             reason,
             attempt: self.attempt,
             sharding_total_count: self.job.rules.sharding_total_count,
+            submitter: self.submitter.clone(),
             overrides: self.overrides.clone(),
             shards: self.shard_views(),
             created_at: self.created_at,
@@ -237,6 +240,7 @@ impl Run {
             created_at: self.created_at,
             launched_at: self.launched_at,
             started_at: self.started_at,
+            submitter: self.submitter.clone(),
             overrides: self.overrides.clone(),
             shards: self.shards.clone(),
             job: Arc::clone(&self.job.source),
@@ -279,6 +283,7 @@ impl Run {
             created_at: record.created_at,
             launched_at: record.launched_at,
             started_at: record.started_at,
+            submitter: record.submitter,
             overrides: record.overrides,
             parallel: false,
             shards: record.shards,

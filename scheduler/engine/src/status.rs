@@ -71,6 +71,7 @@ impl Engine {
             task: update.task.clone(),
             state: update.state.name(),
             message: outcome::told(update),
+            submitter: self.runs.get(run).and_then(|run| run.submitter.clone()),
         });
     }
 

@@ -90,6 +90,9 @@ pub struct RunView {
     /// The shard count of its job.
     #[serde(default)]
     pub sharding_total_count: u32,
+    /// Who asked for it; absent of a run that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitter: Option<String>,
     /// What its trigger changed.
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     pub overrides: Overrides,

@@ -12,8 +12,13 @@ use super::problem::Problem;
 
 /// The header value for a document.
 pub(super) fn etag(document: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&etag_text(document)).ok()
+}
+
+/// The same as text, quotes included.
+pub(super) fn etag_text(document: &str) -> String {
     let Fingerprint(mark) = Fingerprint::of(document);
-    HeaderValue::from_str(&format!("\"{mark:016x}\"")).ok()
+    format!("\"{mark:016x}\"")
 }
 
 /// What a change is conditional on.
@@ -32,16 +37,28 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if given.next().is_some() {
             return Err(wrong("is given twice: leave one out"));
         }
-        let text = value.to_str().unwrap_or_default();
-        Self::parse(text).ok_or_else(|| {
-            wrong("must be one ETag as it was answered, quotes included, or *; lists and weak tags are not taken")
-        })
+        Self::read(value.to_str().unwrap_or_default()).map_err(wrong)
     }
 }
 
 // === impl IfMatch ===
 
 impl IfMatch {
+    /// Reads one tag.
+    ///
+    /// # Errors
+    /// Which rule it breaks.
+    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+        Self::parse(text).ok_or(
+            "must be one ETag as it was answered, quotes included, or *; lists and weak tags are not taken",
+        )
+    }
+
+    /// Whatever the document is.
+    pub(super) fn any() -> Self {
+        Self(None)
+    }
+
     /// `*` holds for whatever exists; a change of what does not is refused anyway.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

@@ -19,6 +19,7 @@ pub(super) struct EventView {
     task_id: Option<String>,
     state: Option<String>,
     message: Option<String>,
+    submitter: Option<String>,
 }
 
 impl From<&EventRow> for EventView {
@@ -33,6 +34,7 @@ impl From<&EventRow> for EventView {
             task_id: row.task_id.clone(),
             state: row.state.clone(),
             message: row.message.clone(),
+            submitter: row.submitter.clone(),
         }
     }
 }

@@ -118,16 +118,18 @@ fn wrong(errors: Vec<FieldError>) -> Problem {
     Problem::invalid("the body of the request is wrong", errors)
 }
 
-/// The body of a trigger: `{"jobParameter", "env", "items", "shardingItemParameters"}`.
+/// The body of a trigger: `{"jobParameter", "env", "items", "shardingItemParameters", "submitter"}`;
+/// what differs for the run, and for whom it is made.
 ///
 /// # Errors
 /// 422 with every field that is wrong.
-pub(super) fn overrides(value: Value) -> Result<Overrides, Problem> {
+pub(super) fn trigger(value: Value) -> Result<(Overrides, Option<String>), Problem> {
     let mut fields = Fields::of(value)?;
     let job_parameter = fields.string("jobParameter");
     let env = fields.strings("env");
     let items = fields.items("items");
     let sharding_item_parameters = fields.item_parameters("shardingItemParameters");
+    let submitter = fields.string("submitter");
     for (name, value) in &env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             fields.errors.push(error(
@@ -137,7 +139,7 @@ pub(super) fn overrides(value: Value) -> Result<Overrides, Problem> {
         }
     }
     fields.finish()?;
-    Ok(Overrides { job_parameter, env, items, sharding_item_parameters })
+    Ok((Overrides { job_parameter, env, items, sharding_item_parameters }, submitter))
 }
 
 /// The body of a rerun: `{"failedOnly"}`.
@@ -182,32 +184,35 @@ mod tests {
 
     #[test]
     fn overrides_are_read() {
-        let read = overrides(json!({"jobParameter": "x", "env": {"A": "1"}})).unwrap();
+        let (read, submitter) =
+            trigger(json!({"jobParameter": "x", "env": {"A": "1"}, "submitter": "billing"}))
+                .unwrap();
+        assert_eq!(submitter.as_deref(), Some("billing"));
         assert_eq!(read.job_parameter.as_deref(), Some("x"));
         assert_eq!(read.env["A"], "1");
-        let read = overrides(json!({"items": [3, 1], "shardingItemParameters": "1=a, 3=b"}));
-        let read = read.unwrap();
+        let read = trigger(json!({"items": [3, 1], "shardingItemParameters": "1=a, 3=b"}));
+        let (read, _) = read.unwrap();
         assert_eq!(read.items.iter().copied().collect::<Vec<_>>(), [1, 3]);
         let parameters = read.sharding_item_parameters;
         assert_eq!((parameters[&1].as_str(), parameters[&3].as_str()), ("a", "b"));
-        let object = overrides(json!({"shardingItemParameters": {"1": "a", "3": "b"}})).unwrap();
+        let (object, _) = trigger(json!({"shardingItemParameters": {"1": "a", "3": "b"}})).unwrap();
         assert_eq!(object.sharding_item_parameters, parameters);
         assert_eq!(failed_only(json!({"failedOnly": true})), Ok(true));
         assert_eq!(failed_only(json!({})), Ok(false));
-        assert!(overrides(json!({})).unwrap().is_empty());
+        assert_eq!(trigger(json!({})), Ok((Overrides::default(), None)));
     }
 
     #[test]
     fn every_wrong_field_of_an_override_is_named() {
         let body = json!({"jobParameter": 1, "env": {"A": 1, "B=C": "x", "D": "\0"}, "cron": "x"});
         assert_eq!(
-            fields_of(&overrides(body).unwrap_err()),
+            fields_of(&trigger(body).unwrap_err()),
             ["jobParameter", "env.A", "env.B=C", "env.D", "cron"]
         );
-        assert_eq!(fields_of(&overrides(json!([])).unwrap_err()), ["body"]);
+        assert_eq!(fields_of(&trigger(json!([])).unwrap_err()), ["body"]);
         for items in [json!([]), json!([1, 1]), json!([-1]), json!("1"), json!([0.5])] {
             let body = json!({"items": items});
-            assert_eq!(fields_of(&overrides(body).unwrap_err()), ["items"]);
+            assert_eq!(fields_of(&trigger(body).unwrap_err()), ["items"]);
         }
         for (parameters, field) in [
             (json!("1"), "shardingItemParameters"),
@@ -216,7 +221,7 @@ mod tests {
             (json!(5), "shardingItemParameters"),
         ] {
             let body = json!({"shardingItemParameters": parameters});
-            assert_eq!(fields_of(&overrides(body).unwrap_err()), [field]);
+            assert_eq!(fields_of(&trigger(body).unwrap_err()), [field]);
         }
         assert_eq!(fields_of(&failed_only(json!({"failedOnly": 1})).unwrap_err()), ["failedOnly"]);
     }

@@ -7,6 +7,7 @@ mod event_view;
 mod extract;
 mod fields;
 mod frame;
+mod grpc;
 mod openapi;
 mod operation;
 mod page;
@@ -23,6 +24,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod watching;
 mod why;
 
 use std::io;
@@ -44,6 +46,7 @@ use crate::registry::{LeaderInfo, Standing};
 use crate::trace::History;
 use crate::turn::Handle;
 pub use compat::{Credentials, Dialect, ElasticJobConfig};
+pub use grpc::{GrpcError, serve as serve_grpc};
 pub use problem::Problem;
 pub use standby::with_standby;
 

@@ -9,7 +9,7 @@ use super::params::{Kind, Param, Params};
 use super::problem::Problem;
 
 /// Rows of a page when the client names no limit: a screen or two.
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
 /// Most rows of a page: bounds what one request takes from the owner loop.
 pub(super) const LIMIT_MAX: usize = 1000;
@@ -66,7 +66,7 @@ impl List {
         URL_SAFE_NO_PAD.encode(format!("{}\n{key}", self.0))
     }
 
-    fn decode(self, cursor: &str) -> Result<String, &'static str> {
+    pub(super) fn decode(self, cursor: &str) -> Result<String, &'static str> {
         if cursor.len() > CURSOR_LEN_MAX {
             return Err(NOT_A_CURSOR);
         }

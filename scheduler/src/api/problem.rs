@@ -143,9 +143,36 @@ impl Problem {
         Self::new(UNAVAILABLE, detail)
     }
 
+    /// Whether what it is about is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
+    /// The same, with the place of the part of a request that it is about.
+    #[must_use]
+    pub fn of(mut self, place: &str) -> Self {
+        self.detail = format!("{place}: {}", self.detail);
+        self
+    }
+
     /// Whether it contradicts what is there.
     pub fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT
+    }
+
+    /// Names the kind for programs, as the last part of `type`.
+    pub fn slug(&self) -> &'static str {
+        self.kind.rsplit(':').next().unwrap_or(self.kind)
+    }
+
+    /// What is wrong and how to mend it, in a sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What is wrong by field.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// The status of the response.

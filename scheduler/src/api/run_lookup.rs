@@ -68,7 +68,19 @@ impl Wanted {
     /// # Errors
     /// Names the parameter that is wrong.
     pub(super) fn read(params: &Params) -> Result<Self, Problem> {
-        let mut at = PageAt::read(RUNS, params)?;
+        let filter = RunFilter {
+            job: params.read(JobName::PARAMETER, JobName::read)?,
+            app: params.read(AppName::PARAMETER, AppName::read)?,
+            state: params.read(STATE.name, read_state)?,
+        };
+        Self::new(filter, PageAt::read(RUNS, params)?)
+    }
+
+    /// Some runs.
+    ///
+    /// # Errors
+    /// Names the cursor, if somebody has made it up.
+    pub(super) fn new(filter: RunFilter, mut at: PageAt) -> Result<Self, Problem> {
         let wrong =
             || Problem::parameter(CURSOR.name, "is not a cursor of this list: leave it out");
         let after = match at.after.take() {
@@ -78,11 +90,6 @@ impl Wanted {
         let behind = match &after {
             Some(key) => Some((key.created_at, RunId::parse(&key.id).map_err(|_| wrong())?)),
             None => None,
-        };
-        let filter = RunFilter {
-            job: params.read(JobName::PARAMETER, JobName::read)?,
-            app: params.read(AppName::PARAMETER, AppName::read)?,
-            state: params.read(STATE.name, read_state)?,
         };
         Ok(Self { filter, after, behind, at })
     }
@@ -282,6 +289,7 @@ pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun,
     }
     let failed = run.shards.iter().filter(|shard| shard.state != ShardState::Succeeded);
     Ok(EndedRun {
+        submitter: run.submitter,
         run: run.id,
         logical_time: run.logical_time,
         generation: run.attempt,

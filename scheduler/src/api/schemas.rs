@@ -227,6 +227,7 @@ fn runs() -> Vec<Member> {
             ("taskId", maybe(text("Which task."))),
             ("state", maybe(text("The state after it."))),
             ("message", maybe(text("More, in words."))),
+            ("submitter", maybe(text("Who asked for the run, if anybody did."))),
         ],
     );
     vec![
@@ -265,6 +266,7 @@ fn run() -> Value {
         ],
         vec![
             ("shardingTotalCount", count("The shard count of its job.")),
+            ("submitter", text("Who asked for it, if anybody did.")),
             ("overrides", the("Overrides")),
             (
                 "misfire",

@@ -84,6 +84,7 @@ impl Door {
 /// A scheduler that leads, with no Mesos master within reach: nothing runs, everything else works.
 pub(super) struct World {
     door: Door,
+    state: ApiState,
     shutdown: CancellationToken,
     tracker: TaskTracker,
     /// Kept until the end: the history is in it.
@@ -139,7 +140,8 @@ impl World {
         let auditor = Auditor::new(handle.clone(), history.clone(), metrics.clone(), Zone::utc());
         let state =
             ApiState { handle, history, auditor, metrics, agent_files, default_zone, leadership };
-        Self { door: Door(super::router(state, elastic_job)), shutdown, tracker, directory }
+        let door = Door(super::router(state.clone(), elastic_job));
+        Self { door, state, shutdown, tracker, directory }
     }
 
     /// See [`Door::ask`].
@@ -182,11 +184,16 @@ impl World {
         self.door.clone()
     }
 
+    /// Its state, for another face of the API.
+    pub(super) fn state(&self) -> ApiState {
+        self.state.clone()
+    }
+
     pub(super) async fn stop(self) {
         self.shutdown.cancel();
         self.tracker.close();
         self.tracker.wait().await;
-        drop(self.door);
+        drop((self.door, self.state));
         self.directory.close().unwrap();
     }
 }

@@ -12,18 +12,18 @@ use shiftwork_schedule::Timestamp;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Why {
-    job: String,
+    pub(super) job: String,
     /// What follows: the first thing that stands in the way, in a sentence.
-    answer: String,
+    pub(super) answer: String,
     /// Whether job and app are enabled.
-    enabled: bool,
+    pub(super) enabled: bool,
     /// The run that is being launched or running.
-    running: Option<Waiting>,
+    pub(super) running: Option<Waiting>,
     /// The pending run that comes next.
-    pending: Option<Waiting>,
+    pub(super) pending: Option<Waiting>,
     /// Number of pending runs.
-    pending_runs: usize,
-    next_firing: Option<Timestamp>,
+    pub(super) pending_runs: usize,
+    pub(super) next_firing: Option<Timestamp>,
 }
 
 /// A run and what holds it up.

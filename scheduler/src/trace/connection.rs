@@ -17,7 +17,7 @@ type Result<T> = sqlx::Result<T>;
 
 /// Every migration ever released, oldest first: version, description, text for SQLite and
 /// PostgreSQL, text for MySQL. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
     (
         1,
         "run and event",
@@ -41,6 +41,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
         "tenure tzdb",
         include_str!("migrations/0004_tenure_tzdb.sql"),
         include_str!("migrations/mysql/0004_tenure_tzdb.sql"),
+    ),
+    (
+        5,
+        "event submitter",
+        include_str!("migrations/0005_event_submitter.sql"),
+        include_str!("migrations/mysql/0005_event_submitter.sql"),
     ),
 ];
 

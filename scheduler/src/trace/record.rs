@@ -86,6 +86,9 @@ pub struct EventRow {
     /// The host name or address of the task's agent, where known.
     #[prost(string, optional, tag = "11")]
     pub hostname: Option<String>,
+    /// Who asked for the run, if anybody did.
+    #[prost(string, optional, tag = "12")]
+    pub submitter: Option<String>,
 }
 
 /// Firings that got no run of their own. Never changed once recorded.

@@ -38,6 +38,8 @@ pub struct EventFilter {
     pub job: Option<String>,
     /// Only of this run.
     pub run: Option<String>,
+    /// Only of runs that this submitter asked for.
+    pub submitter: Option<String>,
     /// Only of this kind.
     pub kind: Option<String>,
     /// Only of this task.
@@ -68,6 +70,7 @@ impl EventFilter {
         is(&self.job, &event.job)
             && is(&self.run, &event.run_id)
             && is(&self.kind, &event.kind)
+            && is(&self.submitter, event.submitter.as_deref().unwrap_or_default())
             && is(&self.task, task)
             && names(&self.execution)
             && names(&self.agent)
@@ -259,6 +262,7 @@ fn select<'q>(dialect: Dialect, what: &str, filter: &'q EventFilter) -> Statemen
     let exact = [
         ("job", &filter.job),
         ("run_id", &filter.run),
+        ("submitter", &filter.submitter),
         ("kind", &filter.kind),
         ("task_id", &filter.task),
     ];
@@ -366,6 +370,7 @@ mod tests {
             epoch: 1,
             sequence,
             hostname: None,
+            submitter: None,
         })
     }
 

@@ -189,6 +189,7 @@ fn event(task: &str, sequence: u64, state: &str, message: &str) -> TraceRecord {
         epoch: 1,
         sequence,
         hostname: Some("10.0.0.7".to_owned()),
+        submitter: Some("billing".to_owned()),
     })
 }
 

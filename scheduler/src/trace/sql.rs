@@ -22,7 +22,7 @@ pub(super) const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reas
 
 /// The columns of an event, likewise.
 pub(super) const EVENT_COLUMNS: &str =
-    "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message";
+    "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message, submitter";
 
 /// The columns of a run that a newer version replaces; the version itself comes last, because MySQL
 /// assigns one after the other and compares with what it has assigned.
@@ -153,7 +153,8 @@ async fn insert_events(tx: &mut Tx, events: &[&EventRow]) -> Result<()> {
         sql.bind(&event.run_id).push(", ").bind(&event.job).push(", ");
         sql.bind(event.at_ms).push(", ").bind(&event.kind).push(", ");
         sql.bind(event.item.map(i64::from)).push(", ").bind(&event.task_id).push(", ");
-        sql.bind(&event.state).push(", ").bind(&event.message);
+        sql.bind(&event.state).push(", ").bind(&event.message).push(", ");
+        sql.bind(&event.submitter);
     });
     unless_there(&mut sql, "epoch");
     tx.execute(sql).await.map(drop)

@@ -70,6 +70,7 @@ async fn every_column_comes_back() {
         epoch: 2,
         sequence: 1,
         hostname: None,
+        submitter: Some("größe".to_owned()),
     };
     let bare = run("bare", 10);
     let bare_event = EventRow { run_id: "full".to_owned(), epoch: 1, ..EventRow::default() };

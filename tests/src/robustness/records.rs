@@ -159,6 +159,7 @@ fn commands() -> Vec<Command> {
         job: name(name_of),
         key: Some(key.to_owned()),
         overrides: Overrides { job_parameter: Some("p".to_owned()), ..Overrides::default() },
+        submitter: None,
     };
     vec![
         app("app"),

@@ -210,7 +210,7 @@ impl Users {
         if self.random.chance(0.2) {
             overrides.items = [self.random.below(3) as u32].into();
         }
-        Command::Trigger { job, key, overrides }
+        Command::Trigger { job, key, overrides, submitter: None }
     }
 
     /// What is durable is told to the history.
@@ -235,6 +235,7 @@ impl Users {
         let last_generation = self.history.iter().filter(same).map(|view| view.attempt).max();
         let failed = view.shards.iter().filter(|shard| shard.state != ShardState::Succeeded);
         let ended = EndedRun {
+            submitter: view.submitter.clone(),
             run: view.id.clone(),
             logical_time: view.logical_time,
             generation: view.attempt,

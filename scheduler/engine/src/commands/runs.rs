@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{conflict, invalid_field, not_found};
-use crate::command::{Done, EndedRun, OVERRIDES_LEN_MAX, Overrides, Refusal, Reply};
+use crate::command::{
+    Done, EndedRun, OVERRIDES_LEN_MAX, Overrides, Refusal, Reply, SUBMITTER_LEN_MAX,
+};
 use crate::document::{Execution, Job, Strictness};
 use crate::effect::Effects;
 use crate::engine::Engine;
@@ -23,10 +25,13 @@ impl Engine {
         name: &JobName,
         key: Option<String>,
         overrides: Overrides,
+        submitter: Option<String>,
+        by: &str,
         fx: &mut Effects,
     ) -> Reply {
         let (job, pending) = self.requestable(name)?;
         check_overrides(&job, &overrides)?;
+        submitter.as_deref().map_or(Ok(()), check_submitter)?;
         let key = key.unwrap_or_else(|| self.random.run_uuid(self.now).to_string());
         let id = RunId::triggered(name, &key)
             .map_err(|error| invalid_field("Idempotency-Key", error.to_string()))?;
@@ -35,14 +40,21 @@ impl Engine {
         }
         has_room(name, pending)?;
         let (logical_time, origin) = (self.now, Origin::Trigger);
-        let new = NewRun { id: id.clone(), logical_time, attempt: 1, origin, overrides };
+        let submitter = Some(submitter.unwrap_or_else(|| by.to_owned()));
+        let new = NewRun { id: id.clone(), logical_time, attempt: 1, origin, submitter, overrides };
         self.enqueue(&job, new, fx);
         Ok(Done::RunCreated(id))
     }
 
     /// Makes the next generation of a run that has ended. While one is under way there is no other:
     /// a request sent twice makes one run.
-    pub(super) fn rerun(&mut self, ended: EndedRun, failed_only: bool, fx: &mut Effects) -> Reply {
+    pub(super) fn rerun(
+        &mut self,
+        ended: EndedRun,
+        failed_only: bool,
+        by: &str,
+        fx: &mut Effects,
+    ) -> Reply {
         let name = ended.run.job();
         let (now, pending) = self.requestable(&name)?;
         let job = self.document_of_run(&ended)?.unwrap_or(now);
@@ -69,9 +81,11 @@ impl Engine {
             id = first.generation(generation);
         }
         let (logical_time, origin) = (ended.logical_time, Origin::Rerun);
-        let new = NewRun { id: id.clone(), logical_time, attempt: generation, origin, overrides };
+        let (id_made, attempt) = (id.clone(), generation);
+        let submitter = Some(ended.submitter.unwrap_or_else(|| by.to_owned()));
+        let new = NewRun { id, logical_time, attempt, origin, submitter, overrides };
         self.enqueue(&job, new, fx);
-        Ok(Done::RunCreated(id))
+        Ok(Done::RunCreated(id_made))
     }
 
     /// The document a run that has ended was made with, where the history has it.
@@ -197,6 +211,15 @@ fn rerun_overrides(
     // Parameters of shards that the job has no more have nothing to apply to.
     overrides.sharding_item_parameters.retain(|item, _| *item < now);
     Ok(overrides)
+}
+
+/// Whoever watches by submitter writes the name on a command line.
+fn check_submitter(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.len() > SUBMITTER_LEN_MAX || name.chars().any(char::is_control) {
+        let message = format!("must have 1 to {SUBMITTER_LEN_MAX} bytes and no control characters");
+        return Err(invalid_field("submitter", message));
+    }
+    Ok(())
 }
 
 fn check_overrides(job: &RunJob, overrides: &Overrides) -> Result<(), Refusal> {

@@ -71,7 +71,9 @@ fn overrides_reach_the_task() {
         sharding_item_parameters: [(1, "one".to_owned())].into(),
         ..Overrides::default()
     };
-    world.command(Command::Trigger { job: name("j"), key: None, overrides }).unwrap();
+    world
+        .command(Command::Trigger { job: name("j"), key: None, overrides, submitter: None })
+        .unwrap();
     world.restart();
     world.subscribe();
     let turn = world.offer("a1", 8.0);

@@ -360,7 +360,8 @@ fn act(world: &mut World, model: &mut Model, act: Act) -> Turn {
             let job_parameter = own.then(|| "own".to_owned());
             let overrides = Overrides { job_parameter, ..Overrides::default() };
             let (job, key) = (name(&format!("j{index}")), Some(format!("k{}", model.asked)));
-            let (reply, turn) = world.command_turn(Command::Trigger { job, key, overrides });
+            let (reply, turn) =
+                world.command_turn(Command::Trigger { job, key, overrides, submitter: None });
             // Refused while the job is disabled, and where too many wait.
             if let Ok(Done::RunCreated(run)) = reply {
                 model.made.insert(run.to_string());

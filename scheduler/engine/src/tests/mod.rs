@@ -363,6 +363,7 @@ fn trigger(job: &str, key: Option<&str>) -> Command {
         job: name(job),
         key: key.map(str::to_owned),
         overrides: Overrides::default(),
+        submitter: None,
     }
 }
 

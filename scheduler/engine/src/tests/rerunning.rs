@@ -10,6 +10,7 @@ fn ended(world: &World, run: &str) -> EndedRun {
     assert!(view.state.is_final());
     let failed = |shard: &&crate::view::ShardView| shard.state != ShardState::Succeeded;
     EndedRun {
+        submitter: None,
         run: view.id.clone(),
         logical_time: view.logical_time,
         generation: view.attempt,
@@ -51,6 +52,7 @@ fn a_trigger_runs_the_shards_it_names() {
         job: name("j"),
         key: Some("k".to_owned()),
         overrides: Overrides { items: items.iter().copied().collect(), ..Overrides::default() },
+        submitter: None,
     };
     assert_eq!(refused_fields(world.command(of(&[1, 4]))), ["items"]);
     world.command(of(&[1, 3])).unwrap();
@@ -76,7 +78,7 @@ fn a_run_of_some_shards_does_not_stand_for_a_firing() {
     world.job("j", "");
     let overrides = Overrides { items: [0].into(), ..Overrides::default() };
     let key = Some("k".to_owned());
-    world.command(Command::Trigger { job: name("j"), key, overrides }).unwrap();
+    world.command(Command::Trigger { job: name("j"), key, overrides, submitter: None }).unwrap();
     world.wait(10_000);
     let waiting: Vec<String> = world.runs("j").into_iter().map(|(id, _)| id).collect();
     assert_eq!(waiting, ["j@20261120T020010Z", "j@k"]);
@@ -95,7 +97,9 @@ fn a_run_with_parameters_of_its_own_does_not_stand_for_a_firing() {
         let mut world = World::with_app();
         world.job("j", "");
         let key = Some("k".to_owned());
-        world.command(Command::Trigger { job: name("j"), key, overrides }).unwrap();
+        world
+            .command(Command::Trigger { job: name("j"), key, overrides, submitter: None })
+            .unwrap();
         world.wait(10_000);
         assert_eq!(world.runs("j").len(), 2, "the firing has its run");
         world.wait(10_000);
@@ -148,7 +152,7 @@ fn a_rerun_has_the_parameters_of_then() {
     let overrides =
         Overrides { env: [("A".to_owned(), "then".to_owned())].into(), ..Overrides::default() };
     let key = Some("k".to_owned());
-    world.command(Command::Trigger { job: name("j"), key, overrides }).unwrap();
+    world.command(Command::Trigger { job: name("j"), key, overrides, submitter: None }).unwrap();
     world.command(Command::CancelRun { run: RunId::parse("j@k").unwrap() }).unwrap();
     let document = job_document("j", r#""cron":null,"jobParameter":"now""#);
     world.command(Command::UpdateJob { job: name("j"), document }).unwrap();

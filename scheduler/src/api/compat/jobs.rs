@@ -173,7 +173,7 @@ pub(super) async fn trigger(
     }
     let command = JobName::parse(&name).ok().map(|job| {
         let (key, overrides) = (None, Overrides::default());
-        Command::Trigger { job, key, overrides }
+        Command::Trigger { job, key, overrides, submitter: None }
     });
     state.change_if_there(dialect, by, command).await
 }

@@ -12,7 +12,7 @@ use crate::api::problem::Problem;
 use crate::api::table::Table;
 
 /// Apps.
-struct Apps;
+pub(in crate::api) struct Apps;
 
 /// The routes of apps.
 pub(super) fn routes(table: Table) -> Table {

@@ -12,7 +12,7 @@ use crate::api::problem::Problem;
 use crate::api::table::Table;
 
 /// Calendars.
-struct Calendars;
+pub(in crate::api) struct Calendars;
 
 /// The routes of calendars.
 pub(super) fn routes(table: Table) -> Table {

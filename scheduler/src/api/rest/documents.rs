@@ -22,7 +22,7 @@ use crate::api::problem::Problem;
 use crate::api::table::Table;
 
 /// A kind of document.
-pub(super) trait Document: Send + Sync + 'static {
+pub(in crate::api) trait Document: Send + Sync + 'static {
     /// Its name.
     type Name: InPath + std::fmt::Display + Clone + Send + Sync + 'static;
     /// How it is shown.
@@ -75,7 +75,7 @@ pub(super) trait Document: Send + Sync + 'static {
 }
 
 /// A kind of document that can be switched off.
-pub(super) trait Switched: Document {
+pub(in crate::api) trait Switched: Document {
     /// Switches one on or off.
     fn set_enabled(name: Self::Name, enabled: bool, reason: Option<String>) -> Command;
 }

@@ -1,17 +1,15 @@
 //! `/events`: what happens to runs and tasks, as server-sent events. Whoever comes back with the id
-//! of the last event it received misses nothing that is still kept. Absent: keeping; the feed has
-//! what happened lately, the history what happened before.
+//! of the last event it received misses nothing that is still kept. Absent: finding what happens
+//! (`watching.rs`).
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use axum::response::sse::{Event, Sse};
+use futures_util::StreamExt as _;
+use shiftwork_engine::ids::{JobName, RunId};
 
 use super::{Answer, BASE, JOB};
 use crate::api::ApiState;
@@ -21,22 +19,18 @@ use crate::api::operation::{Answered, LAST_EVENT_ID, Operation};
 use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
-use crate::registry::Standing;
-use crate::trace::{EventFilter, EventKey, EventRow};
-use shiftwork_engine::ids::{JobName, RunId};
-
-/// Watchers at a time: each costs a task and a connection.
-const WATCHERS_MAX: usize = 2_000;
-/// Permits of all watchers.
-static WATCHERS: Semaphore = Semaphore::const_new(WATCHERS_MAX);
-
-/// Events read at once.
-const BATCH_MAX: usize = 500;
-/// How often the history is asked whether it has by now what the feed has no longer.
-const HISTORY_POLL: Duration = Duration::from_millis(500);
+use crate::api::watching::{Watched, Watcher};
+use crate::trace::{EventFilter, EventKey};
 
 /// Filters events by run.
 static RUN: Param = Param { name: "run", about: "Only of this run.", kind: Kind::Text };
+
+/// Filters events by who asked for the run.
+static SUBMITTER: Param = Param {
+    name: "submitter",
+    about: "Only of runs that this submitter asked for.",
+    kind: Kind::Text,
+};
 
 /// Filters events by what they happened to.
 static KIND: Param = Param {
@@ -61,45 +55,27 @@ pub(super) fn routes(table: Table) -> Table {
             "Watches what happens to runs and tasks: events `run` and `task` with an Event each.",
         )
         .tag("runs")
-        .query(&[&JOB, &RUN, &KIND, &AFTER])
+        .query(&[&JOB, &RUN, &SUBMITTER, &KIND, &AFTER])
         .header(&LAST_EVENT_ID)
         .answers(200, Answered::Stream(None)),
         watch_events,
     )
 }
 
-/// `GET /events?job=&run=&kind=&after=`
+/// `GET /events?job=&run=&submitter=&kind=&after=`
 async fn watch_events(State(state): State<ApiState>, params: Params, headers: HeaderMap) -> Answer {
     let filter = EventFilter {
         job: params.read(JOB.name, JobName::read)?.map(|job| job.to_string()),
         run: params.read(RUN.name, RunId::read)?.map(|run| run.to_string()),
+        submitter: params.text(SUBMITTER.name).map(str::to_owned),
         kind: params.read(KIND.name, read_kind)?,
         ..EventFilter::default()
     };
     let after = params.read(AFTER.name, str::parse::<EventKey>)?;
     let after = last_event_id(&headers)?.or(after);
-    // Who asks a scheduler that does not lead is told so, and not left to wait.
-    state.query(|_| ()).await?;
-    let permit = WATCHERS.try_acquire().map_err(|_| {
-        Problem::unavailable(format!("{WATCHERS_MAX} clients watch already: list runs instead"))
-    })?;
-    let latest = state.handle.feed().latest();
-    let now = *latest.borrow();
-    let behind = after.unwrap_or(now);
-    let standing = state.leadership.standing.clone();
-    let mut watcher =
-        Watcher { state, filter, behind, latest, standing, ready: Vec::new(), _permit: permit };
-    if behind > now {
-        // The registry was begun anew: such a key would wait for ever.
-        watcher.behind = now;
-        let text = "the id is of another history: the stream begins now";
-        watcher.ready.push(Event::default().event("reset").id(now.to_string()).data(text));
-    }
-    let events = stream::unfold(watcher, |mut watcher| async move {
-        let event = watcher.next().await?;
-        Some((Ok::<_, Infallible>(event), watcher))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    let watcher = Watcher::begin(&state, filter, after).await?;
+    let events = watcher.stream().map(|watched| Ok::<_, Infallible>(written(&watched)));
+    Ok(Sse::new(events).into_response())
 }
 
 fn read_kind(text: &str) -> Result<String, &'static str> {
@@ -117,83 +93,19 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventKey>, Problem> {
     })
 }
 
-/// One client's place in the stream.
-struct Watcher {
-    state: ApiState,
-    filter: EventFilter,
-    /// The last event it was given, or that was passed over.
-    behind: EventKey,
-    latest: watch::Receiver<EventKey>,
-    standing: watch::Receiver<Standing>,
-    /// What it is given next, the last first.
-    ready: Vec<Event>,
-    _permit: SemaphorePermit<'static>,
-}
-
-// === impl Watcher ===
-
-impl Watcher {
-    /// The next event; none when this scheduler leads no longer: the client comes back to the one
-    /// that does.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop() {
-                return Some(event);
-            }
-            self.latest.mark_unchanged();
-            match self.state.handle.feed().behind(self.behind, BATCH_MAX) {
-                Ok(events) if events.is_empty() => {
-                    tokio::select! {
-                        changed = self.latest.changed() => changed.ok()?,
-                        changed = self.standing.changed() => {
-                            changed.ok()?;
-                            if *self.standing.borrow() != Standing::Leading {
-                                return None;
-                            }
-                        }
-                    }
-                }
-                Ok(events) => self.take(&events),
-                Err(old) => self.read_history(old.complete_behind).await,
-            }
+/// What is watched as it goes over the wire. Progress has only an id, which is no event to a client:
+/// it remembers where to go on.
+fn written(watched: &Watched) -> Event {
+    match watched {
+        Watched::Event(row) => {
+            let name = if row.kind == "RUN" { "run" } else { "task" };
+            let data = serde_json::to_string(&EventView::from(&**row)).unwrap_or_default();
+            Event::default().event(name).id(row.key().to_string()).data(data)
+        }
+        Watched::Progress(key) => Event::default().id(key.to_string()),
+        Watched::Reset(key) => {
+            let text = "the id is of another history: the stream begins now";
+            Event::default().event("reset").id(key.to_string()).data(text)
         }
     }
-
-    /// Takes what passes the filter.
-    fn take(&mut self, events: &[Arc<EventRow>]) {
-        if let Some(last) = events.last() {
-            self.behind = last.key();
-        }
-        let wanted = events.iter().filter(|event| self.filter.takes(event));
-        self.ready = wanted.map(|event| written(event)).rev().collect();
-    }
-
-    /// Goes on in the history, and from where it ends in the feed.
-    async fn read_history(&mut self, complete_behind: EventKey) {
-        let history = &self.state.history;
-        // Asked before the rows are read: what is written in between is then not passed over.
-        let written_to_end = history.lag().spool.records == 0;
-        match history.events_behind(&self.filter, self.behind, BATCH_MAX).await {
-            Ok(rows) if rows.is_empty() && written_to_end => self.behind = complete_behind,
-            Ok(rows) if rows.is_empty() => tokio::time::sleep(HISTORY_POLL).await,
-            Ok(rows) => {
-                let rows: Vec<_> = rows.into_iter().map(Arc::new).collect();
-                self.take(&rows);
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a watcher waits for the history, which cannot be read"
-                );
-                tokio::time::sleep(HISTORY_POLL).await;
-            }
-        }
-    }
-}
-
-/// An event as it goes over the wire.
-fn written(row: &EventRow) -> Event {
-    let name = if row.kind == "RUN" { "run" } else { "task" };
-    let data = serde_json::to_string(&EventView::from(row)).unwrap_or_default();
-    Event::default().event(name).id(row.key().to_string()).data(data)
 }

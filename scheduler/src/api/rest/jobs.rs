@@ -19,7 +19,7 @@ use crate::api::table::Table;
 use crate::api::why::{self, Facts};
 
 /// Jobs.
-struct Jobs;
+pub(in crate::api) struct Jobs;
 
 /// The routes of jobs.
 pub(super) fn routes(table: Table) -> Table {

@@ -16,15 +16,15 @@ use crate::registry::Standing;
 /// The leader as seen from here.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LeaderView {
+pub(in crate::api) struct LeaderView {
     /// The process, unique among all that may lead.
-    id: String,
-    /// Where its API answers.
-    addresses: Vec<String>,
+    pub(in crate::api) id: String,
+    /// Where it answers: REST and gRPC.
+    pub(in crate::api) addresses: Vec<String>,
     /// When it took the lead.
-    since: Timestamp,
+    pub(in crate::api) since: Timestamp,
     /// Whether the scheduler that was asked is the leader.
-    is_self: bool,
+    pub(in crate::api) is_self: bool,
 }
 
 /// The routes of the leader.
@@ -39,6 +39,14 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// `GET /leader`
 async fn get(State(state): State<ApiState>) -> Answer {
+    Ok(Json(leader(&state)?).into_response())
+}
+
+/// Who leads, as far as this process knows.
+///
+/// # Errors
+/// 404 while nobody does.
+pub(in crate::api) fn leader(state: &ApiState) -> Result<LeaderView, Problem> {
     let standing = state.leadership.standing.borrow().clone();
     let (leader, is_self) = match standing {
         Standing::Leading => (state.leadership.own.borrow().clone(), true),
@@ -48,6 +56,5 @@ async fn get(State(state): State<ApiState>) -> Answer {
     let leader = leader
         .ok_or_else(|| Problem::not_found("leader at the moment: an election takes seconds"))?;
     let since = Timestamp::from_millis(leader.since.as_millisecond());
-    let view = LeaderView { id: leader.id, addresses: leader.addresses, since, is_self };
-    Ok(Json(view).into_response())
+    Ok(LeaderView { id: leader.id, addresses: leader.addresses, since, is_self })
 }

@@ -1,14 +1,14 @@
 //! The REST resources: the table of routes, and what their handlers share. A file a resource.
 
-mod apps;
+pub(super) mod apps;
 mod audit;
-mod calendars;
-mod documents;
+pub(super) mod calendars;
+pub(super) mod documents;
 mod events;
 mod executors;
 mod health;
-mod jobs;
-mod leader;
+pub(super) mod jobs;
+pub(super) mod leader;
 mod log_follow;
 mod logs;
 mod metrics;

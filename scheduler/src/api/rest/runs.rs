@@ -60,7 +60,7 @@ pub(super) fn routes(table: Table) -> Table {
                 "triggerJob",
                 "Makes a run now.",
             ))
-            .optional_body("Overrides"),
+            .optional_body("Trigger"),
             trigger,
         )
         .route(
@@ -124,8 +124,9 @@ async fn trigger(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Answer {
     let key = idempotency_key(&headers, &job)?;
-    let overrides = body.map(|body| fields::overrides(body.value)).transpose()?.unwrap_or_default();
-    make(&state, by, Command::Trigger { job, key, overrides }).await
+    let asked = body.map(|body| fields::trigger(body.value)).transpose()?.unwrap_or_default();
+    let (overrides, submitter) = asked;
+    make(&state, by, Command::Trigger { job, key, overrides, submitter }).await
 }
 
 /// `POST /runs/{run}/rerun`

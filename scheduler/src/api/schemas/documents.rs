@@ -12,7 +12,8 @@ pub(super) fn all() -> Vec<Member> {
         ("JobDocument", job()),
         ("CalendarDocument", calendar()),
         ("Reason", reason()),
-        ("Overrides", overrides()),
+        ("Overrides", overrides("What differs from the document for this run.", Vec::new())),
+        ("Trigger", trigger()),
         ("Rerun", rerun()),
     ]
 }
@@ -215,29 +216,38 @@ fn reason() -> Value {
     ))
 }
 
-fn overrides() -> Value {
-    closed(with_optional(
-        "What differs from the document for this run.",
-        Vec::new(),
-        vec![
-            ("jobParameter", text("In place of the job parameter.")),
-            ("env", strings("Added to the environment.")),
-            (
-                "items",
-                json!({
-                    "type": "array", "items": integer("A shard."), "minItems": 1,
-                    "uniqueItems": true, "description": "Only these shards run.",
-                }),
-            ),
-            (
-                "shardingItemParameters",
-                json!({
-                    "type": ["object", "string"], "additionalProperties": {"type": "string"},
-                    "description": "In place of the parameters of these shards.",
-                }),
-            ),
-        ],
-    ))
+fn trigger() -> Value {
+    let mut submitter = text("For whom the run is made; for whoever asks unless given.");
+    submitter["minLength"] = json!(1);
+    submitter["maxLength"] = json!(shiftwork_engine::command::SUBMITTER_LEN_MAX);
+    overrides("What differs for this run, and for whom it is made.", vec![("submitter", submitter)])
+}
+
+fn overrides(about: &str, more: Vec<Member>) -> Value {
+    let mut members = more;
+    members.extend(override_members());
+    closed(with_optional(about, Vec::new(), members))
+}
+
+fn override_members() -> Vec<Member> {
+    vec![
+        ("jobParameter", text("In place of the job parameter.")),
+        ("env", strings("Added to the environment.")),
+        (
+            "items",
+            json!({
+                "type": "array", "items": integer("A shard."), "minItems": 1,
+                "uniqueItems": true, "description": "Only these shards run.",
+            }),
+        ),
+        (
+            "shardingItemParameters",
+            json!({
+                "type": ["object", "string"], "additionalProperties": {"type": "string"},
+                "description": "In place of the parameters of these shards.",
+            }),
+        ),
+    ]
 }
 
 fn rerun() -> Value {

@@ -44,7 +44,7 @@ impl Rig {
         let overrides = shiftwork_engine::command::Overrides::default();
         let job = shiftwork_engine::ids::JobName::parse("j").unwrap();
         let key = Some("k".to_owned());
-        rig.command(Command::Trigger { job, key, overrides });
+        rig.command(Command::Trigger { job, key, overrides, submitter: None });
         let framework = FrameworkId::new("f");
         rig.step(Event::Subscribed { framework });
         rig.offer();

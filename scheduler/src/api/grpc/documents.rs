@@ -1,0 +1,155 @@
+//! Documents of apps, calendars and jobs: applied, read, listed, removed, switched on and off.
+
+use shiftwork_engine::{Engine, Order};
+use shiftwork_proto::shiftwork::v1 as wire;
+use shiftwork_proto::shiftwork::v1::document::Document as Text;
+
+use super::request;
+use crate::api::ApiState;
+use crate::api::etag::IfMatch;
+use crate::api::extract::document_name;
+use crate::api::page::Page;
+use crate::api::problem::Problem;
+use crate::api::rest::apps::Apps;
+use crate::api::rest::calendars::Calendars;
+use crate::api::rest::documents::{Document, Switched};
+use crate::api::rest::jobs::Jobs;
+
+/// Documents of one call: bounds how long it takes, as the size of a message bounds them all.
+const DOCUMENTS_MAX: usize = 1_000;
+
+/// Applies documents, jobs last, and stops at the first that is refused.
+///
+/// # Errors
+/// The refusal, naming the document.
+pub(super) async fn apply(
+    state: &ApiState,
+    by: &str,
+    request: wire::ApplyRequest,
+) -> Result<wire::ApplyResponse, Problem> {
+    let mut documents: Vec<(usize, wire::Document)> =
+        request.documents.into_iter().enumerate().collect();
+    if documents.len() > DOCUMENTS_MAX {
+        let message = format!("are more than {DOCUMENTS_MAX}: send them in several calls");
+        return Err(Problem::parameter("documents", message));
+    }
+    // The order within a kind is the caller's.
+    documents.sort_by_key(|(_, document)| order(document));
+    let mut applied = Vec::with_capacity(documents.len());
+    for (index, document) in documents {
+        let place = format!("documents[{index}]");
+        let guard = match document.if_match.as_str() {
+            "" => IfMatch::any(),
+            tag => IfMatch::read(tag)
+                .map_err(|message| Problem::parameter(&format!("{place}.if_match"), message))?,
+        };
+        let conditional = !document.if_match.is_empty();
+        let done = match document.document {
+            Some(Text::App(text)) => put::<Apps>(state, by, text, guard, conditional).await,
+            Some(Text::Calendar(text)) => {
+                put::<Calendars>(state, by, text, guard, conditional).await
+            }
+            Some(Text::Job(text)) => put::<Jobs>(state, by, text, guard, conditional).await,
+            None => {
+                Err(Problem::parameter(&place, "holds neither an app nor a calendar nor a job"))
+            }
+        };
+        applied.push(done.map_err(|problem| problem.of(&place))?);
+    }
+    Ok(wire::ApplyResponse { applied })
+}
+
+fn order(document: &wire::Document) -> u8 {
+    match &document.document {
+        Some(Text::App(_)) => 0,
+        Some(Text::Calendar(_)) => 1,
+        Some(Text::Job(_)) | None => 2,
+    }
+}
+
+/// Replaces a document, or creates what is not there.
+async fn put<D: Document>(
+    state: &ApiState,
+    by: &str,
+    text: String,
+    guard: IfMatch,
+    conditional: bool,
+) -> Result<wire::Applied, Problem> {
+    let value = serde_json::from_str(&text)
+        .map_err(|error| Problem::malformed(format!("is not valid JSON: {error}")))?;
+    let name = document_name::<D::Name>(&value, D::NAME_FIELD)?;
+    let update = guard.guard(D::update(name.clone(), text.clone().into_bytes()));
+    let created = match state.command(by.to_owned(), update).await {
+        Ok(_) => false,
+        Err(problem) if problem.is_not_found() && !conditional => {
+            state.command(by.to_owned(), D::create(text.into_bytes())).await?;
+            true
+        }
+        Err(problem) => return Err(problem),
+    };
+    Ok(wire::Applied { kind: D::NOUN.to_owned(), name: name.to_string(), created })
+}
+
+/// One of a kind.
+///
+/// # Errors
+/// 404 by name.
+pub(super) async fn get<D: Document>(state: &ApiState, text: &str) -> Result<D::View, Problem> {
+    let name: D::Name = request::name("name", text)?;
+    let asked = name.clone();
+    let view = state.query(move |engine| D::one(engine, &asked)).await?;
+    view.ok_or_else(|| Problem::not_found(&format!("{} {name}", D::NOUN)))
+}
+
+/// A page of a kind.
+///
+/// # Errors
+/// What is wrong with the page, or 503.
+pub(super) async fn list<D: Document>(
+    state: &ApiState,
+    filter: D::Filter,
+    page: Option<wire::Page>,
+) -> Result<Page<D::View>, Problem> {
+    let at = request::page(D::LIST, page)?;
+    let after = at.after.as_deref().map(|text| request::name("page.token", text)).transpose()?;
+    let fetch = at.fetch();
+    let ask =
+        move |engine: &Engine| D::some(engine, &filter, after.as_ref(), Order::Ascending, fetch);
+    let rows = state.query(ask).await?;
+    Ok(Page::cut(rows, &at, |row| D::name_of(row).to_owned()))
+}
+
+/// Removes one of a kind.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn delete<D: Document>(
+    state: &ApiState,
+    by: &str,
+    name: &str,
+    if_match: &str,
+) -> Result<(), Problem> {
+    let name: D::Name = request::name("name", name)?;
+    let guard = match if_match {
+        "" => IfMatch::any(),
+        tag => IfMatch::read(tag).map_err(|message| Problem::parameter("if_match", message))?,
+    };
+    state.command(by.to_owned(), guard.guard(D::delete(name))).await.map(drop)
+}
+
+/// Switches one of a kind on or off.
+///
+/// # Errors
+/// 404 by name, or 503.
+pub(super) async fn switch<D: Switched>(
+    state: &ApiState,
+    by: &str,
+    text: &str,
+    enabled: bool,
+    reason: String,
+) -> Result<D::View, Problem> {
+    let name: D::Name = request::name("name", text)?;
+    let change = D::set_enabled(name, enabled, request::given(reason));
+    state.command(by.to_owned(), change).await?;
+    get::<D>(state, text).await
+}

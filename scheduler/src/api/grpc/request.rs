@@ -1,0 +1,83 @@
+//! What calls have in common: names, pages, who asks.
+
+use shiftwork_proto::shiftwork::v1 as wire;
+use tonic::Request;
+
+use super::wire::ToWire;
+use crate::api::extract::InPath;
+use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, List, Page, PageAt};
+use crate::api::problem::Problem;
+
+/// Who asks, for the records.
+pub(super) fn caller<T>(request: &Request<T>) -> String {
+    match request.remote_addr() {
+        Some(address) => format!("grpc {}", address.ip().to_canonical()),
+        None => "grpc".to_owned(),
+    }
+}
+
+/// A name that must be given.
+///
+/// # Errors
+/// Names the field and the rule it breaks.
+pub(super) fn name<T: InPath>(field: &str, text: &str) -> Result<T, Problem> {
+    T::read(text).map_err(|message| Problem::parameter(field, message))
+}
+
+/// A name that need not be given.
+///
+/// # Errors
+/// Names the field and the rule it breaks.
+pub(super) fn filter<T: InPath>(field: &str, text: &str) -> Result<Option<T>, Problem> {
+    if text.is_empty() { Ok(None) } else { name(field, text).map(Some) }
+}
+
+/// A text that need not be given.
+pub(super) fn given(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Which part of a list is asked for.
+///
+/// # Errors
+/// Names the field that is wrong.
+pub(super) fn page(list: List, page: Option<wire::Page>) -> Result<PageAt, Problem> {
+    let wire::Page { size, token } = page.unwrap_or_default();
+    let limit = match size as usize {
+        0 => LIMIT_DEFAULT,
+        size if size <= LIMIT_MAX => size,
+        _ => {
+            let message =
+                format!("must be a whole number from 1 to {LIMIT_MAX}, or 0 for {LIMIT_DEFAULT}");
+            return Err(Problem::parameter("page.size", message));
+        }
+    };
+    let after = given(token).map(|token| list.decode(&token)).transpose();
+    let after = after.map_err(|message| Problem::parameter("page.token", message))?;
+    Ok(PageAt { list, limit, after })
+}
+
+/// The rows of a page, and where the next begins.
+pub(super) fn rows<T: ToWire>(page: Page<T>) -> (Vec<T::Wire>, String) {
+    let rows = page.items.into_iter().map(T::to_wire).collect();
+    (rows, page.next.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_bounded_and_of_its_list() {
+        let list = List("jobs");
+        let at = page(list, None).unwrap();
+        assert_eq!((at.limit, at.after), (LIMIT_DEFAULT, None));
+        let token = list.encode("word-count");
+        let at = page(list, Some(wire::Page { size: 7, token: token.clone() })).unwrap();
+        assert_eq!((at.limit, at.after.as_deref()), (7, Some("word-count")));
+        let large = wire::Page { size: 1_001, token: String::new() };
+        assert!(page(list, Some(large)).unwrap_err().detail().starts_with("page.size"));
+        let foreign = wire::Page { size: 0, token };
+        assert!(page(List("apps"), Some(foreign)).unwrap_err().detail().starts_with("page.token"));
+    }
+}

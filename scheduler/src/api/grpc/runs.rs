@@ -1,0 +1,191 @@
+//! Runs and tasks: made, ended, read, listed.
+
+use shiftwork_engine::command::{Command, Done, Overrides};
+use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use shiftwork_engine::view::{RunView, TaskView};
+use shiftwork_engine::{Engine, RunFilter, TaskFilter};
+use shiftwork_proto::shiftwork::v1 as wire;
+
+use super::request;
+use super::wire::{self as convert, ToWire};
+use crate::api::ApiState;
+use crate::api::page::{List, Page};
+use crate::api::problem::Problem;
+use crate::api::run_lookup::{Wanted, find, find_ended, find_task, no_history, page};
+use crate::api::run_page::{RUNS, Row};
+use crate::trace::{EventKey, EventRow};
+
+const EVENTS: List = List("run-events");
+const TASKS: List = List("tasks");
+
+/// Makes a run now.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn trigger(
+    state: &ApiState,
+    by: String,
+    request: wire::TriggerRequest,
+) -> Result<wire::RunMade, Problem> {
+    let job: JobName = request::name("job", &request.job)?;
+    let key = request::given(request.key);
+    if let Some(key) = &key {
+        RunId::triggered(&job, key)
+            .map_err(|error| Problem::parameter("key", error.to_string()))?;
+    }
+    let overrides = Overrides {
+        job_parameter: request.job_parameter,
+        env: request.env,
+        items: request.items.into_iter().collect(),
+        sharding_item_parameters: request.sharding_item_parameters,
+    };
+    let submitter = request::given(request.submitter);
+    make(state, by, Command::Trigger { job, key, overrides, submitter }).await
+}
+
+/// Makes a run that has ended once more.
+///
+/// # Errors
+/// What stands in the way.
+pub(super) async fn rerun(
+    state: &ApiState,
+    by: String,
+    request: wire::RerunRequest,
+) -> Result<wire::RunMade, Problem> {
+    let run: RunId = request::name("run", &request.run)?;
+    let ended = find_ended(state, &run).await?;
+    make(state, by, Command::Rerun { ended, failed_only: request.failed_only }).await
+}
+
+async fn make(state: &ApiState, by: String, command: Command) -> Result<wire::RunMade, Problem> {
+    match state.command(by, command).await? {
+        Done::RunCreated(run) => Ok(wire::RunMade { run: run.to_string(), created: true }),
+        Done::RunExists(run) => Ok(wire::RunMade { run: run.to_string(), created: false }),
+        other => {
+            tracing::error!(?other, "the engine was asked for a run and answered without one");
+            Err(Problem::internal("the request was taken but named no run: list the runs"))
+        }
+    }
+}
+
+/// Ends a run.
+///
+/// # Errors
+/// 404 or 409.
+pub(super) async fn cancel(state: &ApiState, by: String, run: &str) -> Result<(), Problem> {
+    let run = request::name("run", run)?;
+    state.command(by, Command::CancelRun { run }).await.map(drop)
+}
+
+/// One run, wherever it is.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn get(state: &ApiState, run: &str) -> Result<wire::Run, Problem> {
+    let id: RunId = request::name("run", run)?;
+    let row = find(state, &id).await?;
+    read(row).ok_or_else(|| Problem::unavailable(format!("the history of run {id} is damaged")))
+}
+
+/// Runs, newest first.
+///
+/// # Errors
+/// What is wrong with the request, or 503.
+pub(super) async fn list(
+    state: &ApiState,
+    request: wire::ListRunsRequest,
+) -> Result<wire::ListRunsResponse, Problem> {
+    let filter = RunFilter {
+        job: request::filter("job", &request.job)?,
+        app: request::filter("app", &request.app)?,
+        state: convert::run_state(request.state)
+            .map_err(|message| Problem::parameter("state", message))?,
+    };
+    let wanted = Wanted::new(filter, request::page(RUNS, request.page)?)?;
+    let Page { items, next } = page(state, wanted).await?;
+    let runs = items.into_iter().filter_map(read).collect();
+    Ok(wire::ListRunsResponse { runs, next_page_token: next.unwrap_or_default() })
+}
+
+/// A run as it goes over the wire. One that is damaged in the history is left out, for the others'
+/// sake.
+fn read(row: Row) -> Option<wire::Run> {
+    match row {
+        Row::Live(run) => Some((*run).to_wire()),
+        Row::Stored { id, run, .. } => match serde_json::from_str::<RunView>(run.get()) {
+            Ok(run) => Some(run.to_wire()),
+            Err(error) => {
+                tracing::warn!(run = id, %error, "the history holds a run that cannot be read");
+                None
+            }
+        },
+    }
+}
+
+/// What happened to a run.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn events(
+    state: &ApiState,
+    request: wire::ListRunEventsRequest,
+) -> Result<wire::ListRunEventsResponse, Problem> {
+    let id: RunId = request::name("run", &request.run)?;
+    let at = request::page(EVENTS, request.page)?;
+    let behind = at.after.as_deref().map(str::parse::<EventKey>).transpose();
+    let behind = behind.map_err(|error| Problem::parameter("page.token", error.to_string()))?;
+    let rows = state.history.run_events(id.as_str(), behind, at.limit).await.map_err(no_history)?;
+    if rows.is_empty() {
+        find(state, &id).await?;
+    }
+    // The history gives no row beyond the limit: a full page may be followed by an empty one.
+    let last = rows.last().filter(|_| rows.len() >= at.limit).map(EventRow::key);
+    let next_page_token = last.map(|key| EVENTS.encode(&key.to_string())).unwrap_or_default();
+    let events = rows.iter().map(ToWire::to_wire).collect();
+    Ok(wire::ListRunEventsResponse { events, next_page_token })
+}
+
+/// A task, whether it lives or not.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn task(state: &ApiState, task: &str) -> Result<TaskView, Problem> {
+    let id: TaskId = request::name("task", task)?;
+    let asked = id.clone();
+    match state.query(move |engine| engine.task(&asked)).await? {
+        Some(task) => Ok(task),
+        None => find_task(state, &id).await,
+    }
+}
+
+/// The tasks that live.
+///
+/// # Errors
+/// What is wrong with the request, or 503.
+pub(super) async fn tasks(
+    state: &ApiState,
+    request: wire::ListTasksRequest,
+) -> Result<wire::ListTasksResponse, Problem> {
+    let filter = TaskFilter {
+        job: request::filter::<JobName>("job", &request.job)?,
+        app: request::filter::<AppName>("app", &request.app)?,
+        agent: request::given(request.agent).map(AgentId::new),
+        state: convert::shard_state(request.state)
+            .map_err(|message| Problem::parameter("state", message))?,
+    };
+    let at = request::page(TASKS, request.page)?;
+    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
+    let ask = move |engine: &Engine| engine.tasks(&filter, after.as_ref(), fetch);
+    let rows = state.query(ask).await?;
+    let (tasks, next_page_token) = request::rows(Page::cut(rows, &at, |task| task.id.to_string()));
+    Ok(wire::ListTasksResponse { tasks, next_page_token })
+}
+
+/// Ends a task.
+///
+/// # Errors
+/// 404 or 409.
+pub(super) async fn kill(state: &ApiState, by: String, task: &str) -> Result<(), Problem> {
+    let task = request::name("task", task)?;
+    state.command(by, Command::KillTask { task }).await.map(drop)
+}
