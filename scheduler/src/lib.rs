@@ -18,6 +18,7 @@ pub mod log_args;
 pub mod mesos;
 pub mod mesos_args;
 pub mod metrics;
+pub mod otel;
 pub mod registry;
 pub mod standalone;
 pub mod tls;

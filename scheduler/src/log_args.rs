@@ -2,9 +2,13 @@
 //! worth logging.
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::otel::Otel;
 
 /// The form of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,15 +37,16 @@ impl LogArgs {
     /// Begins to log, lines of `default` level and above unless `SHIFTWORK_LOG` says otherwise.
     /// Control characters are escaped in either form: what a script or a client sent can neither end
     /// a line nor command a terminal.
-    pub fn init(&self, default: &str) {
+    /// What is logged does not decide which traces go to a collector.
+    pub fn init(&self, default: &str, otel: Option<&Otel>) {
         let filter = EnvFilter::try_from_env("SHIFTWORK_LOG");
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(default)))
+        let filter = filter.unwrap_or_else(|_| EnvFilter::new(default));
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             // Or else a line that cannot be written is complained of on stderr as well, which panics: a
             // full disk or a reader that left must not stop what is logged about.
             .log_internal_errors(false);
-        match self.log_format {
+        let lines = match self.log_format {
             LogFormat::Pretty => {
                 let fields = debug_fn(|writer, field, value| {
                     let text = escaped(&format!("{value:?}"));
@@ -50,10 +55,14 @@ impl LogArgs {
                         name => write!(writer, "{name}={text}"),
                     }
                 });
-                builder.fmt_fields(fields.delimited(" ")).init();
+                lines.fmt_fields(fields.delimited(" ")).boxed()
             }
-            LogFormat::Json => builder.json().flatten_event(true).init(),
-        }
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(otel.map(Otel::layer))
+            .init();
     }
 }
 

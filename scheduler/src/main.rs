@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use shiftwork_scheduler::app::{self, SchedulerConfig};
+use shiftwork_scheduler::cli::reference::{self, CompletionArgs, ManArgs};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
@@ -17,7 +19,9 @@ use shiftwork_scheduler::grpc_args::{GrpcArgs, GrpcListen};
 use shiftwork_scheduler::history_args::HistoryArgs;
 use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
+use shiftwork_scheduler::otel::{self, Otel, OtelArgs};
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
+use shiftwork_scheduler::turn::Handle;
 use shiftwork_scheduler::tzdb_args::TzdbArgs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +51,11 @@ enum Command {
     Scheduler(Box<SchedulerArgs>),
     #[command(flatten)]
     Client(Box<ClientCommand>),
+    /// Print what bash, zsh or fish needs to complete commands
+    Completion(CompletionArgs),
+    /// Write a man page for each command
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// Where a scheduler keeps its data and serves.
@@ -78,6 +87,8 @@ struct ServerArgs {
     history: HistoryArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    otel: OtelArgs,
 }
 
 impl ServerArgs {
@@ -85,6 +96,13 @@ impl ServerArgs {
     fn choose_tzdb(&self) -> Result<(), String> {
         self.tzdb.install().map_err(|error| format!("--tzdb: {error}"))?;
         self.engine.settings().map(drop)
+    }
+
+    /// Logs, and sends traces if that is asked for.
+    fn begin_to_tell(&self, level: &str) -> anyhow::Result<Option<Otel>> {
+        let otel = self.otel.start()?;
+        self.log.init(level, otel.as_ref());
+        Ok(otel)
     }
 
     /// There is no authentication: what is not loopback must be meant.
@@ -157,7 +175,7 @@ fn main() -> ExitCode {
     let server = match &cli.command {
         Command::Standalone(args) => Some(&args.server),
         Command::Scheduler(args) => Some(&args.server),
-        Command::Client(_) => None,
+        Command::Client(_) | Command::Completion(_) | Command::Man(_) => None,
     };
     if let Some(Err(problem)) = server.map(ServerArgs::choose_tzdb) {
         Cli::command().error(ErrorKind::ValueValidation, problem).exit();
@@ -175,14 +193,19 @@ fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Client(command) => return cli::run(&cli.client, *command).await,
-        Command::Standalone(args) => {
-            args.server.log.init("warn");
-            run_standalone(*args).await
+        Command::Completion(args) => {
+            reference::completion(Cli::command(), &args).context("cannot write the completion")
         }
-        Command::Scheduler(args) => {
-            args.server.log.init("info");
-            run_scheduler(*args).await
-        }
+        Command::Man(args) => reference::man(Cli::command(), &args)
+            .with_context(|| format!("cannot write man pages to {}", args.dir.display())),
+        Command::Standalone(args) => match args.server.begin_to_tell("warn") {
+            Ok(otel) => with_traces(otel.clone(), run_standalone(*args, otel)).await,
+            Err(error) => Err(error),
+        },
+        Command::Scheduler(args) => match args.server.begin_to_tell("info") {
+            Ok(otel) => with_traces(otel.clone(), run_scheduler(*args, otel)).await,
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -190,6 +213,25 @@ async fn dispatch(cli: Cli) -> ExitCode {
             eprintln!("shiftwork: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Sends the last traces when a server has ended.
+async fn with_traces(
+    otel: Option<Otel>,
+    server: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let result = server.await;
+    if let Some(otel) = otel {
+        otel.close().await;
+    }
+    result
+}
+
+/// Sends traces of the runs of a scheduler.
+fn export_runs(otel: Option<Otel>, handle: &Handle) {
+    if let Some(otel) = otel {
+        tokio::spawn(otel::export_runs(otel, handle.watch()));
     }
 }
 
@@ -209,7 +251,7 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
+async fn run_scheduler(args: SchedulerArgs, otel: Option<Otel>) -> anyhow::Result<()> {
     args.server.check()?;
     anyhow::ensure!(
         args.registry.registry.is_none()
@@ -233,6 +275,7 @@ async fn run_scheduler(args: SchedulerArgs) -> anyhow::Result<()> {
         audit_every: args.server.history.audit_every(),
     };
     let scheduler = app::start(config, shutdown).await?;
+    export_runs(otel, &scheduler.handle);
     say(&format!("API      http://{}/api/v1", scheduler.http));
     say_grpc(scheduler.grpc);
     scheduler.wait().await
@@ -244,7 +287,7 @@ fn say_grpc(address: Option<SocketAddr>) {
     }
 }
 
-async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
+async fn run_standalone(args: StandaloneArgs, otel: Option<Otel>) -> anyhow::Result<()> {
     args.server.check()?;
     let shutdown = shutdown_on_signal()?;
     let data_dir = args.server.data_dir.clone();
@@ -261,6 +304,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
         audit_every: args.server.history.audit_every(),
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
+    export_runs(otel, &standalone.scheduler.handle);
     say(&format!("API      http://{}/api/v1", standalone.scheduler.http));
     say_grpc(standalone.scheduler.grpc);
     say(&format!("Mesos    http://{}", standalone.mesos));
@@ -289,7 +333,7 @@ async fn run_standalone(args: StandaloneArgs) -> anyhow::Result<()> {
 
 async fn start_demo(
     data_dir: &Path,
-    handle: &shiftwork_scheduler::turn::Handle,
+    handle: &Handle,
     shutdown: CancellationToken,
 ) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let demo = Demo::unpack(data_dir)?;
@@ -297,4 +341,35 @@ async fn start_demo(
     let traces = handle.watch();
     demo.register(handle).await?;
     Ok(tokio::spawn(demo::print_runs(traces, shutdown)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is above it is written by hand.
+    const BEGIN: &str = "<!-- generated from the definition of the commands, see its test -->\n";
+
+    /// `SHIFTWORK_WRITE_DOCS=1 cargo test -p shiftwork-scheduler --bin shiftwork` writes it anew.
+    #[test]
+    fn the_reference_of_commands_is_in_step() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+        let page = std::fs::read_to_string(path).expect("the chapter is there");
+        let (by_hand, generated) = page.split_once(BEGIN).expect("the marker is there");
+        let wanted = format!("\n{}", reference::markdown(Cli::command()));
+        if std::env::var_os("SHIFTWORK_WRITE_DOCS").is_some() {
+            std::fs::write(path, format!("{by_hand}{BEGIN}{wanted}")).expect("it can be written");
+            return;
+        }
+        assert!(
+            generated == wanted,
+            "docs/cli.md says something else than --help: write it anew with \
+             SHIFTWORK_WRITE_DOCS=1 cargo test -p shiftwork-scheduler --bin shiftwork"
+        );
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

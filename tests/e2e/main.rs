@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod cli;
 mod cluster;
 mod command_mode;
 mod crash;

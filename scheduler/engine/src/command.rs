@@ -96,7 +96,7 @@ pub enum Command {
     /// document and the parameters the run had.
     Rerun {
         /// What the history says of the run.
-        ended: EndedRun,
+        ended: Box<EndedRun>,
         /// Only its shards that did not succeed.
         failed_only: bool,
     },

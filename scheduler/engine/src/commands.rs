@@ -46,7 +46,7 @@ impl Engine {
             Command::Trigger { job, key, overrides, submitter } => {
                 self.trigger(&job, key, overrides, submitter, by, fx)
             }
-            Command::Rerun { ended, failed_only } => self.rerun(ended, failed_only, by, fx),
+            Command::Rerun { ended, failed_only } => self.rerun(*ended, failed_only, by, fx),
             Command::CancelRun { run } => self.cancel_run(&run, by, fx),
             Command::KillTask { task } => self.kill_task(&task, fx),
             Command::Reconcile => self.reconcile_now(fx),

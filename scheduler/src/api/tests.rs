@@ -3,6 +3,7 @@
 
 mod compat;
 mod hostile;
+mod reference;
 mod resources;
 
 use std::collections::BTreeSet;

@@ -10,10 +10,15 @@ use super::show;
 use super::table::{self, Column, Row};
 
 /// What to do with agents.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum AgentCommand {
-    /// List the agents whose offers are held
+    /// List the agents whose offers are held or which run executors
     List,
+    /// Show one agent
+    Get {
+        /// Its id
+        id: String,
+    },
 }
 
 const COLUMNS: [Column; 5] = [
@@ -21,15 +26,19 @@ const COLUMNS: [Column; 5] = [
     Column { title: "HOSTNAME", cell: |row| row.text("/hostname") },
     Column { title: "TASKS", cell: |row| row.text("/tasks") },
     Column { title: "EXECUTORS", cell: |row| row.array("/executors").len().to_string() },
-    Column { title: "OFFERED", cell: offered },
+    Column { title: "OFFERED", cell: |row| amounts(row, "offered") },
 ];
 
-fn offered(row: &Row<'_>) -> String {
-    match row.value.get("offered").and_then(Value::as_object) {
-        Some(offered) if !offered.is_empty() => {
-            let amounts =
-                offered.iter().map(|(name, amount)| format!("{name} {}", table::text(amount)));
-            amounts.collect::<Vec<_>>().join(", ")
+/// Amounts by kind, as `cpus 1.5, mem 512.0`.
+pub(super) fn amounts(row: &Row<'_>, member: &str) -> String {
+    pairs(row, member, |name, amount| format!("{name} {amount}"))
+}
+
+fn pairs(row: &Row<'_>, member: &str, pair: impl Fn(&str, String) -> String) -> String {
+    match row.value.get(member).and_then(Value::as_object) {
+        Some(members) if !members.is_empty() => {
+            let members = members.iter().map(|(name, value)| pair(name, table::text(value)));
+            members.collect::<Vec<_>>().join(", ")
         }
         _ => "-".to_owned(),
     }
@@ -41,8 +50,31 @@ pub(super) async fn run(
     out: Output,
     command: AgentCommand,
 ) -> Result<(), CliError> {
-    let AgentCommand::List = command;
-    show::list(client, out, &ApiPath::of(&["agents"]), None, &COLUMNS).await
+    match command {
+        AgentCommand::List => {
+            show::list(client, out, &ApiPath::of(&["agents"]), None, &COLUMNS).await
+        }
+        AgentCommand::Get { id } => {
+            let answer = client.get(&ApiPath::of(&["agents", &id])).await?;
+            show::resource(client, out, answer.get(), |value| {
+                render(&Row { value, now: show::now() })
+            })
+        }
+    }
+}
+
+fn render(row: &Row<'_>) -> String {
+    let executors = row.array("/executors").iter().map(table::text).collect::<Vec<_>>();
+    let executors = if executors.is_empty() { "-".to_owned() } else { executors.join(", ") };
+    table::render_pairs(&[
+        ("id", row.text("/id")),
+        ("hostname", row.text("/hostname")),
+        ("attributes", pairs(row, "attributes", |name, value| format!("{name}:{value}"))),
+        ("goes away", row.text("/unavailableFrom")),
+        ("offered", amounts(row, "offered")),
+        ("executors", executors),
+        ("tasks", row.text("/tasks")),
+    ])
 }
 
 #[cfg(test)]
@@ -64,5 +96,13 @@ mod tests {
              S0  a         2      1          cpus 1.5, mem 512.0\n\
              S1  b         0      0          -"
         );
+    }
+
+    #[test]
+    fn one_agent_shows_its_attributes() {
+        let value = json!({"id": "S0", "hostname": "a", "tasks": 0, "executors": [],
+            "attributes": {"rack": "r1", "zone": "z"}, "offered": {}});
+        let text = render(&Row { value: &value, now: Timestamp::from_millis(0) });
+        assert!(text.contains("attributes:  rack:r1, zone:z\n"), "{text}");
     }
 }

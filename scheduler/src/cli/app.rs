@@ -13,7 +13,7 @@ use super::show;
 use super::table::{self, Column, Row};
 
 /// What to do with apps.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum AppCommand {
     /// List all apps
     List,
@@ -51,7 +51,7 @@ pub enum AppCommand {
 }
 
 /// A document to send.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct DocumentArgs {
     #[command(flatten)]
     file: FileArg,

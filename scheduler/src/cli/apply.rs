@@ -1,38 +1,95 @@
-//! `shiftwork apply`: create or update all documents of a file. Absent: removing what the file does
-//! not name.
+//! `shiftwork apply` and `shiftwork plan`: make what is registered as files say, or show what that would
+//! change. Absent: removing what the files do not name.
+
+use std::process::ExitCode;
 
 use clap::Args;
 use reqwest::Method;
+use serde_json::{Value, json};
+use similar::TextDiff;
 
 use super::client::{Answer, ApiPath, Client, Payload};
 use super::error::CliError;
-use super::file::{self, Document, FileArg};
+use super::file::{Document, FilesArg};
 use super::output::{self, Output};
 use super::show;
 
+/// Lines around a change that are shown.
+const CONTEXT_LINES: usize = 3;
+
 /// What to apply.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ApplyArgs {
-    /// A document, an array of documents, or {"apps":[…],"calendars":[…],"jobs":[…]}
     #[command(flatten)]
-    file: FileArg,
+    files: FilesArg,
+}
+
+/// What to compare.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    files: FilesArg,
+    /// Exit with 1 if anything would change
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// What applying a document comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Create,
+    Update,
+    None,
+}
+
+impl Change {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "created",
+            Self::Update => "updated",
+            Self::None => "unchanged",
+        }
+    }
+}
+
+/// What is registered under a document's name, and what applying it comes to.
+struct Compared {
+    registered: Option<Value>,
+    wanted: Value,
+    change: Change,
+}
+
+async fn compare(client: &Client, document: &Document) -> Result<Compared, CliError> {
+    let path = ApiPath::of(&[document.kind.collection(), &document.name]);
+    let registered = match client.get(&path).await {
+        Ok(answer) => {
+            let view: Value = client.parse(answer.get())?;
+            Some(view.get("document").cloned().unwrap_or_default())
+        }
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error),
+    };
+    let wanted: Value = client.parse(&document.text)?;
+    let change = match &registered {
+        None => Change::Create,
+        Some(registered) if *registered == wanted => Change::None,
+        Some(_) => Change::Update,
+    };
+    Ok(Compared { registered, wanted, change })
 }
 
 /// Applies the documents, jobs last, and stops at the first that is refused.
 pub(super) async fn run(client: &Client, out: Output, args: ApplyArgs) -> Result<(), CliError> {
-    let text = args.file.read()?;
-    let documents = file::documents(&text).map_err(|problem| args.file.wrong(problem))?;
     let mut answers = Vec::new();
     let mut refused = None;
-    for document in documents {
+    for document in args.files.documents()? {
         let what = format!("{} {}", document.kind.noun(), document.name);
         match apply(client, document).await {
-            Ok(answer) => {
-                let verb = if answer.created { "created" } else { "updated" };
+            Ok((change, text)) => {
                 if out == Output::Table {
-                    show::done(out, "", &format!("{what} {verb}"))?;
+                    show::done(out, "", &format!("{what} {}", change.verb()))?;
                 }
-                answers.push(answer.text);
+                answers.push(text);
             }
             Err(source) => {
                 refused = Some(CliError::Of { what, source: Box::new(source) });
@@ -40,23 +97,105 @@ pub(super) async fn run(client: &Client, out: Output, args: ApplyArgs) -> Result
             }
         }
     }
-    if out == Output::Json {
+    if out.is_for_programs() {
         // Also when one was refused: those before it are stored.
-        output::print(&format!("[{}]", answers.join(",\n")))?;
+        output::print_json(out, &format!("[{}]", answers.join(",\n")))?;
     }
     refused.map_or(Ok(()), Err)
 }
 
-/// Updates, or creates what is not there.
-async fn apply(client: &Client, document: Document) -> Result<Answer, CliError> {
+/// Updates what differs, and creates what is not there.
+async fn apply(client: &Client, document: Document) -> Result<(Change, String), CliError> {
     let collection = document.kind.collection();
-    let path = ApiPath::of(&[collection, &document.name]);
-    let payload = Payload::json(document.text.clone());
-    match client.change(Method::PUT, &path, payload).await {
-        Err(error) if error.is_not_found() => {
-            let path = ApiPath::of(&[collection]);
-            client.change(Method::POST, &path, Payload::json(document.text)).await
+    let compared = compare(client, &document).await?;
+    let (method, path) = match compared.change {
+        Change::None => {
+            let path = ApiPath::of(&[collection, &document.name]);
+            return Ok((Change::None, client.get(&path).await?.get().to_owned()));
         }
-        answer => answer,
+        Change::Create => (Method::POST, ApiPath::of(&[collection])),
+        Change::Update => (Method::PUT, ApiPath::of(&[collection, &document.name])),
+    };
+    let answer: Answer = client.change(method, &path, Payload::json(document.text)).await?;
+    Ok((compared.change, answer.text))
+}
+
+/// Shows what applying would change.
+pub(super) async fn plan(
+    client: &Client,
+    out: Output,
+    args: PlanArgs,
+) -> Result<ExitCode, CliError> {
+    let mut changes = Vec::new();
+    let mut counts = [0_usize; 3];
+    for document in args.files.documents()? {
+        let what = format!("{} {}", document.kind.noun(), document.name);
+        let compared = compare(client, &document)
+            .await
+            .map_err(|source| CliError::Of { what: what.clone(), source: Box::new(source) })?;
+        counts[compared.change as usize] += 1;
+        if out == Output::Table {
+            if compared.change != Change::None {
+                output::print(&difference(&what, &compared))?;
+            }
+        } else {
+            changes.push(json!({
+                "kind": document.kind.noun(),
+                "name": document.name,
+                "change": compared.change.verb(),
+                "registered": compared.registered,
+                "wanted": compared.wanted,
+            }));
+        }
+    }
+    let [create, update, same] = counts;
+    if out.is_for_programs() {
+        output::print_json(out, &Value::from(changes).to_string())?;
+    } else {
+        let sentence = format!("{create} to create, {update} to update, {same} unchanged");
+        show::done(out, "", &sentence)?;
+    }
+    let differs = create + update > 0;
+    Ok(if args.exit_code && differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The change as a unified diff of indented JSON, members in the order of their names.
+fn difference(what: &str, compared: &Compared) -> String {
+    let text = |value: &Value| format!("{value:#}\n");
+    let before = compared.registered.as_ref().map(text).unwrap_or_default();
+    let after = text(&compared.wanted);
+    let diff = TextDiff::from_lines(&before, &after);
+    let before_name = match compared.registered {
+        Some(_) => format!("{what}, registered"),
+        None => "nothing".to_owned(),
+    };
+    let lines = diff
+        .unified_diff()
+        .context_radius(CONTEXT_LINES)
+        .header(&before_name, &format!("{what}, wanted"))
+        .to_string();
+    lines.trim_end().lines().map(output::plain).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(registered: Option<Value>, wanted: Value) -> Compared {
+        Compared { registered, wanted, change: Change::Update }
+    }
+
+    #[test]
+    fn a_change_is_shown_by_its_lines() {
+        let registered = json!({"jobName": "j", "cron": "0 0 1 * * ?", "cpuCount": 1.0});
+        let wanted = json!({"cpuCount": 1.0, "jobName": "j", "cron": "0 0 2 * * ?"});
+        assert_eq!(
+            difference("job j", &compared(Some(registered), wanted)),
+            "--- job j, registered\n+++ job j, wanted\n@@ -1,5 +1,5 @@\n {\n   \"cpuCount\": 1.0,\n\
+             -  \"cron\": \"0 0 1 * * ?\",\n+  \"cron\": \"0 0 2 * * ?\",\n   \"jobName\": \"j\"\n }"
+        );
+        let text = difference("app a", &compared(None, json!({"appName": "a"})));
+        assert!(text.starts_with("--- nothing\n+++ app a, wanted\n"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("-  ")), "{text}");
     }
 }

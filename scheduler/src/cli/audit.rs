@@ -12,7 +12,7 @@ use super::show;
 use super::table::{self, Row};
 
 /// How far back.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct AuditArgs {
     /// How far to look back, such as 24h, or from which moment on (RFC 3339)
     #[arg(long, default_value = "24h", value_name = "DURATION|TIME")]

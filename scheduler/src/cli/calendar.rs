@@ -12,7 +12,7 @@ use super::show;
 use super::table::{self, Column, Row};
 
 /// What to do with calendars.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum CalendarCommand {
     /// List all calendars
     List,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode, Url};
@@ -22,6 +24,12 @@ const REDIRECTS_MAX: usize = 3;
 
 /// Longer than a commit takes while the registry elects a leader of its own.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A stream ends when its reader has seen enough; that a scheduler has gone is seen by its silence.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(24 * 365);
+
+/// A stream says something every quarter of a minute.
+const SILENCE_MAX: Duration = Duration::from_secs(50);
 
 /// Rows to ask for at once: the most the API gives.
 const PAGE_ROWS: usize = 1000;
@@ -118,6 +126,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
+            .read_timeout(SILENCE_MAX)
             .build()
             .map_err(|error| wrong(&innermost(&error)))?;
         Ok(Self { http, base })
@@ -160,6 +169,23 @@ impl Client {
         payload: Payload,
     ) -> Result<Answer, CliError> {
         self.send(method, path, payload).await
+    }
+
+    /// Reads what goes on for as long as somebody reads it.
+    pub(super) async fn stream(
+        &self,
+        path: &ApiPath,
+    ) -> Result<impl Stream<Item = reqwest::Result<Bytes>> + Unpin, CliError> {
+        let address = format!("{}{BASE}/{}", self.base, path.0);
+        let request = self.http.get(address).timeout(STREAM_TIMEOUT);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            let answered = || self.foreign(format!("HTTP status {status}"));
+            return Err(refused(status.as_u16(), &body).unwrap_or_else(answered));
+        }
+        Ok(Box::pin(response.bytes_stream()))
     }
 
     /// Reads an answer.

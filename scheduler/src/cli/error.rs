@@ -56,6 +56,14 @@ pub(super) enum CliError {
         /// Why.
         source: io::Error,
     },
+    /// A file that cannot be written.
+    #[error("cannot write {path} ({source}): name a directory that can be written to")]
+    Write {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that does not hold what is asked for.
     #[error("{path}: {problem}")]
     Document {

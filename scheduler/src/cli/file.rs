@@ -1,6 +1,9 @@
 //! Documents from files and standard input: which are apps, which are jobs, what they are called.
 //! Absent: whether they are right; the scheduler says that.
 
+mod form;
+
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use clap::Args;
@@ -11,34 +14,95 @@ use serde_json::value::RawValue;
 use super::error::CliError;
 
 /// Where a document is.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct FileArg {
-    /// The file with the JSON document, - for standard input
+    /// The file with the document as JSON or YAML, - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: String,
 }
 
 impl FileArg {
-    /// The whole text.
+    /// The one document in it, as JSON.
     pub(super) fn read(&self) -> Result<String, CliError> {
-        let failed = |source| CliError::File { path: self.shown(), source };
-        if self.file == "-" {
-            let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text).map_err(failed)?;
-            Ok(text)
-        } else {
-            std::fs::read_to_string(&self.file).map_err(failed)
+        let mut texts = form::json_texts(&self.file, read(&self.file)?)
+            .map_err(|problem| self.wrong(problem))?;
+        match (texts.pop(), texts.is_empty()) {
+            (Some(text), true) => Ok(text),
+            _ => Err(self.wrong("must hold one document: apply takes several")),
         }
     }
 
     /// An error in the text.
     pub(super) fn wrong(&self, problem: impl Into<String>) -> CliError {
-        CliError::Document { path: self.shown(), problem: problem.into() }
+        CliError::Document { path: shown(&self.file), problem: problem.into() }
     }
+}
 
-    fn shown(&self) -> String {
-        if self.file == "-" { "standard input".to_owned() } else { self.file.clone() }
+/// Where documents are.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FilesArg {
+    /// A file with documents as JSON or YAML, a directory of such files, or - for standard input; may
+    /// be repeated. A file holds a document, several, or {"apps":[…],"calendars":[…],"jobs":[…]}
+    #[arg(short, long, value_name = "FILE", required = true)]
+    file: Vec<String>,
+}
+
+impl FilesArg {
+    /// All of them: apps first, then calendars, then jobs, each kind in the order it was found.
+    pub(super) fn documents(&self) -> Result<Vec<Document>, CliError> {
+        let mut all: Vec<Document> = Vec::new();
+        for file in &self.file {
+            for path in files(file)? {
+                let wrong = |problem| CliError::Document { path: shown(&path), problem };
+                for text in form::json_texts(&path, read(&path)?).map_err(wrong)? {
+                    all.extend(documents(&text).map_err(wrong)?);
+                }
+            }
+        }
+        all.sort_by_key(|document| document.kind);
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = all.iter().find(|it| !seen.insert((it.kind, it.name.clone()))) {
+            let what = format!("{} {}", twice.kind.noun(), twice.name);
+            return Err(CliError::Usage(format!("{what} is given twice: leave one out")));
+        }
+        Ok(all)
     }
+}
+
+/// The files of an argument: those of a directory that documents may be in, by their names.
+fn files(given: &str) -> Result<Vec<String>, CliError> {
+    let failed = |source| CliError::File { path: given.to_owned(), source };
+    if given == "-" || !std::fs::metadata(given).map_err(failed)?.is_dir() {
+        return Ok(vec![given.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(given).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let known = path.extension().and_then(|extension| extension.to_str());
+        if path.is_file() && known.is_some_and(|extension| form::EXTENSIONS.contains(&extension)) {
+            files.push(path.to_string_lossy().into_owned());
+        }
+    }
+    if files.is_empty() {
+        let problem = format!("holds no file that ends in .{}", form::EXTENSIONS.join(", ."));
+        return Err(CliError::Document { path: given.to_owned(), problem });
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &str) -> Result<String, CliError> {
+    let failed = |source| CliError::File { path: shown(path), source };
+    if path == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).map_err(failed)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn shown(path: &str) -> String {
+    if path == "-" { "standard input".to_owned() } else { path.to_owned() }
 }
 
 /// What a document describes.
@@ -71,7 +135,8 @@ impl Kind {
         }
     }
 
-    fn name_field(self) -> &'static str {
+    /// The field that names it.
+    pub(super) fn name_field(self) -> &'static str {
         match self {
             Self::App => "appName",
             Self::Calendar => "calendarName",
@@ -179,6 +244,29 @@ mod tests {
         assert_eq!(names(app), expected[..1]);
         assert_eq!(documents(job).unwrap()[0].text, job, "kept as written");
         assert_eq!(names("[]"), []);
+    }
+
+    #[test]
+    fn a_directory_is_all_files_that_may_hold_documents() {
+        let directory = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        put("b.json", r#"{"jobName":"j","appName":"a"}"#);
+        put("a.yaml", "jobName: k\nappName: a\n---\nappName: a\n");
+        put("README.md", "no document");
+        let files = FilesArg { file: vec![directory.path().to_string_lossy().into_owned()] };
+        let found: Vec<_> = files.documents().unwrap().into_iter().map(|it| it.name).collect();
+        assert_eq!(found, ["a", "k", "j"]);
+        put("c.json", r#"{"jobName":"j","appName":"a"}"#);
+        let twice = files.documents().unwrap_err().to_string();
+        assert!(twice.contains("job j is given twice"), "{twice}");
+        put("c.json", "{");
+        let wrong = files.documents().unwrap_err().to_string();
+        assert!(wrong.contains("c.json: is not valid JSON"), "{wrong}");
+        let empty = tempfile::tempdir().unwrap();
+        let files = FilesArg { file: vec![empty.path().to_string_lossy().into_owned()] };
+        assert!(files.documents().unwrap_err().to_string().contains("holds no file"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::table::{self, Column, Row};
 use super::{show, wait};
 
 /// What to do with jobs.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum JobCommand {
     /// List jobs
     List {
@@ -70,7 +70,7 @@ pub enum JobCommand {
 }
 
 /// A trigger.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TriggerArgs {
     /// The job
     #[arg(value_parser = JobName::parse)]
@@ -90,6 +90,9 @@ pub struct TriggerArgs {
     /// Idempotency key: the same key makes one run
     #[arg(long)]
     key: Option<String>,
+    /// For whom the run is made; who watches events by submitter finds it by this name
+    #[arg(long, value_name = "NAME")]
+    submitter: Option<String>,
     /// Wait for the run to end; the exit code is 0 only if it succeeded
     #[arg(long)]
     wait: bool,
@@ -124,6 +127,9 @@ impl TriggerArgs {
         if !self.item_param.is_empty() {
             let pairs = self.item_param.iter().map(|(item, text)| (item.to_string(), json!(text)));
             overrides.insert("shardingItemParameters".to_owned(), Value::Object(pairs.collect()));
+        }
+        if let Some(submitter) = &self.submitter {
+            overrides.insert("submitter".to_owned(), json!(submitter));
         }
         let body = (!overrides.is_empty()).then(|| Value::Object(overrides).to_string());
         Payload { body, idempotency_key: self.key.clone() }
@@ -316,6 +322,7 @@ mod tests {
             items: Vec::new(),
             item_param: Vec::new(),
             key: None,
+            submitter: None,
             wait: false,
         };
         assert_eq!(args(&[], None).payload().body, None);

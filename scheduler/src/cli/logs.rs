@@ -14,7 +14,7 @@ use super::error::CliError;
 const POLL: Duration = Duration::from_millis(500);
 
 /// Which output of which shards.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
     /// The run
     #[arg(value_parser = RunId::parse)]
@@ -70,6 +70,12 @@ pub(super) async fn run(client: &Client, args: LogsArgs) -> Result<(), CliError>
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Shows what one task wrote.
+pub(super) async fn of_task(client: &Client, task: String, stderr: bool) -> Result<(), CliError> {
+    let stream = if stderr { "stderr" } else { "stdout" };
+    show_rest(client, &mut Shown { task, offset: 0, aside: Some(0) }, stream, None).await
 }
 
 /// Shows what a task wrote since it was last looked at.

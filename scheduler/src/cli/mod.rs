@@ -7,13 +7,18 @@ mod apply;
 mod audit;
 mod calendar;
 mod client;
+mod cluster;
 mod error;
+mod events;
+mod export;
 mod file;
 mod job;
 mod logs;
 mod next;
 mod output;
+mod overall;
 mod queue;
+pub mod reference;
 mod registry;
 mod run;
 mod show;
@@ -23,6 +28,7 @@ mod task;
 mod wait;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -41,13 +47,18 @@ pub struct ClientArgs {
     #[arg(long, global = true, env = "SHIFTWORK_SERVER", value_name = "URL",
         default_value = SERVER_DEFAULT)]
     pub server: String,
-    /// A table for people, or the API's JSON for programs
+    /// A table for people, or what the API answers as JSON or YAML for programs
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: Output,
+    /// Show it again every so many seconds, 2 unless given, until Ctrl-C; for commands that only read
+    #[arg(short, long, global = true, value_name = "SECONDS", num_args = 0..=1,
+        require_equals = true, default_missing_value = "2",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub watch: Option<u64>,
 }
 
 /// Commands that talk to a scheduler.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum ClientCommand {
     /// Deployable packages and their executors
     #[command(subcommand)]
@@ -58,8 +69,12 @@ pub enum ClientCommand {
     /// What runs when
     #[command(subcommand)]
     Job(job::JobCommand),
-    /// Create or update all apps and jobs of a file
+    /// Create or update all apps, calendars and jobs of files
     Apply(apply::ApplyArgs),
+    /// Show what apply would change, as a diff
+    Plan(apply::PlanArgs),
+    /// Print or write all documents that are registered, as apply takes them
+    Export(export::ExportArgs),
     /// Firings of jobs, past and present
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -75,6 +90,20 @@ pub enum ClientCommand {
     /// Mesos agents as the offers held show them
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// What Mesos offers, as long as it is held
+    #[command(subcommand)]
+    Offer(cluster::OfferCommand),
+    /// Processes that run tasks, one per app and agent
+    #[command(subcommand)]
+    Executor(cluster::ExecutorCommand),
+    /// Show what happens to runs and tasks, as it happens
+    Events(events::EventsArgs),
+    /// Count over time what became of tasks
+    Statistics(overall::StatisticsArgs),
+    /// Show which scheduler decides
+    Leader,
+    /// Have the Mesos master asked about every task now
+    Reconcile,
     /// Compare the firings that were due with those that ran
     Audit(audit::AuditArgs),
     /// The scheduler as a whole
@@ -96,6 +125,67 @@ pub async fn run(args: &ClientArgs, command: ClientCommand) -> ExitCode {
 }
 
 async fn dispatch(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode, CliError> {
+    let Some(seconds) = args.watch else { return once(args, command).await };
+    if !command.only_reads() {
+        let problem = "--watch shows again and again what only reads: leave it out here";
+        return Err(CliError::Usage(problem.to_owned()));
+    }
+    let mut first = true;
+    loop {
+        output::begin_anew(first)?;
+        first = false;
+        match once(args, command.clone()).await {
+            // It may be back the next time.
+            Err(error) if error.is_passing() => output::complain(&error),
+            shown => drop(shown?),
+        }
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+impl ClientCommand {
+    /// Whether it changes nothing and comes to an end.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::App(command) => {
+                matches!(command, app::AppCommand::List | app::AppCommand::Get { .. })
+            }
+            Self::Calendar(command) => matches!(
+                command,
+                calendar::CalendarCommand::List | calendar::CalendarCommand::Get { .. }
+            ),
+            Self::Job(command) => matches!(
+                command,
+                job::JobCommand::List { .. }
+                    | job::JobCommand::Get { .. }
+                    | job::JobCommand::Next(_)
+                    | job::JobCommand::Why { .. }
+            ),
+            Self::Run(command) => matches!(
+                command,
+                run::RunCommand::List { .. }
+                    | run::RunCommand::Get { .. }
+                    | run::RunCommand::Events { .. }
+            ),
+            Self::Task(command) => {
+                matches!(command, task::TaskCommand::List { .. } | task::TaskCommand::Get { .. })
+            }
+            Self::Plan(_)
+            | Self::Queue(_)
+            | Self::Registry(_)
+            | Self::Agent(_)
+            | Self::Offer(_)
+            | Self::Executor(_)
+            | Self::Statistics(_)
+            | Self::Leader
+            | Self::Audit(_)
+            | Self::Status => true,
+            Self::Apply(_) | Self::Export(_) | Self::Events(_) | Self::Reconcile => false,
+        }
+    }
+}
+
+async fn once(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode, CliError> {
     // Needs no scheduler, not even a well-formed address of one.
     if let ClientCommand::Job(job::JobCommand::Next(next)) = &command
         && let Some(expression) = &next.cron
@@ -110,6 +200,14 @@ async fn dispatch(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Calendar(command) => calendar::run(&client, out, command).await?,
         ClientCommand::Job(command) => return job::run(&client, out, command).await,
         ClientCommand::Apply(command) => apply::run(&client, out, command).await?,
+        ClientCommand::Plan(args) => return apply::plan(&client, out, args).await,
+        ClientCommand::Export(args) => export::run(&client, out, &args).await?,
+        ClientCommand::Offer(command) => cluster::offers(&client, out, command).await?,
+        ClientCommand::Executor(command) => cluster::executors(&client, out, command).await?,
+        ClientCommand::Events(args) => events::run(&client, out, &args).await?,
+        ClientCommand::Statistics(args) => overall::statistics(&client, out, &args).await?,
+        ClientCommand::Leader => overall::leader(&client, out).await?,
+        ClientCommand::Reconcile => overall::reconcile(&client, out).await?,
         ClientCommand::Run(command) => return run::run(&client, out, command).await,
         ClientCommand::Task(command) => task::run(&client, out, command).await?,
         ClientCommand::Queue(command) => queue::run(&client, out, command).await?,

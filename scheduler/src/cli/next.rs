@@ -14,7 +14,7 @@ use super::table::{self, Column};
 use crate::tzdb_args::TzdbChoice;
 
 /// Which firings.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct NextArgs {
     /// The job
     #[arg(value_parser = JobName::parse, required_unless_present = "cron", conflicts_with = "cron")]
@@ -68,9 +68,9 @@ pub(super) fn offline(expression: &str, args: &NextArgs, out: Output) -> Result<
     let firings = firings(expression, args, now)?;
     let failed = |error: serde_json::Error| CliError::Output(error.into());
     match out {
-        Output::Json => {
+        Output::Json | Output::Yaml => {
             let items: Result<Vec<_>, _> = firings.iter().map(to_raw_value).collect();
-            output::print_array(&items.map_err(failed)?)
+            output::print_array(out, &items.map_err(failed)?)
         }
         Output::Table => {
             let rows: Result<Vec<_>, _> = firings.iter().map(serde_json::to_value).collect();

@@ -74,7 +74,7 @@ pub struct RegistryArgs {
 }
 
 /// What to look at.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum RegistryCommand {
     /// Lists the children of a node
     Ls(NodeArgs),
@@ -83,7 +83,7 @@ pub enum RegistryCommand {
 }
 
 /// Which node of which registry.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
     /// Node, such as config/job/word-count; none for the root
     path: Option<Path>,
@@ -167,7 +167,9 @@ fn list(out: Output, tree: &Tree, parent: Option<&Path>) -> Result<(), CliError>
         .collect();
     match out {
         Output::Table => output::print(&table::render(&CHILDREN, &rows, show::now())),
-        Output::Json => output::print(&serde_json::Value::from(rows).to_string()),
+        Output::Json | Output::Yaml => {
+            output::print_json(out, &serde_json::Value::from(rows).to_string())
+        }
     }
 }
 
@@ -176,7 +178,10 @@ fn get(out: Output, tree: &Tree, path: &Path) -> Result<(), CliError> {
     let text = String::from_utf8_lossy(data);
     match out {
         Output::Table => output::print(&output::plain(&text)),
-        Output::Json => output::print(&json!({"node": path.as_str(), "data": text}).to_string()),
+        Output::Json | Output::Yaml => {
+            let node = json!({"node": path.as_str(), "data": text});
+            output::print_json(out, &node.to_string())
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shiftwork_engine::ids::{JobName, RunId};
+use shiftwork_engine::ids::{AppName, JobName, RunId};
 
 use super::client::{ApiPath, Client, Payload};
 use super::error::CliError;
@@ -15,13 +15,16 @@ use super::table::{self, Column, Row};
 use super::{job, show};
 
 /// What to do with runs.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum RunCommand {
     /// List runs, newest first
     List {
         /// Only those of this job
         #[arg(long, value_parser = JobName::parse)]
         job: Option<JobName>,
+        /// Only those of jobs of this app
+        #[arg(long, value_parser = AppName::parse)]
+        app: Option<AppName>,
         /// Only those in this state, as RUNNING or FAILED
         #[arg(long)]
         state: Option<String>,
@@ -126,10 +129,11 @@ pub(super) async fn run(
             let verbs = ["made", "is under way already"];
             return job::make_run(client, out, &path, payload, verbs, wait).await;
         }
-        RunCommand::List { job, state, limit } => {
-            let state = state.map(|state| state.to_ascii_uppercase().replace('-', "_"));
+        RunCommand::List { job, app, state, limit } => {
+            let state = state.map(|state| show::state_name(&state));
             let path = ApiPath::of(&["runs"])
                 .with("job", job.as_ref().map(JobName::as_str))
+                .with("app", app.as_ref().map(AppName::as_str))
                 .with("state", state.as_deref());
             show::list(client, out, &path, Some(limit), &COLUMNS).await?;
         }
@@ -164,6 +168,7 @@ fn render(row: &Row<'_>) -> String {
         ("state", row.text("/state")),
         ("reason", row.text("/reason")),
         ("attempt", row.text("/attempt")),
+        ("submitter", row.text("/submitter")),
         ("created", row.text("/createdAt")),
         ("started", row.text("/startedAt")),
         ("finished", row.text("/finishedAt")),

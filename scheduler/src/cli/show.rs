@@ -27,8 +27,8 @@ pub(super) fn items(
     items: &[Box<RawValue>],
     columns: &[Column],
 ) -> Result<(), CliError> {
-    if out == Output::Json {
-        return output::print_array(items);
+    if out.is_for_programs() {
+        return output::print_array(out, items);
     }
     let rows: Result<Vec<Value>, CliError> =
         items.iter().map(|item| client.parse(item.get())).collect();
@@ -43,7 +43,7 @@ pub(super) fn resource(
     render: impl FnOnce(&Value) -> String,
 ) -> Result<(), CliError> {
     match out {
-        Output::Json => output::print(answer),
+        Output::Json | Output::Yaml => output::print_json(out, answer),
         Output::Table => output::print(&render(&client.parse(answer)?)),
     }
 }
@@ -51,10 +51,15 @@ pub(super) fn resource(
 /// Says that something was done: a sentence, or what the API answered, if anything.
 pub(super) fn done(out: Output, answer: &str, sentence: &str) -> Result<(), CliError> {
     match out {
-        Output::Json if answer.is_empty() => Ok(()),
-        Output::Json => output::print(answer),
+        Output::Json | Output::Yaml if answer.is_empty() => Ok(()),
+        Output::Json | Output::Yaml => output::print_json(out, answer),
         Output::Table => output::print(&output::plain(sentence)),
     }
+}
+
+/// The name of a state as the API writes it, from what somebody typed.
+pub(super) fn state_name(text: &str) -> String {
+    text.to_ascii_uppercase().replace('-', "_")
 }
 
 /// The wall clock.

@@ -59,6 +59,21 @@ fn every_command_is_understood() {
         "queue failover",
         "queue running",
         "agent list",
+        "agent get S0",
+        "offer list --agent S0",
+        "executor list --app shop --agent S0",
+        "task list --job foo --app shop --agent S0 --state running",
+        "task get foo@-@0@-@READY@-@S0@-@u",
+        "task logs foo@-@0@-@READY@-@S0@-@u --stderr",
+        "plan -f all.json --exit-code",
+        "apply -f a.yaml -f dir -f -",
+        "export --app shop --dir d",
+        "events --job foo --run foo@x --submitter billing --kind task --after 1.2 -n 3",
+        "statistics --interval day --since 2026-11-20T00:00:00Z",
+        "leader",
+        "reconcile",
+        "job list --watch",
+        "job list -w=5",
         "status",
     ] {
         if let Err(error) = parse(line) {
@@ -92,10 +107,30 @@ fn wrong_commands_are_refused() {
         ("app delete ..", ErrorKind::ValueValidation),
         ("run get foo", ErrorKind::ValueValidation),
         ("app create", ErrorKind::MissingRequiredArgument),
-        ("app list -o yaml", ErrorKind::InvalidValue),
+        ("app list -o xml", ErrorKind::InvalidValue),
+        ("app list --watch=0", ErrorKind::ValueValidation),
+        ("apply", ErrorKind::MissingRequiredArgument),
+        ("events --kind job", ErrorKind::InvalidValue),
         ("jobs list", ErrorKind::InvalidSubcommand),
     ] {
         assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
+    }
+}
+
+#[test]
+fn only_what_reads_is_shown_again() {
+    for (line, reads) in [
+        ("status", true),
+        ("job why foo", true),
+        ("queue ready", true),
+        ("plan -f x", true),
+        ("job trigger foo", false),
+        ("apply -f x", false),
+        ("events", false),
+        ("run logs foo@x", false),
+        ("reconcile", false),
+    ] {
+        assert_eq!(parse(line).unwrap().command.only_reads(), reads, "{line}");
     }
 }
 

@@ -1,19 +1,15 @@
 //! REST under load: mixed requests at a fixed rate against a scheduler that runs jobs, and how long
-//! each takes from the moment it was due. Real processes: a standalone scheduler beside this program.
-//! Absent: judging the figures.
+//! each takes from the moment it was due; and whether launches are as punctual as without it. Real
+//! processes: a standalone scheduler beside this program. Absent: judging the figures.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::executor::beside;
+use super::standalone::{FIRING_JOBS, Standalone, job, print_launches, share};
 
 /// What is asked, how often, how long.
 #[derive(Debug, Args)]
@@ -24,112 +20,42 @@ pub struct RestArguments {
     /// For how long, seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// For how long jobs run undisturbed before, to compare with, seconds.
+    #[arg(long, default_value_t = 20)]
+    quiet_seconds: u32,
     /// Jobs that are registered and do not run.
     #[arg(long, default_value_t = 2_000)]
     jobs: u32,
 }
 
-/// Jobs that fire every second meanwhile.
-const FIRING_JOBS: u32 = 4;
 /// Requests on their way at once: beyond it the server does not keep up, and later ones wait here.
 const IN_FLIGHT_MAX: usize = 512;
-/// How long the scheduler may take to start.
-const START_MAX: Duration = Duration::from_mins(1);
 /// Requests due at once: timers are no finer than a millisecond.
 const TICK: Duration = Duration::from_millis(2);
-
-/// Ends the process it stands for.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
+/// What was due at the end of the load has run by then.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Runs the benchmark and prints its figures.
 ///
 /// # Errors
 /// What could not be started, or a request that was refused.
 pub fn run(arguments: &RestArguments) -> Result<()> {
-    let program = beside("shiftwork")?;
-    let dir = std::env::temp_dir().join(format!("shiftwork-bench-rest-{}", std::process::id()));
-    fs::create_dir_all(&dir)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let measured = runtime.block_on(measure(arguments, &program, &dir));
-    fs::remove_dir_all(&dir)?;
-    measured
+    tokio::runtime::Runtime::new()?.block_on(measure(arguments))
 }
 
-async fn measure(arguments: &RestArguments, program: &Path, dir: &Path) -> Result<()> {
-    let mut child = Command::new(program)
-        .args(["standalone", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:0"])
-        .args(["--resources", "cpus:8;mem:4096", "--data-dir"])
-        .arg(dir.join("data"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let stdout = child.stdout.take().context("its output is not to be had")?;
-    let _running = Running(child);
-    let mut lines = BufReader::new(stdout).lines();
-    let base = loop {
-        let line = lines.next().context("the scheduler ended before it said its address")??;
-        if let Some(address) = line.strip_prefix("API ") {
-            break address.trim().trim_end_matches("/api/v1").to_owned();
-        }
-    };
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    ready(&client, &base).await?;
-    fill(&client, &base, arguments.jobs).await?;
-    let before = runs(&client, &base).await?;
-    let (latencies, failed) = load(&client, &base, arguments).await?;
-    let after = runs(&client, &base).await?;
+async fn measure(arguments: &RestArguments) -> Result<()> {
+    let scheduler = Standalone::start("rest").await?;
+    scheduler.fill(arguments.jobs).await?;
+    let began = jiff::Timestamp::now();
+    tokio::time::sleep(Duration::from_secs(arguments.quiet_seconds.into())).await;
+    let (before, loaded) = (scheduler.fired().await?, jiff::Timestamp::now());
+    let (latencies, failed) = load(&scheduler, arguments).await?;
+    let (after, ended) = (scheduler.fired().await?, jiff::Timestamp::now());
+    tokio::time::sleep(SETTLING).await;
     print(arguments, latencies, failed, after.saturating_sub(before));
+    print_launches("without requests", &scheduler.launch_delays(began, loaded).await?);
+    print_launches("with requests   ", &scheduler.launch_delays(loaded, ended).await?);
     Ok(())
-}
-
-async fn ready(client: &reqwest::Client, base: &str) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        if let Ok(answer) = client.get(format!("{base}/readyz")).send().await
-            && answer.status().is_success()
-        {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < START_MAX, "the scheduler is not ready after {START_MAX:?}");
-        tokio::time::sleep(TICK * 10).await;
-    }
-}
-
-/// Registers an app, jobs that wait, and some that fire every second.
-async fn fill(client: &reqwest::Client, base: &str, jobs: u32) -> Result<()> {
-    let post = async |path: &str, body: Value| -> Result<()> {
-        let answer = client.post(format!("{base}/api/v1/{path}")).json(&body).send().await?;
-        ensure!(answer.status() == 201, "{path}: {}", answer.text().await?);
-        Ok(())
-    };
-    post("apps", json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32})).await?;
-    for number in 0..jobs {
-        post("jobs", job(&format!("idle-{number}"), "0 0 2 1 1 ?")).await?;
-    }
-    for number in 0..FIRING_JOBS {
-        post("jobs", job(&format!("busy-{number}"), "* * * * * ?")).await?;
-    }
-    Ok(())
-}
-
-fn job(name: &str, cron: &str) -> Value {
-    json!({
-        "jobName": name, "appName": "app", "jobExecutionType": "TRANSIENT", "cron": cron,
-        "scriptCommandLine": "true;", "shardingTotalCount": 1, "cpuCount": 0.1, "memoryMB": 8,
-    })
-}
-
-/// Firings that got a run so far.
-async fn runs(client: &reqwest::Client, base: &str) -> Result<u64> {
-    let status: Value = client.get(format!("{base}/api/v1/status")).send().await?.json().await?;
-    status["firings"]["fired"].as_u64().context("the status counts no firings")
 }
 
 /// The n-th request: of twenty, thirteen reads of one thing, four of lists, three changes.
@@ -156,11 +82,7 @@ fn request(number: u64, jobs: u32) -> (Method, String, Option<Value>) {
 }
 
 /// Sends at the rate, whatever the server does, and times each from when it was due.
-async fn load(
-    client: &reqwest::Client,
-    base: &str,
-    arguments: &RestArguments,
-) -> Result<(Vec<Duration>, usize)> {
+async fn load(scheduler: &Standalone, arguments: &RestArguments) -> Result<(Vec<Duration>, usize)> {
     let total = u64::from(arguments.rate) * u64::from(arguments.seconds);
     let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(IN_FLIGHT_MAX));
     let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
@@ -172,7 +94,8 @@ async fn load(
         }
         let permit = std::sync::Arc::clone(&permits).acquire_owned().await?;
         let (method, path, body) = request(number, arguments.jobs);
-        let mut request = client.request(method, format!("{base}/api/v1/{path}"));
+        let mut request =
+            scheduler.client.request(method, format!("{}/api/v1/{path}", scheduler.rest));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -195,22 +118,17 @@ async fn load(
 
 fn print(arguments: &RestArguments, mut latencies: Vec<Duration>, failed: usize, fired: u64) {
     latencies.sort_unstable();
-    let share = |share: f64| {
-        let place = (latencies.len() as f64 * share) as usize;
-        let latency = latencies.get(place.min(latencies.len().saturating_sub(1)));
-        latency.copied().unwrap_or_default().as_secs_f64() * 1e3
-    };
     println!(
         "{} requests, {}/s for {} s, {failed} failed; from due to answered: p50 {:.1} ms, \
          p90 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, longest {:.1} ms",
         latencies.len(),
         arguments.rate,
         arguments.seconds,
-        share(0.5),
-        share(0.9),
-        share(0.99),
-        share(0.999),
-        share(1.0),
+        share(&latencies, 0.5),
+        share(&latencies, 0.9),
+        share(&latencies, 0.99),
+        share(&latencies, 0.999),
+        share(&latencies, 1.0),
     );
     println!("meanwhile {fired} firings got their runs; {FIRING_JOBS} jobs were due every second");
 }

@@ -11,6 +11,7 @@ use shiftwork_tests::bench::recover::{self, RecoverArguments};
 use shiftwork_tests::bench::registry::{self, RegistryArguments};
 use shiftwork_tests::bench::rest::{self, RestArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
+use shiftwork_tests::bench::watchers::{self, WatchersArguments};
 
 /// Measures parts of Shiftwork on this machine. Build with `--release`.
 #[derive(Debug, Parser)]
@@ -39,6 +40,8 @@ enum What {
     Recover(RecoverArguments),
     /// Schedules: memory of idle jobs, many due at once, turns with none due.
     Timers(TimersArguments),
+    /// gRPC watchers: how soon they are told, and what they cost.
+    Watchers(WatchersArguments),
 }
 
 fn main() -> Result<()> {
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         What::Registry(arguments) => registry::run(&arguments),
         What::Rest(arguments) => rest::run(&arguments),
         What::Timers(arguments) => timers::run(&arguments),
+        What::Watchers(arguments) => watchers::run(&arguments),
     }
 }
 

@@ -246,7 +246,7 @@ impl Users {
             failed_items: failed.map(|shard| shard.item).collect(),
         };
         let failed_only = self.random.chance(0.5);
-        Some(Command::Rerun { ended, failed_only })
+        Some(Command::Rerun { ended: Box::new(ended), failed_only })
     }
 
     fn cancel(&mut self, engine: &Engine) -> Option<Command> {

@@ -24,7 +24,7 @@ fn ended(world: &World, run: &str) -> EndedRun {
 
 fn rerun(world: &mut World, run: &str, failed_only: bool) -> Reply {
     let ended = ended(world, run);
-    world.command(Command::Rerun { ended, failed_only })
+    world.command(Command::Rerun { ended: Box::new(ended), failed_only })
 }
 
 /// A job of three shards whose run `j@k` ended with shard 1 failed.
@@ -171,7 +171,7 @@ fn a_rerun_needs_a_job_that_may_run_and_a_run_that_has_ended() {
     let mut live = ended(&world, "j@k");
     world.command(trigger("j", Some("live"))).unwrap();
     live.run = RunId::parse("j@live").unwrap();
-    let reply = world.command(Command::Rerun { ended: live, failed_only: false });
+    let reply = world.command(Command::Rerun { ended: Box::new(live), failed_only: false });
     assert!(matches!(reply, Err(Refusal::Conflict { .. })));
     let set = Command::SetJobEnabled { job: name("j"), enabled: false, reason: None };
     world.command(set).unwrap();
@@ -261,9 +261,9 @@ fn a_rerun_without_a_document_of_its_own_takes_that_of_now() {
     world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
     let mut ended = ended(&world, "j@k");
     ended.document = None;
-    let reply = world.command(Command::Rerun { ended: ended.clone(), failed_only: true });
+    let reply = world.command(Command::Rerun { ended: Box::new(ended.clone()), failed_only: true });
     assert!(matches!(reply, Err(Refusal::Conflict { .. })), "shard 1 is another now: {reply:?}");
-    world.command(Command::Rerun { ended, failed_only: false }).unwrap();
+    world.command(Command::Rerun { ended: Box::new(ended), failed_only: false }).unwrap();
     assert_eq!(world.offer("a1", 8.0).launched().len(), 5);
 }
 
@@ -282,7 +282,7 @@ fn a_rerun_whose_app_is_gone_or_whose_document_is_damaged_is_refused() {
     let mut damaged = ended(&world, "j@k");
     let text = serde_json::value::RawValue::from_string(r#"{"jobName":"j"}"#.to_owned()).unwrap();
     damaged.document = Some(crate::view::DocumentText(text.into()));
-    let reply = world.command(Command::Rerun { ended: damaged, failed_only: false });
+    let reply = world.command(Command::Rerun { ended: Box::new(damaged), failed_only: false });
     let Err(Refusal::Conflict { detail, .. }) = reply else { panic!("made of nothing") };
     assert!(detail.contains("trigger its job"), "{detail}");
 }

@@ -54,7 +54,8 @@ pub(super) async fn rerun(
 ) -> Result<wire::RunMade, Problem> {
     let run: RunId = request::name("run", &request.run)?;
     let ended = find_ended(state, &run).await?;
-    make(state, by, Command::Rerun { ended, failed_only: request.failed_only }).await
+    make(state, by, Command::Rerun { ended: Box::new(ended), failed_only: request.failed_only })
+        .await
 }
 
 async fn make(state: &ApiState, by: String, command: Command) -> Result<wire::RunMade, Problem> {

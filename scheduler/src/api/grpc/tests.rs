@@ -26,12 +26,16 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A server on a port of its own.
 struct Served {
     channel: Channel,
+    /// Whether it leads.
+    standing: watch::Sender<Standing>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Served {
-    async fn start(state: ApiState) -> Self {
+    async fn start(mut state: ApiState) -> Self {
+        let (standing, receiver) = watch::channel(Standing::Leading);
+        state.leadership.standing = receiver;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -40,7 +44,7 @@ impl Served {
             tokio::spawn(async move { super::serve(listener, state, stopped).await.unwrap() });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
-        Self { channel, stop, task }
+        Self { channel, standing, stop, task }
     }
 
     fn client(&self) -> SchedulerClient<Channel> {
@@ -303,10 +307,7 @@ async fn a_watcher_that_was_away_misses_nothing() {
 #[tokio::test]
 async fn a_standby_names_the_leader_and_ends_what_it_streams() {
     let world = World::start().await;
-    let (standing, receiver) = watch::channel(Standing::Leading);
-    let mut state = world.state();
-    state.leadership.standing = receiver;
-    let served = Served::start(state).await;
+    let served = Served::start(world.state()).await;
     let mut client = served.client();
     let mut health = tonic_health::pb::health_client::HealthClient::new(served.channel.clone());
     let mut check = async |service: &str| {
@@ -323,7 +324,7 @@ async fn a_standby_names_the_leader_and_ends_what_it_streams() {
         addresses: vec!["http://10.0.0.1:8899".to_owned(), "grpc://10.0.0.1:8898".to_owned()],
         since: jiff::Timestamp::UNIX_EPOCH,
     };
-    standing.send_replace(Standing::Standby { leader: Some(leader) });
+    served.standing.send_replace(Standing::Standby { leader: Some(leader) });
     let ended = tokio::time::timeout(PATIENCE, watching.message()).await.unwrap().unwrap_err();
     assert_eq!(ended.code(), Code::Unavailable, "{ended}");
     let refused = client.get_status(wire::GetStatusRequest {}).await.unwrap_err();

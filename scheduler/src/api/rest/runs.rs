@@ -139,7 +139,7 @@ async fn rerun(
     let failed_only =
         body.map(|body| fields::failed_only(body.value)).transpose()?.unwrap_or_default();
     let ended = find_ended(&state, &run).await?;
-    make(&state, by, Command::Rerun { ended, failed_only }).await
+    make(&state, by, Command::Rerun { ended: Box::new(ended), failed_only }).await
 }
 
 /// Carries out a command that makes a run.
