@@ -105,9 +105,12 @@ fn usage(command: &Command, name: &str) -> String {
 }
 
 fn value_name(arg: &Arg) -> Option<String> {
-    let takes_value = arg.get_action().takes_values();
-    let names = arg.get_value_names().filter(|_| takes_value)?;
-    Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    if !arg.get_action().takes_values() {
+        return None;
+    }
+    let names = arg.get_value_names().unwrap_or_default();
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    Some(if names.is_empty() { arg.get_id().to_string() } else { names.join(" ") })
 }
 
 fn options<'a>(text: &mut String, args: impl Iterator<Item = &'a Arg>) {
