@@ -32,6 +32,12 @@ fn the_linter_finds_nothing_in_the_image() {
     succeeds(Command::new(hadolint).arg(root().join("deploy/docker/Dockerfile")));
 }
 
+#[test]
+fn compose_takes_the_cluster() {
+    let file = root().join("deploy/compose/compose.yml");
+    succeeds(Command::new("docker-compose").arg("-f").arg(file).args(["config", "--quiet"]));
+}
+
 /// The file as JSON, merges and anchors resolved.
 fn compose() -> Value {
     // Python is what the tests' own tools need anyway.
