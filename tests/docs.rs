@@ -125,7 +125,8 @@ fn chapters_open_with_their_title() {
 }
 
 /// What a block may say of itself, as docs/releases.md explains.
-const FENCES: [&str; 10] = [
+const FENCES: [&str; 11] = [
+    "",
     "sh",
     "sh,server",
     "sh,stopped",

@@ -298,6 +298,7 @@ pages! {
     upgrade: "docs/upgrade.md",
     migration: "docs/migration.md",
     watching: "docs/watching.md",
+    cli: "docs/cli.md",
 }
 
 #[test]
