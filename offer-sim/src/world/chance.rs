@@ -27,6 +27,16 @@ impl Fate {
         mix(hash)
     }
 
+    /// A number for the how-manieth of something.
+    pub(super) fn number(self, purpose: &str, number: u64) -> u64 {
+        mix(self.draw(purpose, "").wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    /// Whether something of this probability happens to the how-manieth of something.
+    pub(super) fn happens_to(self, purpose: &str, number: u64, probability: f64) -> bool {
+        unit(self.number(purpose, number)) < probability
+    }
+
     /// Whether something of this probability happens to `name`.
     pub(super) fn happens(self, purpose: &str, name: &str, probability: f64) -> bool {
         unit(self.draw(purpose, name)) < probability

@@ -33,6 +33,8 @@ pub(super) struct Disturbance {
     held: BTreeMap<u64, (AgentId, ToMaster)>,
     /// Which of `held` waits to be overtaken.
     overtaken: Option<u64>,
+    /// How often each fault struck.
+    struck: BTreeMap<UpdateFault, u64>,
 }
 
 // === impl Disturbance ===
@@ -45,7 +47,12 @@ impl Disturbance {
             rules: Vec::new(),
             held: BTreeMap::new(),
             overtaken: None,
+            struck: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn struck(&self) -> &BTreeMap<UpdateFault, u64> {
+        &self.struck
     }
 
     pub(super) fn add(&mut self, rule: Rule) {
@@ -68,7 +75,11 @@ impl Disturbance {
             return vec![(from, message)];
         }
         let mut arriving = Vec::new();
-        match self.rule_for(turn.now_ms, &from) {
+        let fault = self.rule_for(turn.now_ms, &from);
+        if let Some(fault) = fault {
+            *self.struck.entry(fault).or_default() += 1;
+        }
+        match fault {
             Some(UpdateFault::Drop) => {}
             Some(UpdateFault::Duplicate) => {
                 arriving.push((from.clone(), message.clone()));
@@ -109,7 +120,7 @@ impl Disturbance {
                 continue;
             }
             self.drawn += 1;
-            if self.fate.happens("update", &self.drawn.to_string(), rule.probability) {
+            if self.fate.happens_to("update", self.drawn, rule.probability) {
                 return Some(rule.fault);
             }
         }

@@ -8,6 +8,7 @@ use shiftwork_proto::offersim::v1 as agent_link;
 
 use super::id::{AgentId, ContainerId, ExecutorId, FrameworkId, StreamId, TaskId};
 use super::resources::Resources;
+use super::transit::Lost;
 
 /// What happens to the world, in the order in which it is given to `World::step`.
 #[derive(Clone, Debug)]
@@ -199,6 +200,16 @@ pub enum Fault {
         /// For how long; `None` until [`Fault::EndDisturbances`].
         for_ms: Option<u64>,
     },
+    /// Messages of the master are lost: the connection breaks at one, with all that is under way on
+    /// it, and the agent makes another a little later.
+    LoseMessages {
+        /// Which.
+        what: Lost,
+        /// How many of them, 0 to 1.
+        probability: f64,
+    },
+    /// A simulated executor crashes.
+    CrashExecutor(ContainerId),
     /// Offers of these agents, or all, are taken back.
     RescindOffers(Option<Vec<AgentId>>),
     /// Calls of schedulers are refused with 503.
@@ -222,7 +233,7 @@ pub enum Fault {
 }
 
 /// What happens to a status update on its way to the master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpdateFault {
     /// It is lost; its agent sends it again later.
     Drop,

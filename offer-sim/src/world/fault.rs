@@ -73,7 +73,10 @@ impl Parts {
             }
             Fault::ReconnectAgents(ids) => {
                 for id in ids.iter().filter(|id| !self.links.is_frozen(id)).collect::<Vec<_>>() {
-                    self.open(turn, id);
+                    // A host that vanished is not reached by mending the network.
+                    if self.agents.contains_key(id) || self.remote.contains(id) {
+                        self.open(turn, id);
+                    }
                 }
             }
             Fault::MarkAgentsGone(ids) => {
@@ -86,6 +89,9 @@ impl Parts {
                 let until_ms = for_ms.map(|ms| turn.now_ms.saturating_add(ms));
                 self.disturbance.add(Rule { fault, agents, probability, until_ms });
             }
+            Fault::LoseMessages { what, probability } => self.transit.lose(what, probability),
+            // It is of an executor, which is not of these parts.
+            Fault::CrashExecutor(_) => {}
             Fault::RescindOffers(Some(ids)) => {
                 for id in &ids {
                     self.master.rescind_offers_on(turn, id);
@@ -101,6 +107,7 @@ impl Parts {
             }
             Fault::EndDisturbances => {
                 self.disturbance.clear();
+                self.transit.lose_nothing();
                 self.refusal = None;
                 self.outbox.end(turn.now_ms, turn.timers);
             }
@@ -124,6 +131,28 @@ impl Parts {
         let since_ms = self.links.closed_since_ms(id);
         if since_ms.is_some_and(|since_ms| since_ms.saturating_add(bears_ms) <= turn.now_ms) {
             self.master.on_agent_unreachable(turn, id);
+        }
+    }
+
+    /// A connection breaks with all that is under way on it. The master offers such an agent no more;
+    /// the agent notices, and makes another connection a little later.
+    pub(super) fn break_connection(&mut self, turn: &mut Turn<'_>, id: &AgentId) {
+        if !self.links.is_open(id) || !self.agents.contains_key(id) {
+            return;
+        }
+        self.transit.break_off(id);
+        self.links.close(turn.now_ms, id, Closure::Cut);
+        self.master.on_agent_disconnected(turn, id);
+        let backoff_ms = turn.config.registration_backoff_ms.max(1);
+        let delay_ms = Fate::new(turn.now_ms).draw("relink", &id.0) % backoff_ms;
+        turn.timers.set(turn.now_ms + delay_ms, Timer::Relink(id.clone()));
+        check_health(turn, id);
+    }
+
+    /// An agent whose connection broke makes another, unless something else is in the way by now.
+    pub(super) fn on_relink_due(&mut self, turn: &mut Turn<'_>, id: &AgentId) {
+        if self.links.is_cut(id) {
+            self.open(turn, id);
         }
     }
 
@@ -165,6 +194,7 @@ impl Parts {
         if self.links.is_open(id) {
             check_health(turn, id);
         }
+        self.transit.break_off(id);
         self.links.close(turn.now_ms, id, Closure::Gone);
     }
 
@@ -178,6 +208,7 @@ impl Parts {
     /// Agents look for the new master at times of their own.
     fn fail_over(&mut self, turn: &mut Turn<'_>) {
         self.master.fail_over(turn);
+        self.transit.clear();
         for id in self.agents.keys() {
             let backoff_ms = turn.config.registration_backoff_ms.max(1);
             let delay_ms = Fate::new(turn.now_ms).draw("register", &id.0) % backoff_ms;

@@ -53,6 +53,10 @@ impl Links {
         self.0.get(agent).is_some_and(|it| matches!(it.closure, Closure::Gone))
     }
 
+    pub(super) fn is_cut(&self, agent: &AgentId) -> bool {
+        self.0.get(agent).is_some_and(|it| matches!(it.closure, Closure::Cut))
+    }
+
     pub(super) fn closed_since_ms(&self, agent: &AgentId) -> Option<u64> {
         self.0.get(agent).map(|closed| closed.since_ms)
     }

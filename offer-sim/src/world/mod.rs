@@ -6,6 +6,7 @@
 
 mod agent;
 mod chance;
+mod delivery;
 mod distribution;
 mod disturbance;
 mod event;
@@ -18,11 +19,14 @@ mod master;
 mod outbox;
 mod resource_wire;
 mod resources;
+mod settings;
 mod simulated;
 mod state;
 mod status;
 mod survey;
 mod timers;
+mod transit;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -37,8 +41,10 @@ pub use id::{AgentId, ContainerId, ExecutorId, FrameworkId, Ids, OfferId, Stream
 pub use master::{MESOS_VERSION, Rejection};
 pub use resource_wire::{ResourceError, parse_attributes, parse_resources};
 pub use resources::{Amount, Kind, Reservation, Resources};
-pub use simulated::Workload;
+pub use settings::WorldConfig;
+pub use simulated::{Deed, ExecutorPlan, Reports, TaskPlan, Work, Workload};
 pub use survey::AgentSummary;
+pub use transit::Lost;
 
 use agent::Agent;
 use disturbance::Disturbance;
@@ -49,66 +55,7 @@ use master::Master;
 use outbox::Outbox;
 use simulated::{Simulation, Stage};
 use timers::{Timer, Timers};
-
-/// The settings of a master and its agents that change what happens.
-#[derive(Clone, Debug)]
-pub struct WorldConfig {
-    /// Between two heartbeats on a scheduler's stream.
-    pub heartbeat_interval_ms: u64,
-    /// Resources that come back wait for the next beat of this interval, to be offered together with
-    /// others; also the least time that a filter lasts.
-    pub allocation_interval_ms: u64,
-    /// An offer not answered for this long is rescinded; `None` keeps it.
-    pub offer_timeout_ms: Option<u64>,
-    /// Until an unacknowledged update is sent again; doubled each time.
-    pub update_retry_ms_min: u64,
-    /// The longest such wait.
-    pub update_retry_ms_max: u64,
-    /// From an executor's SHUTDOWN to its death.
-    pub executor_shutdown_grace_ms: u64,
-    /// From an executor's start to its SUBSCRIBE; after that it is killed.
-    pub executor_registration_timeout_ms: u64,
-    /// Until an agent that does not answer a ping is pinged again.
-    pub agent_ping_timeout_ms: u64,
-    /// Pings unanswered in a row after which an agent is unreachable.
-    pub max_agent_ping_timeouts: u64,
-    /// How long agents that a former master knew may take to register again.
-    pub agent_reregister_timeout_ms: u64,
-    /// The longest that an agent waits before it registers with a new master.
-    pub registration_backoff_ms: u64,
-    /// Whether there is a master here. Without one there are only agents, whose master is another
-    /// process.
-    pub has_master: bool,
-    /// Host name that the master gives.
-    pub hostname: String,
-    /// IPv4 address that the master gives.
-    pub ip: std::net::Ipv4Addr,
-    /// Port that the master gives.
-    pub port: u16,
-}
-
-impl Default for WorldConfig {
-    /// The defaults of a real master and agent, on the loopback interface.
-    fn default() -> Self {
-        Self {
-            heartbeat_interval_ms: 15_000,
-            allocation_interval_ms: 1_000,
-            offer_timeout_ms: None,
-            update_retry_ms_min: 10_000,
-            update_retry_ms_max: 600_000,
-            executor_shutdown_grace_ms: 5_000,
-            executor_registration_timeout_ms: 60_000,
-            agent_ping_timeout_ms: 15_000,
-            max_agent_ping_timeouts: 5,
-            agent_reregister_timeout_ms: 600_000,
-            registration_backoff_ms: 1_000,
-            has_master: true,
-            hostname: "127.0.0.1".to_owned(),
-            ip: std::net::Ipv4Addr::LOCALHOST,
-            port: 5050,
-        }
-    }
-}
+use transit::Transit;
 
 /// The master, its agents, and what is under way.
 #[derive(Debug)]
@@ -130,6 +77,7 @@ struct Parts {
     /// Simulated hosts that vanished and may come back.
     killed: BTreeMap<AgentId, AgentSpec>,
     links: Links,
+    transit: Transit,
     disturbance: Disturbance,
     refusal: Option<Refusal>,
     outbox: Outbox,
@@ -168,6 +116,7 @@ impl World {
                 remote: BTreeSet::new(),
                 killed: BTreeMap::new(),
                 links: Links::default(),
+                transit: Transit::new(seed),
                 disturbance: Disturbance::new(seed),
                 refusal: None,
                 outbox: Outbox::default(),
@@ -179,6 +128,11 @@ impl World {
     /// What executors of simulated agents do with the tasks that they are given from now on.
     pub fn set_workload(&mut self, workload: Workload) {
         self.simulation.set_workload(workload);
+    }
+
+    /// The same, planned by the caller.
+    pub fn set_work(&mut self, work: Box<dyn Work>) {
+        self.simulation.set_work(work);
     }
 
     /// The master as others know it.
@@ -262,8 +216,14 @@ impl World {
         while let Some(due) = next {
             let timers = &mut self.timers;
             let mut stage = Stage { now_ms, timers, events: &mut events };
-            if let Due::Timer(timer) = &due {
-                self.simulation.on_timer(&mut stage, timer);
+            match &due {
+                Due::Timer(Timer::Simulated(container, alarm)) => {
+                    self.simulation.on_alarm(&mut stage, container, alarm);
+                }
+                Due::Event(Event::Fault(Fault::CrashExecutor(container))) => {
+                    self.simulation.crash(&mut stage, container);
+                }
+                _ => {}
             }
             let mut turn = Turn {
                 now_ms,
@@ -380,34 +340,6 @@ impl Parts {
         turn.send_master(&from, message);
     }
 
-    /// Delivers messages until none is left.
-    fn deliver(&mut self, turn: &mut Turn<'_>) {
-        while let Some(mail) = turn.mail.pop_front() {
-            match mail {
-                Mail::ToMaster { from, message } if !turn.config.has_master => {
-                    let message = Box::new(link_wire::from_agent(&from, message));
-                    turn.effects.push(Effect::ToMaster { message });
-                }
-                Mail::ToMaster { from, message } => {
-                    if let Some(message) = self.links.pass_to_master(&from, message) {
-                        for (from, message) in self.disturbance.disturb(turn, from, message) {
-                            self.master.on_agent_message(turn, &from, message);
-                        }
-                    }
-                }
-                Mail::ToAgent { to, message } => {
-                    let Some(message) = self.links.pass_to_agent(&to, message) else { continue };
-                    if let Some(agent) = self.agents.get_mut(&to) {
-                        agent.on_master_message(turn, message);
-                    } else if self.remote.contains(&to) {
-                        let message = Box::new(link_wire::to_agent(&to, message));
-                        turn.effects.push(Effect::ToAgent { agent: to, message });
-                    }
-                }
-            }
-        }
-    }
-
     fn on_timer(&mut self, turn: &mut Turn<'_>, timer: Timer) {
         match timer {
             Timer::Heartbeat(framework) => self.master.on_heartbeat_due(turn, &framework),
@@ -438,11 +370,10 @@ impl Parts {
                     agent.register(turn);
                 }
             }
+            Timer::Mail(number) => self.on_mail_due(turn, number),
+            Timer::Relink(agent) => self.on_relink_due(turn, &agent),
             // Theirs are not of master or agents.
-            Timer::Outbox
-            | Timer::SimulatedStart(_)
-            | Timer::SimulatedCrash(_)
-            | Timer::SimulatedEnd(..) => {}
+            Timer::Outbox | Timer::Simulated(..) => {}
         }
     }
 }

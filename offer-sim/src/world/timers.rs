@@ -34,12 +34,33 @@ pub(super) enum Timer {
     HeldUpdate(u64),
     /// The next event of a slow stream leaves.
     Outbox,
-    /// A simulated executor is up.
-    SimulatedStart(ContainerId),
-    /// A simulated executor crashes.
-    SimulatedCrash(ContainerId),
-    /// The work of a simulated task is over.
-    SimulatedEnd(ContainerId, TaskId),
+    /// A message arrives that was under way.
+    Mail(u64),
+    /// An agent whose connection broke makes another.
+    Relink(AgentId),
+    /// Something is due in a simulated executor.
+    Simulated(ContainerId, Alarm),
+}
+
+/// What is due in a simulated executor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    /// It is up.
+    Up,
+    /// It crashes.
+    Crash,
+    /// It leaves, as it was told to.
+    Leave,
+    /// It leaves if it was given no more tasks than these meanwhile.
+    Idle(u64),
+    /// The work of a task begins.
+    Run(TaskId),
+    /// A task says that it goes on.
+    Report(TaskId),
+    /// The work of a task is over.
+    End(TaskId),
+    /// A task has ended that was killed.
+    Killed(TaskId),
 }
 
 /// Alarms by time, then by kind, so that a run is the same each time.

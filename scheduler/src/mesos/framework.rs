@@ -22,7 +22,7 @@ const CAPABILITIES: [capability::Type; 4] = [
 ];
 
 /// The `FrameworkInfo` of a subscription; with an id, it takes up the framework of that id.
-pub(super) fn framework_info(
+pub fn framework_info(
     config: &DriverConfig,
     user: &str,
     id: Option<&FrameworkId>,

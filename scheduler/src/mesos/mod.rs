@@ -14,7 +14,7 @@ mod http;
 mod masters;
 mod session;
 mod subscribe;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod testing;
@@ -26,5 +26,6 @@ pub use config::{
 };
 pub use credentials::{Credentials, CredentialsError};
 pub use driver::spawn;
+pub use framework::framework_info;
 pub use handle::DriverHandle;
 pub use session::{DriverState, DriverStats};

@@ -36,7 +36,7 @@ const OFFER: &str = "mesos.v1.Offer";
 
 /// What one record says.
 #[derive(Debug, PartialEq)]
-pub(in crate::mesos) enum Incoming {
+pub enum Incoming {
     /// The subscription was taken.
     Subscribed {
         /// The id under which the master knows us.
@@ -72,7 +72,7 @@ pub(in crate::mesos) enum Incoming {
 
 /// An offer that was not understood.
 #[derive(Debug, PartialEq)]
-pub(in crate::mesos) struct UnusableOffer {
+pub struct UnusableOffer {
     /// Its id; `None` if not even that could be read.
     pub id: Option<OfferId>,
     /// What is wrong with it.
@@ -83,11 +83,28 @@ pub(in crate::mesos) struct UnusableOffer {
 ///
 /// # Errors
 /// When it is not a scheduler event or lacks what its type promises; the stream stays in step.
-pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError> {
+pub fn read_event(record: Bytes) -> Result<Incoming, WireError> {
     let event = mesos::scheduler::Event::decode(record.clone()).map_err(WireError::Undecodable)?;
-    if event.r#type() != wire::Type::Offers {
-        required::check(EVENT, &record).map_err(WireError::Incomplete)?;
+    if event.r#type() == wire::Type::Offers {
+        return read_parts(event, &check_offers(&record));
     }
+    required::check(EVENT, &record).map_err(WireError::Incomplete)?;
+    read(event)
+}
+
+/// Reads what one record holds, of which it is known that no required field is absent.
+///
+/// # Errors
+/// When it lacks what its type promises.
+pub fn read(event: mesos::scheduler::Event) -> Result<Incoming, WireError> {
+    read_parts(event, &[])
+}
+
+/// Reads an event; `absent` is what its offers lack, in their order.
+fn read_parts(
+    event: mesos::scheduler::Event,
+    absent: &[Option<RequiredError>],
+) -> Result<Incoming, WireError> {
     match event.r#type() {
         wire::Type::Subscribed => {
             read_subscribed(event.subscribed.ok_or(WireError::Missing("Event.subscribed"))?)
@@ -95,7 +112,7 @@ pub(in crate::mesos) fn read_event(record: Bytes) -> Result<Incoming, WireError>
         wire::Type::Heartbeat => Ok(Incoming::Heartbeat),
         wire::Type::Offers => {
             let offers = event.offers.ok_or(WireError::Missing("Event.offers"))?;
-            Ok(read_offers(offers.offers, &check_offers(&record)))
+            Ok(read_offers(offers.offers, absent))
         }
         wire::Type::Rescind => {
             let rescind = event.rescind.ok_or(WireError::Missing("Event.rescind"))?;

@@ -12,14 +12,14 @@ mod task_info;
 #[cfg(test)]
 mod tests;
 
-pub(super) use incoming::{Incoming, UnusableOffer, read_event};
-pub(super) use outgoing::{call_kind, write_call};
+pub use incoming::{Incoming, UnusableOffer, read, read_event};
+pub use outgoing::{call_kind, write_call};
 
 use shiftwork_proto::required::RequiredError;
 
 /// Why a message cannot be taken in or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(super) enum WireError {
+pub enum WireError {
     /// The record is no protobuf of the type it should be.
     #[error("the record is not a mesos.v1.scheduler.Event; the peer must be a Mesos v1 master")]
     Undecodable(#[source] prost::DecodeError),

@@ -19,7 +19,7 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 ///
 /// # Errors
 /// When a launch cannot be written as a `TaskInfo`.
-pub(in crate::mesos) fn write_call(
+pub fn write_call(
     action: &Action,
     framework: &FrameworkId,
 ) -> Result<Option<Call>, WireError> {
@@ -92,7 +92,7 @@ pub(in crate::mesos) fn write_call(
 }
 
 /// The name of the call an action becomes, for logs.
-pub(in crate::mesos) fn call_kind(action: &Action) -> &'static str {
+pub fn call_kind(action: &Action) -> &'static str {
     match action {
         Action::Accept { .. } => "ACCEPT",
         Action::Decline { .. } => "DECLINE",
