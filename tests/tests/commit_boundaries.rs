@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use shiftwork_tests::sim::{Boundary, FIRINGS, JOBS, Walk, walk};
+use shiftwork_tests::sim::{Boundary, ClusterKind, FIRINGS, JOBS, Walk, walk};
 
 /// The runs that the schedules ask for.
 fn expected() -> BTreeSet<String> {
@@ -26,18 +26,27 @@ fn check(name: &str, walked: &Walk) {
     assert_eq!(ended, expected(), "{name}: each firing has one run that ends");
 }
 
-#[test]
-fn a_leader_may_die_at_every_commit_boundary() {
-    let whole = walk(None);
+fn walk_all(cluster: ClusterKind) {
+    let whole = walk(cluster, None);
     check("without a crash", &whole);
     assert!(whole.launched_again >= 5, "shards fail and are lost: {}", whole.launched_again);
     let mut walks = 0;
     for (boundary, passed) in Boundary::ALL.into_iter().zip(whole.passed) {
         assert!(passed > 30, "the scenario has commits: {passed}");
         for number in 0..passed {
-            check(&format!("{boundary:?} {number}"), &walk(Some((boundary, number))));
+            check(&format!("{boundary:?} {number}"), &walk(cluster, Some((boundary, number))));
             walks += 1;
         }
     }
     println!("{walks} crashes, one at each boundary of {:?} commits", whole.passed);
+}
+
+#[test]
+fn a_leader_may_die_at_every_commit_boundary() {
+    walk_all(ClusterKind::OfferSim);
+}
+
+#[test]
+fn a_leader_may_die_at_every_commit_boundary_of_the_model() {
+    walk_all(ClusterKind::Model);
 }

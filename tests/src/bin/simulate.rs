@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use shiftwork_tests::sim::{Options, Outcome, Violation, shrink, simulate};
+use shiftwork_tests::sim::{ClusterKind, Options, Outcome, Violation, shrink, simulate};
 
 /// Simulates clusters, schedulers and faults; a broken rule is told with its story.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ struct Arguments {
     /// Things that happen in each world before it calms down.
     #[arg(long, default_value_t = 100_000)]
     steps: u64,
+    /// The cluster: the core of offer-sim behind the real wire, or a model of one.
+    #[arg(long, default_value = "offer-sim", value_parser = cluster)]
+    cluster: ClusterKind,
     /// Which faults occur.
     #[arg(long, default_value = "all", value_parser = ["none", "all"])]
     faults: String,
@@ -29,6 +32,10 @@ struct Arguments {
     /// Go on after a broken rule and tell all of them at the end.
     #[arg(long)]
     keep_going: bool,
+}
+
+fn cluster(name: &str) -> Result<ClusterKind, String> {
+    ClusterKind::named(name).ok_or_else(|| "must be offer-sim or model".to_owned())
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -53,7 +60,7 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let mut totals = Totals::default();
     for seed in seeds {
-        let mut options = Options::new(seed, arguments.steps);
+        let mut options = Options::new(arguments.cluster, seed, arguments.steps);
         if arguments.faults == "none" {
             options = options.calm();
         }

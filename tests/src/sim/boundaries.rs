@@ -9,7 +9,7 @@ use shiftwork_engine::command::Command;
 use super::commits::{Boundary, CrashPlan};
 use super::env::Happening;
 use super::faults::Fault;
-use super::options::Violation;
+use super::options::{ClusterKind, Violation};
 use super::setup::Setup;
 use super::story::Story;
 use super::users::Users;
@@ -38,8 +38,9 @@ pub struct Walk {
 }
 
 /// Plays the scenario; the leader dies at the given boundary, counted from 0 among its kind.
-pub fn walk(crash: Option<(Boundary, u64)>) -> Walk {
-    let mut world = World::new(Setup::fixed(Users::with_script(script())), Story::from(0));
+pub fn walk(cluster: ClusterKind, crash: Option<(Boundary, u64)>) -> Walk {
+    let setup = Setup::fixed(cluster, Users::with_script(script()));
+    let mut world = World::new(setup, Story::from(0));
     world.crash = CrashPlan::new(crash);
     // One executor dies and one machine restarts while work is going on.
     world.env.calendar.after(22_000, Happening::Fault(Fault::ExecutorExit));

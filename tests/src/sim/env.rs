@@ -76,6 +76,8 @@ pub(crate) enum Fact {
     WorkStarted { task: TaskId, run: RunId, item: u32, agent: AgentId },
     /// The work of a task ended, in whatever way.
     WorkEnded { task: TaskId },
+    /// An agent runs more than it has.
+    Overcommitted(String),
     /// A call that no correct scheduler makes.
     Improper(String),
 }
@@ -97,8 +99,12 @@ impl Env {
         self.calendar.now
     }
 
-    pub(crate) fn cluster(&mut self, after_ms: i64, what: ClusterHappening) {
-        self.calendar.after(after_ms, Happening::Cluster(what));
+    pub(crate) fn cluster(&mut self, after_ms: i64, what: impl Into<ClusterHappening>) {
+        self.calendar.after(after_ms, Happening::Cluster(what.into()));
+    }
+
+    pub(crate) fn cluster_at(&mut self, at: i64, what: impl Into<ClusterHappening>) {
+        self.calendar.at(at, Happening::Cluster(what.into()));
     }
 
     pub(crate) fn strikes(&mut self, kind: Fault) -> bool {

@@ -1,6 +1,7 @@
 //! Everything that goes wrong: which kinds, how often, and whether at all. Rates come from the seed.
 //! What each fault does stands with the part of the world that it hits.
 
+use super::options::ClusterKind;
 use crate::random::Random;
 
 /// A kind of fault.
@@ -52,11 +53,21 @@ pub enum Fault {
     KillLost,
     /// The master forgets the framework and kills its tasks.
     FrameworkRemoved,
+    /// An agent stands still for a while, and messages wait; its work goes on.
+    AgentFrozen,
+    /// A status update is overtaken by the next one.
+    UpdateReordered,
+    /// A launch gets lost between master and agent as their connection breaks.
+    LaunchLost,
+    /// The master refuses calls for a while.
+    CallsRefused,
+    /// The master's events come one at a time for a while.
+    StreamSlow,
 }
 
 impl Fault {
-    /// All kinds.
-    pub const ALL: [Self; 23] = [
+    /// All kinds. New ones come last: what a seed draws for the others stays as it was.
+    pub const ALL: [Self; 28] = [
         Self::SchedulerCrash,
         Self::SchedulerPause,
         Self::ClockForward,
@@ -80,16 +91,34 @@ impl Fault {
         Self::UpdateLate,
         Self::KillLost,
         Self::FrameworkRemoved,
+        Self::AgentFrozen,
+        Self::UpdateReordered,
+        Self::LaunchLost,
+        Self::CallsRefused,
+        Self::StreamSlow,
     ];
+
+    /// The kinds that a cluster knows.
+    pub fn of(cluster: ClusterKind) -> Vec<Self> {
+        let real = |kind: &Self| {
+            use Fault::{AgentFrozen, CallsRefused, LaunchLost, StreamSlow, UpdateReordered};
+            matches!(kind, AgentFrozen | UpdateReordered | LaunchLost | CallsRefused | StreamSlow)
+        };
+        let known = |kind: &Self| cluster == ClusterKind::OfferSim || !real(kind);
+        Self::ALL.into_iter().filter(known).collect()
+    }
 
     /// The mean time between two of them where they come by themselves, in milliseconds; `None`
     /// for those that hit a message on its way.
     fn mean_ms(self) -> Option<f64> {
         let minutes = match self {
             Self::SchedulerCrash | Self::StreamCut | Self::ExecutorExit | Self::OfferRescinded => 4,
-            Self::SchedulerPause | Self::AgentAway => 6,
-            Self::SessionExpired | Self::AgentRestart | Self::MasterFailover => 10,
-            Self::RegistryAway | Self::ClockForward | Self::ClockBackward => 20,
+            Self::SchedulerPause | Self::AgentAway | Self::AgentFrozen => 6,
+            Self::SessionExpired
+            | Self::AgentRestart
+            | Self::MasterFailover
+            | Self::CallsRefused => 10,
+            Self::RegistryAway | Self::ClockForward | Self::ClockBackward | Self::StreamSlow => 20,
             Self::AgentGone => 30,
             Self::FrameworkRemoved => 120,
             _ => return None,
@@ -102,7 +131,7 @@ impl Fault {
         match self {
             Self::CommitUnknown => 0.002,
             Self::CommitSlow | Self::AcceptRefused | Self::AcceptUnknown => 0.02,
-            Self::AcceptLost => 0.01,
+            Self::AcceptLost | Self::LaunchLost => 0.01,
             _ => 0.05,
         }
     }
@@ -157,6 +186,16 @@ impl Faults {
         let factor = self.factors[kind as usize];
         let mean = kind.mean_ms()?;
         (factor > 0.0).then(|| random.waiting_ms(mean / factor))
+    }
+
+    /// The share of messages that this kind hits in this world.
+    pub(crate) fn share_of(&self, kind: Fault) -> f64 {
+        (kind.share() * self.factors[kind as usize]).min(1.0)
+    }
+
+    /// Takes over the count of a kind that was counted where it struck.
+    pub(crate) fn set(&mut self, kind: Fault, count: u64) {
+        self.counts[kind as usize] = count;
     }
 
     /// Counts one.

@@ -28,5 +28,5 @@ pub use boundaries::{FIRINGS, JOBS, Walk, walk};
 pub use commits::Boundary;
 pub use defects::Defect;
 pub use faults::Fault;
-pub use options::{Options, Outcome, Violation};
+pub use options::{ClusterKind, Options, Outcome, Violation};
 pub use simulation::{shrink, simulate};

@@ -3,11 +3,22 @@
 use super::defects::Defect;
 use super::faults::Fault;
 
+/// Which cluster the schedulers work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterKind {
+    /// The core of offer-sim, behind the translation to and from Mesos that the real driver uses.
+    OfferSim,
+    /// A model of a cluster, written apart from it: faster, and a second opinion.
+    Model,
+}
+
 /// One simulation.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Everything follows from it.
     pub seed: u64,
+    /// Which cluster it is about.
+    pub cluster: ClusterKind,
     /// Things that happen before the world calms down.
     pub steps: u64,
     /// Kinds of faults that may occur.
@@ -48,12 +59,29 @@ pub struct Outcome {
     pub story: Vec<String>,
 }
 
+// === impl ClusterKind ===
+
+impl ClusterKind {
+    /// As the command line and the list of seeds name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OfferSim => "offer-sim",
+            Self::Model => "model",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::OfferSim, Self::Model].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 // === impl Options ===
 
 impl Options {
-    /// A world with all faults.
-    pub fn new(seed: u64, steps: u64) -> Self {
-        Self { seed, steps, faults: Fault::ALL.to_vec(), jobs_max: 12, defect: None }
+    /// A world with all faults that its cluster knows.
+    pub fn new(cluster: ClusterKind, seed: u64, steps: u64) -> Self {
+        Self { seed, cluster, steps, faults: Fault::of(cluster), jobs_max: 12, defect: None }
     }
 
     /// The same world where nothing goes wrong.

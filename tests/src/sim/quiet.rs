@@ -75,7 +75,7 @@ impl World {
     pub(super) fn settle(&mut self) {
         self.env.faults.active = false;
         self.registry.away = false;
-        self.cluster.calm();
+        self.cluster.calm(&mut self.env);
         let begun = self.env.now();
         let mut told = false;
         while self.audit.violation().is_none() {
@@ -131,13 +131,17 @@ impl World {
             ));
         }
         let wanted: Vec<_> = engine.running(None, LIST_MAX);
-        let stray = self.cluster.working().find(|task| wanted.iter().all(|w| w.task_id != **task));
+        let working = self.cluster.working();
+        let stray = working.iter().find(|task| wanted.iter().all(|w| w.task_id != ***task));
         if let Some(task) = stray {
             return Some(format!("task {task} works and nobody knows it"));
         }
-        let working = self.cluster.working().count();
-        if working != wanted.len() {
-            return Some(format!("{} tasks are believed to run, {working} do", wanted.len()));
+        if working.len() != wanted.len() {
+            return Some(format!(
+                "{} tasks are believed to run, {} do",
+                wanted.len(),
+                working.len()
+            ));
         }
         self.hoarded(process)
     }

@@ -5,13 +5,14 @@ use super::cluster::{Amounts, Habits};
 use super::defects::Defect;
 use super::documents::Shape;
 use super::faults::{Fault, Faults};
-use super::options::Options;
+use super::options::{ClusterKind, Options};
 use super::users::Users;
 use crate::random::Random;
 
 /// Everything that is decided before the first thing happens.
 #[derive(Debug)]
 pub(crate) struct Setup {
+    pub(crate) cluster: ClusterKind,
     pub(crate) machines: Vec<Amounts>,
     pub(crate) habits: Habits,
     /// By how much each scheduler's clock is off, milliseconds.
@@ -50,6 +51,7 @@ impl Setup {
         let count = *own.pick(&[1, 2, 3]);
         let clocks = (0..count).map(|_| if skewed { own.between(-2_000, 2_000) } else { 0 });
         Self {
+            cluster: options.cluster,
             machines,
             habits,
             clocks: clocks.collect(),
@@ -62,7 +64,7 @@ impl Setup {
     }
 
     /// Three machines, two schedulers, work of which some fails, and users with a list.
-    pub(crate) fn fixed(users: Users) -> Self {
+    pub(crate) fn fixed(cluster: ClusterKind, users: Users) -> Self {
         /// Any seed will do whose work fails now and then.
         const SEED: u64 = 11;
         let mut random = Random::new(SEED);
@@ -75,6 +77,7 @@ impl Setup {
             offer_timeout_ms: 600_000,
         };
         Self {
+            cluster,
             machines: vec![Amounts::new(4_000, 8_000_000); 3],
             habits,
             clocks: vec![0, 0],

@@ -28,6 +28,7 @@ fn run(options: &Options, story: Story) -> Outcome {
     if goes_on {
         world.settle();
     }
+    world.cluster.count(&mut world.env.faults);
     Outcome {
         seed: options.seed,
         steps: world.steps,

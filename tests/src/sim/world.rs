@@ -4,7 +4,7 @@ use shiftwork_engine::{Event, Settings};
 
 use super::audit::Audit;
 use super::calendar::Calendar;
-use super::cluster::Cluster;
+use super::cluster::{self, Cluster};
 use super::commits::CrashPlan;
 use super::defects::{Defect, Spoiler};
 use super::env::{Env, Fact, Happening, Process};
@@ -26,7 +26,7 @@ const PULSE_MS: i64 = 5_000;
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) env: Env,
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Box<dyn Cluster>,
     pub(crate) registry: Registry,
     pub(crate) instances: Vec<Instance>,
     pub(crate) users: Users,
@@ -49,6 +49,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(setup: Setup, story: Story) -> Self {
         let Setup {
+            cluster,
             machines,
             habits,
             clocks,
@@ -65,7 +66,7 @@ impl World {
             story,
             facts: Vec::new(),
         };
-        let cluster = Cluster::new(&machines, habits, random.fork(), &mut env);
+        let cluster = cluster::new(cluster, &machines, habits, random.fork(), &mut env);
         let spoiler = Spoiler::new(defect);
         let mut registry = Registry::default();
         registry.without_fence = spoiler.is(Defect::NoFence);
@@ -111,7 +112,9 @@ impl World {
         let Some(what) = self.env.calendar.next() else { return false };
         self.steps += 1;
         self.env.story.begin_step(self.steps);
-        self.happen(what);
+        if !self.happen(what) {
+            self.steps -= 1;
+        }
         for fact in std::mem::take(&mut self.env.facts) {
             if let Fact::WorkStarted { task, agent, .. } = &fact {
                 self.env.tell(agent.as_str(), || format!("{task} works"));
@@ -127,11 +130,12 @@ impl World {
         Some(Violation { invariant, what: what.to_owned(), step: self.steps })
     }
 
-    fn happen(&mut self, what: Happening) {
+    /// False if it was nothing.
+    fn happen(&mut self, what: Happening) -> bool {
         match what {
-            Happening::Cluster(what) => self.cluster.happen(what, &mut self.env),
+            Happening::Cluster(what) => return self.cluster.happen(what, &mut self.env),
             Happening::Subscribe(process) => self.subscribe(process),
-            Happening::StreamClosed(stream) => self.cluster.stream_closed(stream),
+            Happening::StreamClosed(stream) => self.cluster.stream_closed(stream, &mut self.env),
             Happening::ToMaster { from, stream, action } => {
                 self.at_master(from, stream, *action);
             }
@@ -161,6 +165,7 @@ impl World {
                 self.env.calendar.after(PULSE_MS, Happening::Pulse);
             }
         }
+        true
     }
 
     /// The tenure of a process, unless that life of it is over.

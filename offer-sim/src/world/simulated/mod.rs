@@ -136,7 +136,17 @@ impl Simulation {
     fn start(&mut self, stage: &mut Stage<'_>, start: StartExecutor) {
         let container = start.container.clone();
         let plan = self.work.executor(&start);
-        self.executors.insert(container.clone(), SimulatedExecutor::new(start, plan));
+        let info = self.deeds.is_some().then(|| Box::new(start.executor.clone()));
+        let executor = SimulatedExecutor::new(start, plan);
+        if let (Some(deeds), Some(info)) = (&mut self.deeds, info) {
+            deeds.push(Deed::Started {
+                agent: executor.agent.clone(),
+                framework: executor.framework.clone(),
+                container: container.clone(),
+                executor: info,
+            });
+        }
+        self.executors.insert(container.clone(), executor);
         let Some(up_after_ms) = plan.up_after_ms else { return };
         stage.alarm(up_after_ms, &container, Alarm::Up);
         if let Some(ms) = plan.crash_after_ms {
@@ -287,7 +297,7 @@ impl Simulation {
     fn exit(&mut self, stage: &mut Stage<'_>, container: &ContainerId, wait_status: i32) {
         // Its stream stays known until its agent closes it.
         if let Some(executor) = self.executors.remove(container) {
-            self.note_end(&executor);
+            self.note_end(container, &executor);
             stage.events.push_back(Event::ExecutorExited {
                 agent: executor.agent,
                 container: container.clone(),
@@ -298,17 +308,18 @@ impl Simulation {
 
     fn remove(&mut self, container: &ContainerId) {
         if let Some(executor) = self.executors.remove(container) {
-            self.note_end(&executor);
+            self.note_end(container, &executor);
             self.streams.remove(&executor.stream);
         }
     }
 
     /// With an executor all its tasks are over.
-    fn note_end(&mut self, executor: &SimulatedExecutor) {
+    fn note_end(&mut self, container: &ContainerId, executor: &SimulatedExecutor) {
         if let Some(deeds) = &mut self.deeds {
             let agent = &executor.agent;
             let over = |task: &TaskId| Deed::Over { agent: agent.clone(), task: task.clone() };
             deeds.extend(executor.tasks.keys().map(over));
+            deeds.push(Deed::Exited { agent: agent.clone(), container: container.clone() });
         }
     }
 }

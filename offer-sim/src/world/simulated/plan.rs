@@ -2,10 +2,10 @@
 //! is carried out here.
 
 use bytes::Bytes;
-use shiftwork_proto::mesos::v1::TaskInfo;
+use shiftwork_proto::mesos::v1::{ExecutorInfo, TaskInfo};
 
 use super::super::event::StartExecutor;
-use super::super::id::{AgentId, FrameworkId, TaskId};
+use super::super::id::{AgentId, ContainerId, FrameworkId, TaskId};
 
 /// Decides what simulated executors do. It is asked once for each executor and once for each task,
 /// so that a run is the same each time if the answers are.
@@ -63,6 +63,24 @@ pub struct Reports {
 /// What a simulated executor did: what a process would really have done, whoever was told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Deed {
+    /// It began to run.
+    Started {
+        /// Where.
+        agent: AgentId,
+        /// Whose.
+        framework: FrameworkId,
+        /// Names this run of it.
+        container: ContainerId,
+        /// Which.
+        executor: Box<ExecutorInfo>,
+    },
+    /// It is gone, with all that it ran.
+    Exited {
+        /// Where.
+        agent: AgentId,
+        /// Which run of it.
+        container: ContainerId,
+    },
     /// It was given a task.
     Took {
         /// Where.

@@ -19,10 +19,7 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 ///
 /// # Errors
 /// When a launch cannot be written as a `TaskInfo`.
-pub fn write_call(
-    action: &Action,
-    framework: &FrameworkId,
-) -> Result<Option<Call>, WireError> {
+pub fn write_call(action: &Action, framework: &FrameworkId) -> Result<Option<Call>, WireError> {
     let mut call = Call { framework_id: Some(framework_id(framework)), ..Call::default() };
     match action {
         Action::Accept { agent, offers, launches } => {

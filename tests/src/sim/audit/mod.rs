@@ -348,6 +348,9 @@ impl Audit {
                 self.check("work of jobs without retry starts once", result);
             }
             Fact::WorkEnded { task } => self.overlap.on_ended(task, &self.tasks),
+            Fact::Overcommitted(text) => {
+                self.check("no agent is over-committed", Err(text.clone()));
+            }
             Fact::Improper(text) => self.check("the master is asked properly", Err(text.clone())),
         }
     }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use shiftwork_engine::resources::{Kind, Milli, Origin, Piece, PortPiece, Resources};
 
+use super::ROLE;
+
 /// The first port a machine has; it has at most [`PORTS_MAX`] from there on.
 const PORTS_BEGIN: u32 = 31_000;
 /// A bit each.
 const PORTS_MAX: u32 = u64::BITS;
-/// The role that everything is allocated to.
-const ROLE: &str = "batch";
-
 /// What resources are of: nobody reserved them, or they are reserved for our role.
 #[derive(Debug, Clone)]
 pub(super) struct Origins([Arc<Origin>; 2]);
@@ -126,6 +125,24 @@ impl Amounts {
         const CRUMB: [i64; 2] = [10, 32_000];
         let total = |kind: usize| self.0.iter().map(|pool| pool.scalars[kind]).sum::<i64>();
         (0..).zip(CRUMB).any(|(kind, least)| total(kind) < least)
+    }
+
+    /// As the flag of an agent says it.
+    pub(super) fn to_flag(self) -> String {
+        let mut items = Vec::new();
+        for (pool, reserved) in self.0.iter().zip([String::new(), format!("({ROLE})")]) {
+            for (kind, amount) in Kind::ALL.into_iter().zip(pool.scalars) {
+                if amount > 0 {
+                    let (whole, rest) = (amount / 1_000, amount % 1_000);
+                    items.push(format!("{}{reserved}:{whole}.{rest:03}", kind.name()));
+                }
+            }
+            let ranges: Vec<_> = ranges(pool.ports).map(|(b, e)| format!("{b}-{e}")).collect();
+            if !ranges.is_empty() {
+                items.push(format!("ports{reserved}:[{}]", ranges.join(",")));
+            }
+        }
+        items.join(";")
     }
 
     /// The resources of an offer of this size.

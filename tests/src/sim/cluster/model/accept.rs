@@ -6,7 +6,7 @@ use shiftwork_engine::event::{StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, OfferId};
 
 use super::master::{MasterExecutor, MasterTask, OfferOut, Slave, Standing};
-use super::{Amounts, Cluster, MasterMessage};
+use super::{Amounts, MasterMessage, Model};
 use crate::sim::env::{Env, Fact};
 
 /// What becomes of one launch.
@@ -15,7 +15,7 @@ enum Verdict {
     Refused,
 }
 
-impl Cluster {
+impl Model {
     pub(super) fn accept(
         &mut self,
         agent: &AgentId,

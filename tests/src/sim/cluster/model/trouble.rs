@@ -6,16 +6,14 @@ use shiftwork_engine::event::{StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, TaskId};
 
 use super::master::{MasterTask, Slave, Standing, is_terminal};
-use super::{Cluster, ClusterHappening, MasterMessage};
+use super::{MasterMessage, Model, ModelHappening};
+use crate::sim::cluster::REREGISTER_MS;
 use crate::sim::env::{Env, Happening};
 use crate::sim::faults::Fault;
 
-/// Agents that have not registered at a new master after this long are given up.
-const REREGISTER_MS: i64 = 180_000;
-
-impl Cluster {
+impl Model {
     /// One fault that comes by itself; false if there is nothing it could hit.
-    pub(crate) fn suffer(&mut self, fault: Fault, env: &mut Env) -> bool {
+    pub(super) fn befall(&mut self, fault: Fault, env: &mut Env) -> bool {
         match fault {
             Fault::StreamCut => self.cut_stream(env),
             Fault::OfferRescinded => {
@@ -81,9 +79,9 @@ impl Cluster {
         agent.outage += 1;
         let outage = agent.outage;
         env.tell(id.as_str(), || "cannot be reached");
-        env.cluster(self.habits.health_ms, ClusterHappening::HealthTimeout(id.clone(), outage));
+        env.cluster(self.habits.health_ms, ModelHappening::HealthTimeout(id.clone(), outage));
         let after = self.random.waiting_ms(1.2 * self.habits.health_ms as f64);
-        env.cluster(after, ClusterHappening::LinkBack(id.clone(), outage));
+        env.cluster(after, ModelHappening::LinkBack(id.clone(), outage));
     }
 
     pub(super) fn link_back(&mut self, id: &AgentId, outage: u64, env: &mut Env) {
@@ -103,7 +101,7 @@ impl Cluster {
         self.agents.remove(id);
         // A machine that boots longer is only a longer outage.
         const OUTAGE: u64 = u64::MAX;
-        env.cluster(self.habits.health_ms, ClusterHappening::HealthTimeout(id.clone(), OUTAGE));
+        env.cluster(self.habits.health_ms, ModelHappening::HealthTimeout(id.clone(), OUTAGE));
         self.replace(number, env);
     }
 
@@ -111,7 +109,7 @@ impl Cluster {
         if let Some(machine) = self.machines.get_mut(number) {
             machine.agent = None;
         }
-        env.cluster(self.random.between(5_000, 60_000), ClusterHappening::Boots(number));
+        env.cluster(self.random.between(5_000, 60_000), ModelHappening::Boots(number));
     }
 
     fn mark_gone(&mut self, number: usize, id: &AgentId, env: &mut Env) {
@@ -238,7 +236,7 @@ impl Cluster {
             }
         }
         let after = self.random.between(500, 30_000);
-        env.cluster(after, ClusterHappening::MasterBack);
+        env.cluster(after, ModelHappening::MasterBack);
         true
     }
 
@@ -256,9 +254,9 @@ impl Cluster {
             agent.outage += 1;
             let outage = agent.outage;
             let after = self.random.between(10, 20_000);
-            env.cluster(after, ClusterHappening::LinkBack(id, outage));
+            env.cluster(after, ModelHappening::LinkBack(id, outage));
         }
-        env.cluster(REREGISTER_MS, ClusterHappening::ReregisterTimeout(generation));
+        env.cluster(REREGISTER_MS, ModelHappening::ReregisterTimeout(generation));
     }
 
     pub(super) fn reregister_timeout(&mut self, generation: u64, env: &mut Env) {

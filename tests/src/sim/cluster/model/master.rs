@@ -11,7 +11,7 @@ use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use shiftwork_engine::resources::Resources;
 
 use super::agent::Agent;
-use super::{AgentMessage, Amounts, Cluster, ClusterHappening, MasterMessage, Update};
+use super::{AgentMessage, Amounts, MasterMessage, Model, ModelHappening, Update};
 use crate::sim::env::{Env, Fact, Happening, Process, StreamId};
 use crate::sim::faults::Fault;
 
@@ -130,10 +130,10 @@ impl Slave {
     }
 }
 
-impl Cluster {
+impl Model {
     /// A process subscribes: the stream before ends, offers are void, tasks go on. False if there is
     /// no master at the moment.
-    pub(crate) fn subscribe(
+    pub(super) fn take_subscription(
         &mut self,
         process: Process,
         framework: Option<FrameworkId>,
@@ -171,7 +171,7 @@ impl Cluster {
     }
 
     /// The other end has closed its stream.
-    pub(crate) fn stream_closed(&mut self, stream: StreamId) {
+    pub(super) fn forget_stream(&mut self, stream: StreamId) {
         if self.master.stream.as_ref().is_some_and(|found| found.id == stream) {
             self.master.stream = None;
             self.master.offers.clear();
@@ -225,7 +225,7 @@ impl Cluster {
     }
 
     /// A call arrives. It is given back if its stream is not the one that lives.
-    pub(crate) fn call(
+    pub(super) fn take_call(
         &mut self,
         stream: StreamId,
         action: Action,
@@ -360,7 +360,7 @@ impl Cluster {
             let id = OfferId::new(format!("O{}", self.master.offers_made));
             let out = OfferOut { agent: agent.clone(), amounts: free, since: now };
             self.master.offers.insert(id.clone(), out);
-            env.cluster(self.habits.offer_timeout_ms, ClusterHappening::OfferTimeout(id.clone()));
+            env.cluster(self.habits.offer_timeout_ms, ModelHappening::OfferTimeout(id.clone()));
             offers.push(Offer {
                 id,
                 agent: agent.clone(),

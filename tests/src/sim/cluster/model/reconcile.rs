@@ -4,11 +4,11 @@
 use shiftwork_engine::event::{StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, TaskId};
 
-use super::Cluster;
+use super::Model;
 use super::master::{MasterTask, Standing};
 use crate::sim::env::Env;
 
-impl Cluster {
+impl Model {
     pub(super) fn reconcile(&mut self, mut tasks: Vec<(TaskId, AgentId)>, env: &mut Env) {
         if tasks.is_empty() {
             tasks = self.all_known();

@@ -10,7 +10,7 @@ use shiftwork_engine::ids::{AgentId, ExecutorId, RunId, TaskId};
 
 use super::master::{MasterExecutor, is_terminal};
 use super::{
-    AgentMessage, Amounts, Cluster, ClusterHappening, Machine, MasterMessage, RESEND_MS, Update,
+    AgentMessage, Amounts, Machine, MasterMessage, Model, ModelHappening, RESEND_MS, Update,
 };
 use crate::sim::env::{Env, Fact};
 use crate::sim::faults::Fault;
@@ -111,7 +111,7 @@ impl AgentTask {
     }
 }
 
-impl Cluster {
+impl Model {
     /// Sends to the master; what is sent while the link is cut is lost.
     pub(super) fn send_master(&mut self, id: &AgentId, message: AgentMessage, env: &mut Env) {
         let Some(agent) = self.agents.get_mut(id) else { return };
@@ -125,7 +125,7 @@ impl Cluster {
         } else {
             agent.up_at = at;
         }
-        let what = ClusterHappening::AtMaster(id.clone(), message);
+        let what = ModelHappening::AtMaster(id.clone(), message);
         env.cluster(at - env.now(), what);
     }
 
@@ -138,7 +138,7 @@ impl Cluster {
         }
         let at = (env.now() + self.random.between(1, 5)).max(agent.down_at);
         agent.down_at = at;
-        env.cluster(at - env.now(), ClusterHappening::AtAgent(id.clone(), message));
+        env.cluster(at - env.now(), ModelHappening::AtAgent(id.clone(), message));
     }
 
     pub(super) fn at_agent(&mut self, id: &AgentId, message: MasterMessage, env: &mut Env) {
@@ -177,7 +177,7 @@ impl Cluster {
         found.tasks += 1;
         let (least, most) = if starts { (200, 3000) } else { (5, 100) };
         let after = self.random.between(least, most);
-        env.cluster(after, ClusterHappening::TaskStarts(id.clone(), launch.task.clone()));
+        env.cluster(after, ModelHappening::TaskStarts(id.clone(), launch.task.clone()));
     }
 
     /// The master has tasks that the agent did not name: their launch got lost on the way.
@@ -238,7 +238,7 @@ impl Cluster {
     pub(super) fn send_first(&mut self, id: &AgentId, task: &TaskId, env: &mut Env) {
         let found = self.agents.get(id).and_then(|agent| agent.tasks.get(task));
         let Some(first) = found.and_then(|task| task.updates.front().cloned()) else { return };
-        env.cluster(RESEND_MS, ClusterHappening::Resend(id.clone(), task.clone(), first.uuid));
+        env.cluster(RESEND_MS, ModelHappening::Resend(id.clone(), task.clone(), first.uuid));
         self.send_master(id, AgentMessage::Update(task.clone(), first), env);
     }
 

@@ -6,13 +6,11 @@ use shiftwork_engine::record::Usage;
 
 use super::agent::AgentTask;
 use super::master::is_terminal;
-use super::{AgentMessage, Cluster, ClusterHappening};
+use super::{AgentMessage, Model, ModelHappening};
+use crate::sim::cluster::{DAEMON_LIFE_MS, EXIT_CODES, FIRING_MS};
 use crate::sim::env::{Env, Fact};
 
-/// Exit codes of failing work; documents of retries name some of them.
-const EXIT_CODES: [i32; 3] = [1, 3, 75];
-
-impl Cluster {
+impl Model {
     fn task_mut(&mut self, id: &AgentId, task: &TaskId) -> Option<&mut AgentTask> {
         let found = self.agents.get_mut(id)?.tasks.get_mut(task)?;
         (!is_terminal(found.latest)).then_some(found)
@@ -28,7 +26,7 @@ impl Cluster {
         }
         if !self.random.chance(self.habits.stuck) {
             let after = self.random.between(1, 200);
-            env.cluster(after, ClusterHappening::TaskRuns(id.clone(), task.clone()));
+            env.cluster(after, ModelHappening::TaskRuns(id.clone(), task.clone()));
         }
     }
 
@@ -46,10 +44,8 @@ impl Cluster {
         });
         let (state, reason) = (TaskState::Running, StatusReason::Other);
         self.update(id, task, state, reason, None, None, env);
-        let ends = ClusterHappening::TaskEnds(id.clone(), task.clone());
+        let ends = ModelHappening::TaskEnds(id.clone(), task.clone());
         if daemon {
-            /// A daemon has no end of its own but a bug of its own now and then.
-            const DAEMON_LIFE_MS: f64 = 3_600_000.0;
             env.cluster(self.random.waiting_ms(DAEMON_LIFE_MS), ends);
             self.fire_later(id, task, env);
         } else {
@@ -59,10 +55,8 @@ impl Cluster {
     }
 
     fn fire_later(&mut self, id: &AgentId, task: &TaskId, env: &mut Env) {
-        /// Between two reports of a daemon.
-        const FIRING_MS: f64 = 120_000.0;
         let after = self.random.waiting_ms(FIRING_MS);
-        env.cluster(after, ClusterHappening::DaemonFires(id.clone(), task.clone()));
+        env.cluster(after, ModelHappening::DaemonFires(id.clone(), task.clone()));
     }
 
     pub(super) fn daemon_fires(&mut self, id: &AgentId, task: &TaskId, env: &mut Env) {
@@ -102,7 +96,7 @@ impl Cluster {
         }
         let most = if working { grace_ms as i64 } else { 10 };
         let after = self.random.between(1, most.max(1));
-        env.cluster(after, ClusterHappening::KillDone(id.clone(), task.clone()));
+        env.cluster(after, ModelHappening::KillDone(id.clone(), task.clone()));
     }
 
     pub(super) fn kill_done(&mut self, id: &AgentId, task: &TaskId, env: &mut Env) {
@@ -123,7 +117,7 @@ impl Cluster {
         let Some(found) = agent.executors.get_mut(&executor) else { return };
         found.tasks = found.tasks.saturating_sub(1);
         if found.tasks == 0 {
-            let idle = ClusterHappening::ExecutorIdle(id.clone(), executor, found.taken);
+            let idle = ModelHappening::ExecutorIdle(id.clone(), executor, found.taken);
             env.cluster(self.habits.idle_ms, idle);
         }
     }
@@ -147,7 +141,7 @@ impl Cluster {
         if let Some(found) = found {
             found.leaving = true;
             let after = self.random.between(10, 500);
-            env.cluster(after, ClusterHappening::ExecutorLeaves(id.clone(), executor));
+            env.cluster(after, ModelHappening::ExecutorLeaves(id.clone(), executor));
         }
     }
 
