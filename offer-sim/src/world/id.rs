@@ -82,6 +82,8 @@ name!(
 pub struct Ids {
     state: u64,
     master: String,
+    /// Letters of a master's name.
+    master_len: usize,
     frameworks: u64,
     agents: u64,
     offers: u64,
@@ -91,10 +93,16 @@ pub struct Ids {
 
 impl Ids {
     /// A source that will give the same names for the same seed.
-    pub fn new(seed: u64) -> Self {
-        let mut ids =
-            Self { state: seed, master: String::new(), frameworks: 0, agents: 0, offers: 0 };
-        ids.master = ids.uuid_text();
+    pub fn new(seed: u64, master_len: usize) -> Self {
+        let mut ids = Self {
+            state: seed,
+            master: String::new(),
+            master_len,
+            frameworks: 0,
+            agents: 0,
+            offers: 0,
+        };
+        ids.change_master();
         ids
     }
 
@@ -106,6 +114,7 @@ impl Ids {
     /// Names from here on are those of another master, which has given none yet.
     pub(crate) fn change_master(&mut self) {
         self.master = self.uuid_text();
+        self.master.truncate(self.master_len);
         (self.frameworks, self.agents, self.offers) = (0, 0, 0);
     }
 

@@ -107,8 +107,8 @@ impl World {
     /// A master without agents and frameworks. The seed decides every name.
     pub fn new(config: WorldConfig, seed: u64) -> Self {
         Self {
+            ids: Ids::new(seed, config.master_id_len),
             config,
-            ids: Ids::new(seed),
             timers: Timers::default(),
             parts: Parts {
                 master: Master::default(),

@@ -30,6 +30,9 @@ pub struct WorldConfig {
     pub registration_backoff_ms: u64,
     /// How long a message takes between the master and its agents. None overtakes another.
     pub link_delay: Distribution,
+    /// Letters of the name that a master gives itself, 36 at most. Few make shorter ids of all that it
+    /// names, and may come twice where masters change often.
+    pub master_id_len: usize,
     /// Whether there is a master here. Without one there are only agents, whose master is another
     /// process.
     pub has_master: bool,
@@ -57,6 +60,7 @@ impl Default for WorldConfig {
             agent_reregister_timeout_ms: 600_000,
             registration_backoff_ms: 1_000,
             link_delay: Distribution::Constant(0),
+            master_id_len: 36,
             has_master: true,
             hostname: "127.0.0.1".to_owned(),
             ip: std::net::Ipv4Addr::LOCALHOST,

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use shiftwork_tests::sim::{ClusterKind, Options, Outcome, Violation, shrink, simulate};
+use shiftwork_tests::sim::{
+    ClusterKind, Defect, Fault, Options, Outcome, Violation, shrink, simulate,
+};
 
 /// Simulates clusters, schedulers and faults; a broken rule is told with its story.
 #[derive(Debug, Parser)]
@@ -23,12 +25,21 @@ struct Arguments {
     /// The cluster: the core of offer-sim behind the real wire, or a model of one.
     #[arg(long, default_value = "offer-sim", value_parser = cluster)]
     cluster: ClusterKind,
-    /// Which faults occur.
-    #[arg(long, default_value = "all", value_parser = ["none", "all"])]
+    /// Which faults occur: `all`, `none`, or their names with commas between.
+    #[arg(long, default_value = "all")]
     faults: String,
-    /// Look for a smaller world that fails as well.
+    /// Most jobs there may be.
     #[arg(long)]
-    shrink: bool,
+    jobs: Option<u64>,
+    /// Something that is wrong on purpose, to see it found.
+    #[arg(long, value_parser = defect)]
+    defect: Option<Defect>,
+    /// Lines that are told before a broken rule.
+    #[arg(long)]
+    lines: Option<usize>,
+    /// Tell only the world as it was, and do not look for a smaller one that fails as well.
+    #[arg(long)]
+    no_shrink: bool,
     /// Go on after a broken rule and tell all of them at the end.
     #[arg(long)]
     keep_going: bool,
@@ -54,26 +65,52 @@ struct Totals {
     broken: Vec<(u64, Violation)>,
 }
 
+fn defect(name: &str) -> Result<Defect, String> {
+    let known = || Defect::ALL.map(|defect| format!("{defect:?}")).join(", ");
+    Defect::named(name).ok_or_else(|| format!("must be one of {}", known()))
+}
+
+fn faults(text: &str, cluster: ClusterKind) -> Result<Vec<Fault>, String> {
+    let known = Fault::of(cluster);
+    let named = |name: &str| {
+        let found = Fault::named(name).filter(|fault| known.contains(fault));
+        let names = || known.iter().map(|fault| format!("{fault:?}")).collect::<Vec<_>>();
+        found.ok_or_else(|| format!("{name:?} is no fault; there are {}", names().join(", ")))
+    };
+    match text {
+        "all" => Ok(known),
+        "none" => Ok(Vec::new()),
+        names => names.split(',').map(named).collect(),
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let faults = match faults(&arguments.faults, arguments.cluster) {
+        Ok(faults) => faults,
+        Err(problem) => {
+            eprintln!("--faults: {problem}");
+            return ExitCode::from(2);
+        }
+    };
     let seeds = arguments.seed.map_or_else(|| arguments.seeds.clone(), |seed| seed..seed + 1);
     let begun = Instant::now();
     let mut totals = Totals::default();
     for seed in seeds {
         let mut options = Options::new(arguments.cluster, seed, arguments.steps);
-        if arguments.faults == "none" {
-            options = options.calm();
-        }
-        let mut outcome = simulate(&options);
-        if outcome.violation.is_some() && arguments.shrink {
-            let smaller = shrink(&options);
-            outcome = simulate(&smaller);
-            println!("smaller: {smaller:?}");
-        }
-        let broken = outcome.violation.is_some();
+        options.faults.clone_from(&faults);
+        options.jobs_max = arguments.jobs.unwrap_or(options.jobs_max);
+        options.defect = arguments.defect;
+        options.lines_max = arguments.lines.unwrap_or(options.lines_max);
+        let outcome = simulate(&options);
         totals.add(&outcome);
-        if broken && !arguments.keep_going {
-            tell(&outcome);
+        if outcome.violation.is_some() && !arguments.keep_going {
+            tell(&options, &outcome);
+            if !arguments.no_shrink {
+                let smaller = shrink(&options);
+                println!("a smaller world in which the same happens:\n");
+                tell(&smaller, &simulate(&smaller));
+            }
             break;
         }
     }
@@ -81,11 +118,15 @@ fn main() -> ExitCode {
     if totals.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn tell(outcome: &Outcome) {
+/// The last lines before a rule was broken, the rule, and how to see it again.
+fn tell(options: &Options, outcome: &Outcome) {
     for line in &outcome.story {
         println!("{line}");
     }
-    println!();
+    if let Some(Violation { invariant, what, step }) = &outcome.violation {
+        println!("\nseed {}, step {step}: {invariant}: {what}", options.seed);
+    }
+    println!("again: simulate {}\n", options.arguments());
 }
 
 // === impl Totals ===

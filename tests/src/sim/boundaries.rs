@@ -9,7 +9,7 @@ use shiftwork_engine::command::Command;
 use super::commits::{Boundary, CrashPlan};
 use super::env::Happening;
 use super::faults::Fault;
-use super::options::{ClusterKind, Violation};
+use super::options::{ClusterKind, LINES_MAX, Violation};
 use super::setup::Setup;
 use super::story::Story;
 use super::users::Users;
@@ -40,7 +40,7 @@ pub struct Walk {
 /// Plays the scenario; the leader dies at the given boundary, counted from 0 among its kind.
 pub fn walk(cluster: ClusterKind, crash: Option<(Boundary, u64)>) -> Walk {
     let setup = Setup::fixed(cluster, Users::with_script(script()));
-    let mut world = World::new(setup, Story::from(0));
+    let mut world = World::new(setup, Story::from(0, LINES_MAX));
     world.crash = CrashPlan::new(crash);
     // One executor dies and one machine restarts while work is going on.
     world.env.calendar.after(22_000, Happening::Fault(Fault::ExecutorExit));

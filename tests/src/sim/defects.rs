@@ -72,6 +72,11 @@ impl Defect {
         Self::PortsTakenTwice,
         Self::UpdateSwallowed,
     ];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|defect| format!("{defect:?}") == name)
+    }
 }
 
 /// Carries a defect out, or none.

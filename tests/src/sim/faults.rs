@@ -108,6 +108,11 @@ impl Fault {
         Self::ALL.into_iter().filter(known).collect()
     }
 
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
+    }
+
     /// The mean time between two of them where they come by themselves, in milliseconds; `None`
     /// for those that hit a message on its way.
     fn mean_ms(self) -> Option<f64> {

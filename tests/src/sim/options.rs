@@ -3,6 +3,12 @@
 use super::defects::Defect;
 use super::faults::Fault;
 
+/// Most jobs of a world, unless told otherwise.
+const JOBS_MAX: u64 = 12;
+
+/// What one reads to understand a violation.
+pub(crate) const LINES_MAX: usize = 100;
+
 /// Which cluster the schedulers work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterKind {
@@ -27,6 +33,8 @@ pub struct Options {
     pub jobs_max: u64,
     /// What is wrong on purpose.
     pub defect: Option<Defect>,
+    /// Lines that are told of how a rule came to be broken.
+    pub lines_max: usize,
 }
 
 /// A rule that was broken.
@@ -81,7 +89,33 @@ impl ClusterKind {
 impl Options {
     /// A world with all faults that its cluster knows.
     pub fn new(cluster: ClusterKind, seed: u64, steps: u64) -> Self {
-        Self { seed, cluster, steps, faults: Fault::of(cluster), jobs_max: 12, defect: None }
+        Self {
+            seed,
+            cluster,
+            steps,
+            faults: Fault::of(cluster),
+            jobs_max: JOBS_MAX,
+            defect: None,
+            lines_max: LINES_MAX,
+        }
+    }
+
+    /// What `simulate` must be told to play this world again.
+    pub fn arguments(&self) -> String {
+        let Self { seed, cluster, steps, faults, jobs_max, defect, .. } = self;
+        let mut text = format!("--cluster {} --seed {seed} --steps {steps}", cluster.name());
+        if *faults != Fault::of(*cluster) {
+            let names: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(",") };
+            text = format!("{text} --faults {names}");
+        }
+        if *jobs_max != JOBS_MAX {
+            text = format!("{text} --jobs {jobs_max}");
+        }
+        match defect {
+            Some(defect) => format!("{text} --defect {defect:?}"),
+            None => text,
+        }
     }
 
     /// The same world where nothing goes wrong.

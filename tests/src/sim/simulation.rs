@@ -6,15 +6,19 @@ use super::setup::Setup;
 use super::story::Story;
 use super::world::World;
 
-/// Steps told of before a violation: more than there are lines.
-const STORY_STEPS: u64 = 400;
+/// Steps told of before a violation, for each line that is wanted: more than have one.
+const STEPS_A_LINE: u64 = 4;
 
 /// Runs a simulation. If a rule is broken it is run once more to tell how it came to that.
 pub fn simulate(options: &Options) -> Outcome {
-    let outcome = run(options, Story::from(u64::MAX));
+    let outcome = run(options, Story::from(u64::MAX, 0));
     match &outcome.violation {
         None => outcome,
-        Some(violation) => run(options, Story::from(violation.step.saturating_sub(STORY_STEPS))),
+        Some(violation) => {
+            let lines = options.lines_max as u64;
+            let steps = violation.step.saturating_sub(lines.saturating_mul(STEPS_A_LINE));
+            run(options, Story::from(steps, options.lines_max))
+        }
     }
 }
 
@@ -43,7 +47,7 @@ fn run(options: &Options, story: Story) -> Outcome {
 /// Looks for a smaller world in which the same rule is broken: without kinds of faults, with fewer
 /// jobs, and no longer than needed.
 pub fn shrink(options: &Options) -> Options {
-    let fails = |options: &Options| run(options, Story::from(u64::MAX)).violation;
+    let fails = |options: &Options| run(options, Story::from(u64::MAX, 0)).violation;
     let mut best = options.clone();
     let Some(first) = fails(&best) else { return best };
     best.steps = best.steps.min(first.step);

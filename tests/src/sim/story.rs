@@ -6,22 +6,21 @@ use std::fmt::Display;
 
 use shiftwork_schedule::Timestamp;
 
-/// Lines kept: what one reads to understand a violation.
-const LINES_MAX: usize = 100;
-
 /// The last lines of a run.
 #[derive(Debug)]
 pub(crate) struct Story {
     /// Nothing is told of steps before this one.
     from_step: u64,
     step: u64,
+    /// Lines kept at most.
+    lines_max: usize,
     lines: VecDeque<String>,
 }
 
 impl Story {
-    /// Tells of the steps from this one on.
-    pub(crate) fn from(from_step: u64) -> Self {
-        Self { from_step, step: 0, lines: VecDeque::new() }
+    /// Tells of the steps from this one on, and keeps so many lines.
+    pub(crate) fn from(from_step: u64, lines_max: usize) -> Self {
+        Self { from_step, step: 0, lines_max, lines: VecDeque::new() }
     }
 
     pub(crate) fn begin_step(&mut self, step: u64) {
@@ -33,7 +32,7 @@ impl Story {
         if self.step < self.from_step {
             return;
         }
-        if self.lines.len() == LINES_MAX {
+        if self.lines.len() >= self.lines_max {
             self.lines.pop_front();
         }
         let at = Timestamp::from_millis(now);

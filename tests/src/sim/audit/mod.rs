@@ -332,6 +332,8 @@ impl Audit {
     pub(crate) fn on_sent(&mut self, process: Process, action: &Action, registry: &Registry) {
         let result = self.durable.on_sent(action, registry, &self.tasks);
         self.check("nothing leaves before its commit", result);
+        let result = self.offers.on_sent(process, action);
+        self.check("offers are used once", result);
         if let Some(mind) = self.minds.get(&process) {
             self.kills.on_sent(process, mind, action);
         }

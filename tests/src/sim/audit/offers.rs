@@ -14,6 +14,8 @@ use crate::sim::scheduler::Step;
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     held: BTreeMap<Process, BTreeSet<OfferId>>,
+    /// What each process has sent an ACCEPT for, under its subscription.
+    accepted: BTreeMap<Process, BTreeSet<OfferId>>,
 }
 
 impl Offers {
@@ -26,8 +28,19 @@ impl Offers {
             }
             Event::Disconnected | Event::Subscribed { .. } | Event::FrameworkRemoved => {
                 held.clear();
+                self.accepted.remove(&process);
             }
             _ => {}
+        }
+    }
+
+    /// A call leaves the driver.
+    pub(super) fn on_sent(&mut self, process: Process, action: &Action) -> Result<(), String> {
+        let Action::Accept { offers, .. } = action else { return Ok(()) };
+        let accepted = self.accepted.entry(process).or_default();
+        match offers.iter().find(|offer| !accepted.insert((*offer).clone())) {
+            Some(offer) => Err(format!("a second ACCEPT uses offer {offer}")),
+            None => Ok(()),
         }
     }
 

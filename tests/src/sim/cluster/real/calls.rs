@@ -61,8 +61,8 @@ impl Real {
         }
         match &action {
             Action::Accept { agent, offers, launches } => {
-                let outs = self.offers.take(offers);
-                let since = outs.iter().map(|out| out.since).max().unwrap_or(env.now());
+                let (now, outs) = (env.now(), self.offers.take(offers));
+                let since = outs.iter().map(|out| out.since).max().unwrap_or(now);
                 let spared = self.offers.spared(agent, &outs, launches);
                 self.offers.accepting =
                     Some(Accepting { agent: agent.clone(), since, refused: false });
@@ -172,15 +172,12 @@ impl OffersOut {
 
     pub(super) fn on_failure(&mut self, event: &shiftwork_engine::Event, now: i64) {
         let shiftwork_engine::Event::Failure { agent, executor } = event else { return };
-        match executor {
-            Some(executor) => {
-                self.launched.remove(&(agent.clone(), executor.clone()));
-                self.ended.insert((agent.clone(), executor.clone()), now);
-            }
-            None => {
-                self.launched.retain(|(on, _), _| on != agent);
-                self.ended.retain(|(on, _), _| on != agent);
-            }
+        if let Some(executor) = executor {
+            self.launched.remove(&(agent.clone(), executor.clone()));
+            self.ended.insert((agent.clone(), executor.clone()), now);
+        } else {
+            self.launched.retain(|(on, _), _| on != agent);
+            self.ended.retain(|(on, _), _| on != agent);
         }
     }
 
@@ -206,7 +203,9 @@ impl OffersOut {
     /// What an ACCEPT takes of resources that nobody reserved while it leaves some that are, if it
     /// does.
     fn spared(&self, agent: &AgentId, outs: &[OfferOut], launches: &[Launch]) -> Option<String> {
-        let since = outs.iter().map(|out| out.since).max()?;
+        // Only the newest of them says what runs by now.
+        let newest = outs.iter().max_by_key(|out| out.since)?;
+        let since = newest.since;
         let mut used = Amounts::default();
         let mut charged: Vec<&ExecutorId> = Vec::new();
         for launch in launches {
@@ -217,14 +216,16 @@ impl OffersOut {
                 return None;
             }
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
-            let runs = launched || outs.iter().any(|out| out.executors.contains(id));
+            let runs = launched || newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
                 charged.push(id);
                 used += Amounts::of(&launch.executor.resources);
             }
         }
         let mut left = Amounts::default();
-        outs.iter().for_each(|out| left += out.amounts);
+        for out in outs {
+            left += out.amounts;
+        }
         if !left.covers(&used) {
             return None;
         }

@@ -48,8 +48,14 @@ impl Loads {
                 let name = task.task_id.value.clone();
                 self.add(agent, framework, name, &task.resources)
             }
-            Deed::Exited { agent, container } => self.remove(agent, &run_of(container)),
-            Deed::Over { agent, task: TaskId(task) } => self.remove(agent, task),
+            Deed::Exited { agent, container } => {
+                self.remove(agent, &run_of(container));
+                Ok(())
+            }
+            Deed::Over { agent, task: TaskId(task) } => {
+                self.remove(agent, task);
+                Ok(())
+            }
             Deed::Began { .. } => Ok(()),
         }
     }
@@ -77,11 +83,10 @@ impl Loads {
         Ok(())
     }
 
-    fn remove(&mut self, agent: &AgentId, name: &str) -> Result<(), String> {
+    fn remove(&mut self, agent: &AgentId, name: &str) {
         if let Some(load) = self.0.get_mut(agent) {
             load.used.remove(name);
         }
-        Ok(())
     }
 }
 

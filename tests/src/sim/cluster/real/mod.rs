@@ -107,13 +107,14 @@ impl Real {
             agent_reregister_timeout_ms: REREGISTER_MS as u64,
             registration_backoff_ms: 20_000,
             link_delay: Distribution::Uniform(1, 5),
+            master_id_len: 8,
             ..WorldConfig::default()
         };
         let mut world = World::new(config, random.next());
         world.set_work(Box::new(Habitual::new(habits.clone(), random.fork())));
         world.watch_work();
         let mut driver = DriverConfig::new(vec!["master:5050".to_owned()]);
-        driver.role = ROLE.to_owned();
+        ROLE.clone_into(&mut driver.role);
         driver.gpus = true;
         let mut real = Self {
             world,

@@ -140,8 +140,10 @@ impl Real {
 
     /// The framework is removed, as by an operator or after too long an absence.
     fn remove_framework(&mut self, env: &mut Env) -> bool {
-        let frameworks = self.streams.values().filter_map(|stream| stream.framework.clone());
-        let Some(framework) = frameworks.last() else { return false };
+        let mut streams = self.streams.values().rev();
+        let Some(framework) = streams.find_map(|stream| stream.framework.clone()) else {
+            return false;
+        };
         let call = Call {
             r#type: Some(call::Type::Teardown.into()),
             framework_id: Some((&framework).into()),
