@@ -12,4 +12,5 @@ mod launching;
 mod offers;
 mod recovery;
 mod simulated;
+mod transit;
 mod updates;

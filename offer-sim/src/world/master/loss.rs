@@ -8,7 +8,7 @@ use super::super::event::AgentSpec;
 use super::super::id::{AgentId, FrameworkId, OfferId, TaskId};
 use super::super::mail::ToAgent;
 use super::super::resources::Resources;
-use super::super::status::{Cause, is_terminal};
+use super::super::status::Cause;
 use super::super::timers::Timer;
 use super::super::{Effect, Turn};
 use super::reconcile::time_info;
@@ -103,7 +103,8 @@ impl Master {
         turn.send_agent(id, ToAgent::Shutdown);
     }
 
-    /// The status of a task whose agent is lost; none for one that had ended before.
+    /// The status of a task whose agent is lost. Also one that is known to have ended is told of, as
+    /// long as its framework did not acknowledge that: the update of its end may be lost for good.
     fn lost(
         &self,
         turn: &Turn<'_>,
@@ -111,7 +112,7 @@ impl Master {
         state: TaskState,
         cause: Cause,
     ) -> Option<TaskStatus> {
-        let task = self.tasks.get(key).filter(|task| !is_terminal(task.state))?;
+        let task = self.tasks.get(key)?;
         let state = self.frameworks.get(&key.0)?.lost_as(state);
         Some(cause.status(&key.1, Some(&task.agent), state, turn.timestamp_seconds()))
     }
