@@ -9,18 +9,22 @@ use std::sync::Arc;
 use shiftwork_schedule::Timestamp;
 
 use crate::effect::{Action, Effects};
-use crate::engine::Engine;
+use crate::engine::{Engine, ReadyKey};
 use crate::ids::{AgentId, OfferId};
-use crate::placement::Candidate;
+use crate::placement::{Candidate, Unplaced};
 use crate::registered::Rules;
 use crate::resources::{Demand, Kind};
 use crate::timers::Deadline;
+use crate::wait::Wait;
 
 /// Offers declined while nothing is known to come are not wanted for this long; demand revives them.
 const IDLE_REFUSE_MS: u64 = 60 * 60 * 1000;
 /// Offers given back although something waits that may fit: others get their chance, then we look
 /// again.
 const UNFIT_REFUSE_MS: u64 = 1000;
+/// Offers given back although something waits, which is larger than all agents seen together: only
+/// more agents help, and those offer by themselves.
+const TOO_LARGE_REFUSE_MS: u64 = 5_000;
 /// Offers of agents that could not take what waits even if they were empty: long, since only a larger
 /// offer could change that, which no filter keeps away.
 const TOO_SMALL_REFUSE_MS: u64 = 5 * 60 * 1000;
@@ -44,6 +48,15 @@ pub(crate) struct Filters {
     wanted: Vec<Arc<Rules>>,
 }
 
+/// What waits, as far as offers go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// Only gangs larger than all agents seen together: offers must not be kept for them.
+    TooLarge,
+    Something,
+}
+
 impl Engine {
     /// Gives back what nobody needs, asks for offers when somebody does.
     pub(crate) fn keep_offers_clean(&mut self, fx: &mut Effects) {
@@ -51,13 +64,15 @@ impl Engine {
         if !self.connected {
             return;
         }
-        let demand = self.has_demand();
-        let factor = if demand { UNFIT_HOLD_FACTOR } else { 1 };
+        let waiting = self.waiting();
+        let demand = waiting != Waiting::Nothing;
+        let some_may_fit = waiting == Waiting::Something;
+        let factor = if some_may_fit { UNFIT_HOLD_FACTOR } else { 1 };
         let hold = self.settings.offer_hold_ms.saturating_mul(factor);
         let expired = self.expired_agents(hold);
         // What comes is looked at only when something depends on it.
         let filtered = self.suppressed || self.filters.is_some();
-        let ahead = if !demand && (filtered || !expired.is_empty()) {
+        let ahead = if !some_may_fit && (filtered || !expired.is_empty()) {
             self.ahead()
         } else {
             crate::lookahead::Ahead::default()
@@ -80,7 +95,7 @@ impl Engine {
             expired.iter().filter(|agent| !kept.contains(*agent)).cloned().collect();
         let any_kept = declined.len() < expired.len();
         if !declined.is_empty() {
-            self.decline(declined, demand, !ahead.is_empty(), fx);
+            self.decline(declined, waiting, !ahead.is_empty(), fx);
             let idle = !demand && ahead.is_empty() && reserve.complete;
             let rest = self.fleet.leases.keys().all(|agent| kept.contains(agent));
             if idle && rest && !self.suppressed {
@@ -89,6 +104,19 @@ impl Engine {
             }
         }
         self.set_offer_timers(hold, any_kept);
+    }
+
+    fn waiting(&self) -> Waiting {
+        if !self.has_demand() {
+            return Waiting::Nothing;
+        }
+        let too_large = |(_, _, run): &ReadyKey| {
+            let wait = self.runs.get(run).map(|run| &run.wait);
+            matches!(wait, Some(Wait::Unplaced(why)) if matches!(**why, Unplaced::TooLarge { .. }))
+        };
+        // Of more, some will fit.
+        let none_fits = self.ready.len() <= WANTED_RUNS_MAX && self.ready.iter().all(too_large);
+        if self.due.is_empty() && none_fits { Waiting::TooLarge } else { Waiting::Something }
     }
 
     /// Something waits, and offers it could use may be kept away from us.
@@ -128,15 +156,15 @@ impl Engine {
             .collect()
     }
 
-    /// `demand`: something waits; `soon`: something is about to come that does not need them.
-    fn decline(&mut self, agents: Vec<AgentId>, demand: bool, soon: bool, fx: &mut Effects) {
-        if soon && !demand {
+    /// `soon`: something is about to come that does not need them.
+    fn decline(&mut self, agents: Vec<AgentId>, waiting: Waiting, soon: bool, fx: &mut Effects) {
+        if soon && waiting != Waiting::Something {
             // Only for so long is it known that they are not needed.
             let refuse_ms = self.settings.offer_lookahead_ms;
             self.decline_for(agents, refuse_ms, None, fx);
             return;
         }
-        if !demand {
+        if waiting == Waiting::Nothing {
             let until = self.next_lookahead().map_or(IDLE_REFUSE_MS, |at| {
                 at.since(self.now).max(0).unsigned_abs().clamp(UNFIT_REFUSE_MS, IDLE_REFUSE_MS)
             });
@@ -147,7 +175,13 @@ impl Engine {
         let fit = self.agents_that_could_take(&wanted);
         let (fit, too_small): (Vec<_>, Vec<_>) =
             agents.into_iter().partition(|agent| wanted.is_empty() || fit.contains(agent));
-        self.decline_for(fit, UNFIT_REFUSE_MS, None, fx);
+        if waiting == Waiting::TooLarge {
+            // Whatever else comes gets them at once.
+            let fitted = (!wanted.is_empty()).then(|| wanted.clone());
+            self.decline_for(fit, TOO_LARGE_REFUSE_MS, fitted, fx);
+        } else {
+            self.decline_for(fit, UNFIT_REFUSE_MS, None, fx);
+        }
         self.decline_for(too_small, TOO_SMALL_REFUSE_MS, Some(wanted), fx);
     }
 

@@ -67,8 +67,9 @@ fn the_executor_is_charged_once_an_agent() {
     let mut world = World::with_app();
     // Two shards of 1 cpu and one executor of 0.1 need 2.1.
     world.job("j", "");
+    world.wait(9_000);
     world.offer("a1", 2.09);
-    assert_eq!(world.wait(10_000).said(), Vec::<String>::new());
+    assert_eq!(world.wait(1_000).said(), Vec::<String>::new());
     let turn = world.offer("a1", 0.01);
     assert_eq!(turn.said(), ["accept a1 [o1 o2]: j/0#1 j/1#1"]);
     let Action::Accept { launches, .. } = &turn.actions[0] else { panic!("no accept") };

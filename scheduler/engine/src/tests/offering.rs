@@ -148,6 +148,27 @@ fn agents_that_can_never_take_what_waits_are_refused_for_long() {
 }
 
 #[test]
+fn nothing_is_kept_for_a_gang_larger_than_all_agents() {
+    let mut world = World::with_app();
+    world.job("huge", r#""cron":null,"shardingTotalCount":40"#);
+    world.job("small", r#""cron":null,"shardingTotalCount":1"#);
+    world.command(trigger("huge", None)).unwrap();
+    world.offer("a1", 8.0);
+    world.offer("a2", 8.0);
+    // As where nothing waits, and other frameworks have as long for themselves.
+    assert_eq!(pass(&mut world, 5_000), ["decline [o1 o2] 5000"]);
+    // One more agent: that, too, goes back, until there are enough.
+    world.offer("a3", 8.0);
+    assert_eq!(pass(&mut world, 5_000), ["decline [o3] 5000"]);
+    let turn = world.command_turn(trigger("small", None)).1;
+    assert_eq!(turn.said(), ["revive"], "what may fit does not wait for the filters");
+    assert_eq!(world.offer("a1", 8.0).launched().len(), 1);
+    // Enough at last: from then on they are kept, so that they come together.
+    world.offer("a4", 30.0);
+    assert!(pass(&mut world, 20_000).iter().all(|said| !said.starts_with("decline")));
+}
+
+#[test]
 fn a_trigger_gets_offers_again_that_were_declined_while_others_are_held() {
     let mut world = World::with_app();
     world.job("j", r#""cron":null,"shardingTotalCount":1,"cpuCount":6"#);
