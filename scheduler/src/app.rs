@@ -1,9 +1,11 @@
 //! Wiring: opens what is stored, serves the API, and leads tenure after tenure until told to
 //! stop. There is one path for start, take-over and doubt: be elected, take over, restore, run.
 
-use std::fs::{File, TryLockError};
+mod data_dir;
+
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,22 +17,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent_files::AgentFiles;
-use crate::api::{self, ApiState, ElasticJobConfig, Leadership};
+use crate::api::{self, ApiState, ElasticJobConfig, Leadership, RequestRate};
 use crate::audit::{self, Auditor};
+use crate::auth::{AUTH_NODE, Auth, AuthConfig};
 use crate::grpc_args::{self, GrpcListen};
 use crate::mesos::{self, DriverConfig, DriverHandle, DriverState};
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::registry::{
-    Change, EmbeddedRegistry, Epoch, FILE_NAME as REGISTRY_FILE, LeaderInfo, Registry, Standing,
-    Tenure, ZooKeeperConfig, ZooKeeperRegistry, documents, keys, no_changes,
+    Change, EmbeddedRegistry, Epoch, LeaderInfo, Nodes, Registry, Standing, Tenure,
+    ZooKeeperConfig, ZooKeeperRegistry, documents, follow, keys, no_changes,
 };
+use crate::secrets::{KEY_FILE_NAME, Key as SecretKey, Secrets};
+use crate::tls_server::ServerTls;
 use crate::trace::{
-    History, HistoryTarget, Retention, SpoolLimits, Store, TenureRow, TraceRecord, WriterOptions,
+    History, HistoryTarget, Retention, SpoolLimits, TenureRow, TraceRecord, WriterOptions,
 };
 use crate::turn::{self, Handle, Inbox, Outlets, Owner};
-
-/// Held by the scheduler that uses a data directory: two would tear each other's history apart.
-const LOCK_FILE: &str = "lock";
 
 /// Pause before the lead is taken again after it was lost to an error: long enough not to spin.
 const TENURE_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +55,17 @@ pub struct SchedulerConfig {
     pub advertise_grpc: Option<String>,
     /// The Mesos masters and who we are to them.
     pub driver: DriverConfig,
+    /// Who may use it.
+    pub auth: AuthConfig,
+    /// The certificate it is served with; none for plain HTTP.
+    pub tls: Option<ServerTls>,
+    /// How many requests an address may send a second; 0 for any number.
+    pub requests_per_second_max: u32,
+    /// The file of the key for secrets; none for one in the data directory, unless the registry is
+    /// shared.
+    pub secret_key_file: Option<PathBuf>,
+    /// Logging in through an identity provider, if there is one.
+    pub oidc: Option<Oidc>,
     /// The engine's settings.
     pub settings: Settings,
     /// How Elastic-Job-Cloud's REST is served.
@@ -97,7 +111,7 @@ pub async fn start(
     let data_dir = &config.data_dir;
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-    let lock = lock(data_dir)?;
+    let lock = data_dir::lock(data_dir)?;
     let listener = TcpListener::bind(config.http).await.with_context(|| {
         format!("cannot serve on {}: choose another address with --http", config.http)
     })?;
@@ -109,7 +123,7 @@ pub async fn start(
     let registry: Box<dyn Registry> = if let Some(registry) = config.registry.clone() {
         Box::new(ZooKeeperRegistry::new(registry, standing.clone()))
     } else {
-        warn_if_lost(data_dir);
+        data_dir::warn_if_lost(data_dir);
         Box::new(EmbeddedRegistry::open(data_dir).await?)
     };
     let retention = config.history.retention;
@@ -138,7 +152,16 @@ pub async fn start(
         let standing = standing.subscribe();
         tracker.spawn(audit::watch(auditor.clone(), every, standing, shutdown.clone()));
     }
+    let credentials = config.elastic_job.credentials.clone();
+    let configured = credentials.map(|known| (known.username, known.password));
+    let auth = Auth::new(AuthConfig { configured, ..config.auth.clone() }, handle.clone());
+    let secrets = Secrets::new(secret_key(&config)?, handle.clone());
     let state = ApiState {
+        auth: auth.clone(),
+        secrets: secrets.clone(),
+        oidc: config.oidc.clone(),
+        rate: RequestRate::new(config.requests_per_second_max),
+        secure_cookies: config.tls.is_some(),
         auditor,
         metrics: metrics.clone(),
         handle: handle.clone(),
@@ -148,17 +171,31 @@ pub async fn start(
         leadership: Leadership { standing: standing.subscribe(), own: own_receiver },
     };
     if let Some(listener) = grpc_listener {
-        tracker.spawn(serve_grpc(listener, state.clone(), shutdown.clone()));
+        let tls = config.tls.clone();
+        tracker.spawn(serve_grpc(listener, tls, state.clone(), shutdown.clone()));
+    }
+    if let Some(registry) = config.registry.clone() {
+        let (told, nodes) = watch::channel(Nodes::new());
+        tracker.spawn(follow(registry, AUTH_NODE, told, shutdown.clone()));
+        let stop = shutdown.clone();
+        tracker.spawn(follow_auth(auth.clone(), nodes, standing.subscribe(), stop));
     }
     let router = api::router(state, config.elastic_job.clone());
     let router = api::with_standby(router, standing.subscribe());
-    tracker.spawn(serve(listener, router, shutdown.clone()));
+    if let Some(tls) = config.tls.clone() {
+        tracker.spawn(serve(tls.accept(listener), router, shutdown.clone()));
+        tracker.spawn(tls.follow(metrics.clone(), shutdown.clone()));
+    } else {
+        tracker.spawn(serve(listener, router, shutdown.clone()));
+    }
     tracker.close();
     let addresses = addresses(&config, http, grpc);
     let id = uuid::Uuid::new_v4().to_string();
     let history_of_tenures = history.clone();
     let tenures = Tenures {
         config,
+        auth,
+        secrets,
         id,
         addresses,
         standing,
@@ -180,7 +217,10 @@ pub async fn start(
 
 /// Where others reach this process, REST first.
 fn addresses(config: &SchedulerConfig, http: SocketAddr, grpc: Option<SocketAddr>) -> Vec<String> {
-    let rest = config.advertise.clone().unwrap_or_else(|| format!("http://{http}"));
+    let rest = config.advertise.clone().unwrap_or_else(|| {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{http}")
+    });
     let grpc = grpc.map(|grpc| {
         let advertised = || grpc_args::advertised(&rest, grpc);
         config.advertise_grpc.clone().unwrap_or_else(advertised)
@@ -188,51 +228,56 @@ fn addresses(config: &SchedulerConfig, http: SocketAddr, grpc: Option<SocketAddr
     std::iter::once(rest.clone()).chain(grpc).collect()
 }
 
+/// The key for secrets: of the file that is named, else of one in the data directory where no other
+/// scheduler could need it.
+fn secret_key(config: &SchedulerConfig) -> anyhow::Result<Option<SecretKey>> {
+    let (file, make) = match (&config.secret_key_file, &config.registry) {
+        // Made only where it cannot be missing for others.
+        (Some(file), registry) => (file.clone(), registry.is_none()),
+        (None, None) => (config.data_dir.join(KEY_FILE_NAME), true),
+        (None, Some(_)) => return Ok(None),
+    };
+    Ok(Some(SecretKey::of_file(&file, make)?))
+}
+
 fn agent_files(driver: &DriverConfig) -> anyhow::Result<AgentFiles> {
     AgentFiles::new(driver.agents.clone(), &driver.tls, driver.credentials.as_ref())
         .context("the HTTP client for the agents cannot be built")
 }
 
-/// Makes this process the only one on a data directory.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    let path = data_dir.join(LOCK_FILE);
-    let open = || File::options().create(true).append(true).open(&path);
-    let file = open().with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => anyhow::bail!(
-            "another scheduler uses the data directory {}: stop that one, or give this one a \
-             directory of its own with --data-dir",
-            data_dir.display()
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(anyhow::Error::new(error).context(format!("cannot lock {}", path.display())))
+/// Tells who may do what from what another process that leads writes. While this one leads it knows
+/// better.
+async fn follow_auth(
+    auth: Auth,
+    mut nodes: watch::Receiver<Nodes>,
+    standing: watch::Receiver<Standing>,
+    stop: CancellationToken,
+) {
+    while let Some(Ok(())) = stop.run_until_cancelled(nodes.changed()).await {
+        let nodes = nodes.borrow_and_update();
+        if *standing.borrow() != Standing::Leading {
+            auth.load(nodes.iter().map(|(path, data)| (path, data)));
         }
     }
 }
 
-/// A registry that is not there beside a history that is was not always so.
-fn warn_if_lost(data_dir: &Path) {
-    let file = data_dir.join(REGISTRY_FILE);
-    let empty = std::fs::metadata(&file).map_or(true, |metadata| metadata.len() == 0);
-    if empty && data_dir.join(Store::FILE_NAME).exists() {
-        tracing::warn!(
-            "there is a history but no registry in {}: starting without apps and jobs; if that is \
-             not meant, stop and put {} back",
-            data_dir.display(),
-            file.display()
-        );
-    }
-}
-
-async fn serve_grpc(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    if let Err(error) = api::serve_grpc(listener, state, shutdown).await {
+async fn serve_grpc(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    state: ApiState,
+    shutdown: CancellationToken,
+) {
+    if let Err(error) = api::serve_grpc(listener, tls, state, shutdown).await {
         let error = anyhow::Error::new(error);
         tracing::error!(error = format!("{error:#}"), "gRPC stopped");
     }
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
+async fn serve(
+    listener: impl axum::serve::Listener<Addr = SocketAddr>,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) {
     if let Err(error) = api::serve(listener, router, shutdown).await {
         tracing::error!(%error, "the API stopped");
     }
@@ -260,6 +305,8 @@ impl Scheduler {
 /// Leads again and again.
 struct Tenures {
     config: SchedulerConfig,
+    auth: Auth,
+    secrets: Secrets,
     /// This process, among all that may lead.
     id: String,
     /// Where others reach its APIs.
@@ -301,6 +348,8 @@ impl Tenures {
                  meanwhile: two registries must not hold one framework id; stop the other scheduler, \
                  or remove ha/framework_id from this registry to begin as a new framework"
             );
+            self.auth.load(tenure.nodes.iter().map(|(path, data)| (path, data)));
+            self.secrets.load(tenure.nodes.iter().map(|(path, data)| (path, data)));
             let (engine, effects) = self.restore(&tenure);
             let mut connection = self.connect(&engine)?;
             connection.listen(std::mem::replace(&mut tenure.changes, no_changes()));
@@ -314,6 +363,7 @@ impl Tenures {
                 history: self.history.clone(),
                 metrics: self.metrics.clone(),
                 agents: self.config.driver.agents.clone(),
+                secrets: self.secrets.clone(),
             };
             let owner = Owner::new(engine, effects, registry, &tenure, outlets, &inbox);
             let stop = self.tenure_stop(&connection);
@@ -405,7 +455,7 @@ impl Tenures {
                     let data = documents::readable(&key, data).into_owned();
                     records.push((key, data));
                 }
-                keys::Place::Structure => {}
+                keys::Place::Structure | keys::Place::Auth => {}
                 keys::Place::Unknown => {
                     tracing::warn!(%path, "skipped: not a node of this program");
                 }

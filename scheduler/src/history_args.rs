@@ -26,6 +26,10 @@ pub struct HistoryArgs {
     #[arg(long, env = "SHIFTWORK_HISTORY_MAX_RUNS", default_value = "1000000",
         value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     history_max_runs: u64,
+    /// Forget who changed what longer ago than this
+    #[arg(long, env = "SHIFTWORK_AUDIT_LOG_MAX_AGE", default_value = "365d",
+        value_name = "DURATION", value_parser = duration)]
+    audit_log_max_age: Duration,
     /// Compare what was due with what ran this often, alarming on a firing missed or doubled; off
     /// for never
     #[arg(long, env = "SHIFTWORK_AUDIT_INTERVAL", default_value = "5m", value_name = "DURATION",
@@ -61,8 +65,12 @@ impl HistoryArgs {
 
     /// As the scheduler takes them.
     pub fn config(&self) -> HistoryConfig {
-        let (age_max, runs_max) = (self.history_max_age, self.history_max_runs);
-        HistoryConfig { target: self.history.clone(), retention: Retention { age_max, runs_max } }
+        let retention = Retention {
+            age_max: self.history_max_age,
+            runs_max: self.history_max_runs,
+            audit_log_age_max: self.audit_log_max_age,
+        };
+        HistoryConfig { target: self.history.clone(), retention }
     }
 }
 

@@ -7,9 +7,11 @@ use shiftwork_engine::command::{Command, Reply};
 use shiftwork_engine::{Engine, Trace};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::audit_log::Entry;
+use crate::auth::Actor;
 use crate::cycle_times::CycleTimes;
 use crate::feed::Feed;
-use crate::registry::Standing;
+use crate::registry::{Change, Standing};
 
 /// Inputs waiting for the owner: a burst of a busy cluster fits, and a shell that outruns the
 /// owner waits instead of filling the memory.
@@ -24,8 +26,19 @@ pub struct Unavailable;
 
 /// Something for the owner.
 pub(crate) enum Input {
-    Command { by: String, command: Command, reply: oneshot::Sender<Reply> },
+    Command {
+        by: Actor,
+        command: Command,
+        reply: oneshot::Sender<Reply>,
+    },
     Query(Box<dyn FnOnce(&Engine) + Send>),
+    /// Nodes that are not the engine's.
+    Store {
+        by: Actor,
+        changes: Vec<Change>,
+        entry: Entry,
+        done: Box<dyn FnOnce() + Send>,
+    },
 }
 
 /// The way to the owner, for every shell that serves users.
@@ -67,9 +80,36 @@ impl Handle {
     ///
     /// # Errors
     /// [`Unavailable`] when nobody leads here; whether the change was made is then unknown.
-    pub async fn command(&self, by: String, command: Command) -> Result<Reply, Unavailable> {
+    pub async fn command(
+        &self,
+        by: impl Into<Actor>,
+        command: Command,
+    ) -> Result<Reply, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let input = Input::Command { by, command, reply };
+        let input = Input::Command { by: by.into(), command, reply };
+        self.inputs.send(input).await.map_err(|_| Unavailable)?;
+        answer.await.map_err(|_| Unavailable)
+    }
+
+    /// Writes nodes of the registry that are not the engine's, together, and waits until they are
+    /// durable. `done` is called then, whether or not anybody still waits; it must be quick.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when nobody leads here; whether they were written is then unknown.
+    pub async fn store(
+        &self,
+        by: Actor,
+        changes: Vec<Change>,
+        entry: Entry,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let done = move || {
+            done();
+            // Nobody waits any more: the change stands.
+            let _ = reply.send(());
+        };
+        let input = Input::Store { by, changes, entry, done: Box::new(done) };
         self.inputs.send(input).await.map_err(|_| Unavailable)?;
         answer.await.map_err(|_| Unavailable)
     }

@@ -8,10 +8,13 @@ use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use shiftwork_scheduler::app::{self, SchedulerConfig};
+use shiftwork_scheduler::auth::AuthConfig;
+use shiftwork_scheduler::auth_args::AuthArgs;
 use shiftwork_scheduler::cli::reference::{self, CompletionArgs, ManArgs};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
+use shiftwork_scheduler::config::{self, ConfigArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
@@ -19,8 +22,10 @@ use shiftwork_scheduler::grpc_args::{GrpcArgs, GrpcListen};
 use shiftwork_scheduler::history_args::HistoryArgs;
 use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
+use shiftwork_scheduler::oidc_args::OidcArgs;
 use shiftwork_scheduler::otel::{self, Otel, OtelArgs};
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
+use shiftwork_scheduler::tls_server::ServerTls;
 use shiftwork_scheduler::turn::Handle;
 use shiftwork_scheduler::tzdb_args::TzdbArgs;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,6 +54,9 @@ enum Command {
     Standalone(Box<StandaloneArgs>),
     /// Run the scheduler for a Mesos cluster
     Scheduler(Box<SchedulerArgs>),
+    /// The configuration of a scheduler
+    #[command(subcommand)]
+    Config(ConfigCommand),
     #[command(flatten)]
     Client(Box<ClientCommand>),
     /// Print what bash, zsh or fish needs to complete commands
@@ -58,9 +66,28 @@ enum Command {
     Man(ManArgs),
 }
 
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check flags, environment and file, and print what is in force, without starting anything
+    #[command(subcommand)]
+    Check(Server),
+}
+
+/// What a configuration is for.
+#[derive(Debug, Subcommand)]
+enum Server {
+    /// As `shiftwork standalone` would take it
+    Standalone(Box<StandaloneArgs>),
+    /// As `shiftwork scheduler` would take it
+    Scheduler(Box<SchedulerArgs>),
+}
+
 /// Where a scheduler keeps its data and serves.
 #[derive(Debug, Args)]
 struct ServerArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Directory of the registry and the history
     #[arg(
         long,
@@ -74,9 +101,10 @@ struct ServerArgs {
     http: SocketAddr,
     #[command(flatten)]
     grpc: GrpcArgs,
-    /// Serve REST beyond this machine although anybody may then run commands on it
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    auth: AuthArgs,
+    #[command(flatten)]
+    oidc: OidcArgs,
     #[command(flatten)]
     tzdb: TzdbArgs,
     #[command(flatten)]
@@ -105,22 +133,16 @@ impl ServerArgs {
         Ok(otel)
     }
 
-    /// There is no authentication: what is not loopback must be meant.
-    fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.insecure || self.http.ip().is_loopback(),
-            "{} is reachable from other machines and the API has no authentication: serve on \
-             127.0.0.1, or say --insecure if the network is trusted",
-            self.http
-        );
+    /// Who may use what is served.
+    fn auth(&self) -> anyhow::Result<AuthConfig> {
+        let mut addresses = vec![self.http];
         if let Some(GrpcListen::At(address)) = self.grpc.grpc {
-            anyhow::ensure!(
-                self.insecure || address.ip().is_loopback(),
-                "--grpc {address} is reachable from other machines and the API has no \
-                 authentication: serve on 127.0.0.1, or say --insecure if the network is trusted"
-            );
+            addresses.push(address);
         }
-        Ok(())
+        if let Some(notice) = self.auth.notice(&addresses) {
+            say(&notice);
+        }
+        self.auth.config(&addresses)
     }
 }
 
@@ -171,10 +193,12 @@ fn main() -> ExitCode {
     if name.is_some_and(|name| name == EXECUTOR_NAME) {
         return shiftwork_executor::main_entry();
     }
-    let cli = Cli::parse();
+    let (cli, in_force) = parse();
     let server = match &cli.command {
         Command::Standalone(args) => Some(&args.server),
         Command::Scheduler(args) => Some(&args.server),
+        Command::Config(ConfigCommand::Check(Server::Standalone(args))) => Some(&args.server),
+        Command::Config(ConfigCommand::Check(Server::Scheduler(args))) => Some(&args.server),
         Command::Client(_) | Command::Completion(_) | Command::Man(_) => None,
     };
     if let Some(Err(problem)) = server.map(ServerArgs::choose_tzdb) {
@@ -187,12 +211,60 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(dispatch(cli))
+    runtime.block_on(dispatch(cli, &in_force))
 }
 
-async fn dispatch(cli: Cli) -> ExitCode {
+/// Reads the command line, with what a configuration file adds to it; and which values a server would
+/// have, for people.
+fn parse() -> (Cli, String) {
+    let arguments = std::env::args_os().collect();
+    let complete = config::complete(&Cli::command(), arguments, |name| std::env::var_os(name));
+    let completed = match complete {
+        Ok(completed) => completed,
+        Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
+    };
+    let matches = Cli::command().get_matches_from(&completed.arguments);
+    let in_force = server_of(&matches).map_or_else(String::new, |(name, matches)| {
+        let root = Cli::command();
+        let command = root.find_subcommand(name);
+        command.map_or_else(String::new, |it| config::in_force(it, matches, &completed.from_file))
+    });
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => (cli, in_force),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The server that is to be checked, and what is said of it.
+fn server_of(matches: &ArgMatches) -> Option<(&str, &ArgMatches)> {
+    let (_, config) = matches.subcommand().filter(|(name, _)| *name == "config")?;
+    config.subcommand()?.1.subcommand()
+}
+
+/// Looks at everything that can be looked at without starting.
+fn check(what: Server) -> anyhow::Result<()> {
+    let server = match &what {
+        Server::Standalone(args) => &args.server,
+        Server::Scheduler(args) => &args.server,
+    };
+    server.engine.settings().map_err(anyhow::Error::msg)?;
+    server.elastic_job.config()?;
+    server.auth.check()?;
+    server.auth.tls()?;
+    server.oidc.config("http://127.0.0.1")?;
+    if let Server::Scheduler(args) = what {
+        args.registry.config()?;
+        args.mesos.config()?;
+    }
+    Ok(())
+}
+
+async fn dispatch(cli: Cli, in_force: &str) -> ExitCode {
     let result = match cli.command {
         Command::Client(command) => return cli::run(&cli.client, *command).await,
+        Command::Config(ConfigCommand::Check(what)) => {
+            check(what).map(|()| say(in_force.trim_end()))
+        }
         Command::Completion(args) => {
             reference::completion(Cli::command(), &args).context("cannot write the completion")
         }
@@ -252,7 +324,7 @@ fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 async fn run_scheduler(args: SchedulerArgs, otel: Option<Otel>) -> anyhow::Result<()> {
-    args.server.check()?;
+    let (auth, tls) = (args.server.auth()?, args.server.auth.tls()?);
     anyhow::ensure!(
         args.registry.registry.is_none()
             || args.advertise.is_some()
@@ -260,11 +332,19 @@ async fn run_scheduler(args: SchedulerArgs, otel: Option<Otel>) -> anyhow::Resul
         "the other schedulers of a shared registry must know where this one is: say --advertise \
          with an address at which they reach it"
     );
+    let public = args.advertise.clone();
+    let public =
+        public.unwrap_or_else(|| format!("{}://{}", scheme(tls.as_ref()), args.server.http));
     let shutdown = shutdown_on_signal()?;
     let config = SchedulerConfig {
         data_dir: args.server.data_dir,
         registry: args.registry.config()?,
         http: args.server.http,
+        auth,
+        tls: tls.clone(),
+        secret_key_file: args.server.auth.secret_key_file(),
+        requests_per_second_max: args.server.auth.requests_per_second_max(),
+        oidc: args.server.oidc.config(&public)?,
         advertise: args.advertise,
         grpc: args.server.grpc.grpc,
         advertise_grpc: args.advertise_grpc,
@@ -276,7 +356,7 @@ async fn run_scheduler(args: SchedulerArgs, otel: Option<Otel>) -> anyhow::Resul
     };
     let scheduler = app::start(config, shutdown).await?;
     export_runs(otel, &scheduler.handle);
-    say(&format!("API      http://{}/api/v1", scheduler.http));
+    say(&format!("API      {}://{}/api/v1", scheme(tls.as_ref()), scheduler.http));
     say_grpc(scheduler.grpc);
     scheduler.wait().await
 }
@@ -288,13 +368,22 @@ fn say_grpc(address: Option<SocketAddr>) {
 }
 
 async fn run_standalone(args: StandaloneArgs, otel: Option<Otel>) -> anyhow::Result<()> {
-    args.server.check()?;
+    let (auth, tls) = (args.server.auth()?, args.server.auth.tls()?);
     let shutdown = shutdown_on_signal()?;
     let data_dir = args.server.data_dir.clone();
     let config = StandaloneConfig {
         data_dir: data_dir.clone(),
         http: args.server.http,
         grpc: args.server.grpc.grpc,
+        auth,
+        tls: tls.clone(),
+        secret_key_file: args.server.auth.secret_key_file(),
+        requests_per_second_max: args.server.auth.requests_per_second_max(),
+        oidc: args.server.oidc.config(&format!(
+            "{}://{}",
+            scheme(tls.as_ref()),
+            args.server.http
+        ))?,
         mesos: args.mesos,
         resources: args.resources,
         attributes: args.attributes,
@@ -305,7 +394,8 @@ async fn run_standalone(args: StandaloneArgs, otel: Option<Otel>) -> anyhow::Res
     };
     let standalone = standalone::start(config, shutdown.clone()).await?;
     export_runs(otel, &standalone.scheduler.handle);
-    say(&format!("API      http://{}/api/v1", standalone.scheduler.http));
+    let scheme = scheme(tls.as_ref());
+    say(&format!("API      {scheme}://{}/api/v1", standalone.scheduler.http));
     say_grpc(standalone.scheduler.grpc);
     say(&format!("Mesos    http://{}", standalone.mesos));
     say(&format!("Data     {}", data_dir.display()));
@@ -331,6 +421,10 @@ async fn run_standalone(args: StandaloneArgs, otel: Option<Otel>) -> anyhow::Res
     result
 }
 
+fn scheme(tls: Option<&ServerTls>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
+}
+
 async fn start_demo(
     data_dir: &Path,
     handle: &Handle,
@@ -347,18 +441,38 @@ async fn start_demo(
 mod tests {
     use super::*;
 
+    /// Where the table stands in the documentation.
+    const CHAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    const BEGIN: &str = "<!-- begin: made from the options -->\n";
+    const END: &str = "<!-- end: made from the options -->";
+
+    #[test]
+    fn the_documentation_lists_every_option() {
+        let text = std::fs::read_to_string(CHAPTER).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (table, after) = rest.split_once(END).unwrap();
+        let made = config::table(&Cli::command());
+        if std::env::var_os("SHIFTWORK_WRITE_DOCS").is_some() {
+            std::fs::write(CHAPTER, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
+            return;
+        }
+        assert_eq!(table, made, "run this test once with SHIFTWORK_WRITE_DOCS=1 and commit");
+    }
+
     /// What is above it is written by hand.
-    const BEGIN: &str = "<!-- generated from the definition of the commands, see its test -->\n";
+    const GENERATED: &str =
+        "<!-- generated from the definition of the commands, see its test -->\n";
 
     /// `SHIFTWORK_WRITE_DOCS=1 cargo test -p shiftwork-scheduler --bin shiftwork` writes it anew.
     #[test]
     fn the_reference_of_commands_is_in_step() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
         let page = std::fs::read_to_string(path).expect("the chapter is there");
-        let (by_hand, generated) = page.split_once(BEGIN).expect("the marker is there");
+        let (by_hand, generated) = page.split_once(GENERATED).expect("the marker is there");
         let wanted = format!("\n{}", reference::markdown(Cli::command()));
         if std::env::var_os("SHIFTWORK_WRITE_DOCS").is_some() {
-            std::fs::write(path, format!("{by_hand}{BEGIN}{wanted}")).expect("it can be written");
+            std::fs::write(path, format!("{by_hand}{GENERATED}{wanted}"))
+                .expect("it can be written");
             return;
         }
         assert!(

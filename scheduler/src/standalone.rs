@@ -31,6 +31,16 @@ pub struct StandaloneConfig {
     pub resources: Option<String>,
     /// The agent's attributes, as Mesos writes them.
     pub attributes: Option<String>,
+    /// Who may use it.
+    pub auth: crate::auth::AuthConfig,
+    /// The certificate it is served with; none for plain HTTP.
+    pub tls: Option<crate::tls_server::ServerTls>,
+    /// How many requests an address may send a second; 0 for any number.
+    pub requests_per_second_max: u32,
+    /// The file of the key for secrets; none for one in the data directory.
+    pub secret_key_file: Option<PathBuf>,
+    /// Logging in through an identity provider, if there is one.
+    pub oidc: Option<crate::oidc::Oidc>,
     /// The engine's settings.
     pub settings: shiftwork_engine::Settings,
     /// How Elastic-Job-Cloud's REST is served.
@@ -90,6 +100,11 @@ pub async fn start(
         grpc: config.grpc,
         advertise_grpc: None,
         driver: DriverConfig::new(vec![mesos.to_string()]),
+        auth: config.auth,
+        tls: config.tls,
+        secret_key_file: config.secret_key_file,
+        oidc: config.oidc,
+        requests_per_second_max: config.requests_per_second_max,
         settings: config.settings,
         elastic_job: config.elastic_job,
         history: config.history,

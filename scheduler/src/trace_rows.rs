@@ -10,6 +10,8 @@ use shiftwork_engine::view::{RunState, RunView};
 use shiftwork_schedule::Timestamp;
 
 use crate::agent_files::AgentBook;
+use crate::audit_log::Entry;
+use crate::auth::Actor;
 use crate::registry::Epoch;
 use crate::trace::{ChangeRow, EventRow, MissedRow, RunRow, TraceRecord};
 
@@ -75,6 +77,12 @@ impl TraceRows {
                 rows.extend(change_row(change, epoch, sequence).map(TraceRecord::Change));
             }
         }
+    }
+
+    /// The row of an entry of the audit log.
+    pub(crate) fn audit_log(&mut self, by: &Actor, entry: Entry, now: Timestamp) -> TraceRecord {
+        self.sequence += 1;
+        TraceRecord::AuditLog(entry.row(by, now, self.epoch.0, self.sequence))
     }
 
     fn hostname(&self, task: &TaskId) -> Option<String> {

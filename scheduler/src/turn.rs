@@ -13,13 +13,15 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use shiftwork_engine::command::Reply;
-use shiftwork_engine::event::RequestId;
+use shiftwork_engine::event::{RequestId, StatusReason, StatusUpdate, TaskState};
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentBook;
+use crate::audit_log::{Entry, Seen};
+use crate::auth::Actor;
 use crate::cycle_times::CycleTimes;
 use crate::feed::Feed;
 use crate::inbox::Input;
@@ -30,6 +32,7 @@ use crate::registry::{
     CommitError, Epoch, Lease, PathError, Registry, TRANSACTION_BYTES_MAX, Tenure, Transaction,
     keys,
 };
+use crate::secrets::Secrets;
 use crate::trace::{EventRow, History, TraceRecord};
 use crate::trace_rows::TraceRows;
 
@@ -66,6 +69,8 @@ pub struct Owner {
     times: Arc<CycleTimes>,
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     last_request: u64,
+    /// What is to be told to the engine by itself: tasks that did not leave.
+    own: Vec<Event>,
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
 }
 
@@ -80,6 +85,8 @@ pub struct Outlets {
     pub metrics: Metrics,
     /// Where agents are, for the history of tasks.
     pub agents: AgentBook,
+    /// What tasks get that documents only name.
+    pub secrets: Secrets,
 }
 
 /// A turn whose commit has ended.
@@ -94,11 +101,15 @@ struct Released {
     actions: Vec<Action>,
     replies: Vec<(RequestId, Reply)>,
     events: Vec<Arc<EventRow>>,
+    stored: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Released {
     fn is_empty(&self) -> bool {
-        self.actions.is_empty() && self.replies.is_empty() && self.events.is_empty()
+        self.actions.is_empty()
+            && self.replies.is_empty()
+            && self.events.is_empty()
+            && self.stored.is_empty()
     }
 }
 
@@ -107,6 +118,7 @@ impl Released {
 struct Turn {
     batch: Vec<Transaction>,
     traces: Vec<Trace>,
+    entries: Vec<(Actor, Entry)>,
     released: Released,
     problem: Option<PathError>,
 }
@@ -140,6 +152,7 @@ impl Owner {
             times: Arc::clone(&inbox.times),
             replies: BTreeMap::new(),
             last_request: 0,
+            own: Vec::new(),
             in_flight: FuturesOrdered::new(),
         };
         owner.feed.begin(owner.epoch.0);
@@ -189,6 +202,10 @@ impl Owner {
                     if let Err(error) = self.release(committed) {
                         return Ended::Commit(error);
                     }
+                    if !self.own.is_empty() {
+                        let own = std::mem::take(&mut self.own);
+                        self.turn(own.into_iter(), std::iter::empty());
+                    }
                     continue;
                 }
                 () = shutdown.cancelled() => return Ended::Shutdown,
@@ -233,10 +250,22 @@ impl Owner {
                     self.last_request += 1;
                     let request = RequestId(self.last_request);
                     self.replies.insert(request, reply);
-                    self.engine.step(now, Event::Command { request, by, command }, &mut fx);
+                    let seen = Seen::before(&self.engine, &command);
+                    let event = Event::Command { request, by: by.to_string(), command };
+                    self.engine.step(now, event, &mut fx);
                     turn.take(&mut fx);
+                    if let Some((_, Ok(done))) =
+                        turn.released.replies.iter().rfind(|(to, _)| *to == request)
+                    {
+                        turn.entries.push((by, seen.after(&self.engine, done)));
+                    }
                 }
                 Input::Query(question) => question(&self.engine),
+                Input::Store { by, changes, entry, done } => {
+                    turn.split(changes);
+                    turn.entries.push((by, entry));
+                    turn.released.stored.push(done);
+                }
             }
         }
         let placing = Instant::now();
@@ -253,12 +282,12 @@ impl Owner {
 
     /// Sends a turn's writes on their way; what rests on them waits for them.
     fn commit(&mut self, turn: Turn) {
-        let Turn { batch, traces, mut released, problem } = turn;
+        let Turn { batch, traces, entries, mut released, problem } = turn;
         if let Some(problem) = problem {
             // Ids are checked at the edge, so that a path is never too long.
             tracing::error!(%problem, "a record has no place in the registry");
         }
-        released.events = self.record(traces);
+        released.events = self.record(traces, entries);
         if batch.is_empty() && released.is_empty() {
             return;
         }
@@ -284,8 +313,8 @@ impl Owner {
     /// Into the spool before the commit: what is committed is never missing from the history.
     /// What is in the history and was not committed is done again and told again.
     /// Gives the events, which watchers are told of when the commit is durable.
-    fn record(&mut self, traces: Vec<Trace>) -> Vec<Arc<EventRow>> {
-        if traces.is_empty() {
+    fn record(&mut self, traces: Vec<Trace>, entries: Vec<(Actor, Entry)>) -> Vec<Arc<EventRow>> {
+        if traces.is_empty() && entries.is_empty() {
             return Vec::new();
         }
         for trace in &traces {
@@ -295,6 +324,9 @@ impl Owner {
         let mut rows = Vec::with_capacity(traces.len());
         for trace in &traces {
             self.rows.push(trace, now, &mut rows);
+        }
+        for (by, entry) in entries {
+            rows.push(self.rows.audit_log(&by, entry, now));
         }
         if let Err(error) = self.outlets.history.append(&rows) {
             tracing::error!(%error, rows = rows.len(), "the history's spool cannot be written");
@@ -311,12 +343,35 @@ impl Owner {
         rows.into_iter().filter_map(event).collect()
     }
 
-    fn release(&mut self, committed: Committed) -> Result<(), CommitError> {
+    /// Gives tasks their secrets in the moment they leave. One that cannot have them does not leave, and
+    /// has failed.
+    fn resolve_secrets(&mut self, actions: &mut [Action]) {
+        for action in actions {
+            for (launch, problem) in self.outlets.secrets.resolve(action) {
+                tracing::warn!(task = %launch.task, %problem, "not launched");
+                self.own.push(Event::Status(StatusUpdate {
+                    task: launch.task,
+                    agent: None,
+                    state: TaskState::Error,
+                    reason: StatusReason::Other,
+                    message: Some(format!("not launched: {problem}")),
+                    uuid: None,
+                    outcome: None,
+                }));
+            }
+        }
+    }
+
+    fn release(&mut self, mut committed: Committed) -> Result<(), CommitError> {
         committed.result?;
         self.feed.add(committed.released.events);
+        self.resolve_secrets(&mut committed.released.actions);
         if !committed.released.actions.is_empty() {
             self.outlets.metrics.on_actions(&committed.released.actions);
             self.outlets.driver.submit(committed.released.actions);
+        }
+        for done in committed.released.stored {
+            done();
         }
         for (request, reply) in committed.released.replies {
             if let Some(waiting) = self.replies.remove(&request) {

@@ -29,8 +29,13 @@ async fn owner(lease: Lease, inbox: &Inbox, directory: &TempDir) -> Owner {
     let stop = CancellationToken::new();
     stop.cancel();
     let driver = mesos::spawn(driver, None, events, &TaskTracker::new(), stop).unwrap();
-    let outlets =
-        Outlets { driver, history, metrics: Metrics::new(), agents: AgentBook::default() };
+    let outlets = Outlets {
+        driver,
+        history,
+        metrics: Metrics::new(),
+        agents: AgentBook::default(),
+        secrets: Secrets::new(None, super::channel().0),
+    };
     Owner::new(engine, restored, registry, &tenure, outlets, inbox)
 }
 

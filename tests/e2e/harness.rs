@@ -34,10 +34,15 @@ pub(crate) fn program(name: &str) -> PathBuf {
 impl Standalone {
     /// Starts on a fresh directory.
     pub(crate) fn start(extra: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut standalone = Self { directory, process: None, http: String::new(), printed: None };
+        let mut standalone = Self::prepare();
         standalone.start_again(extra);
         standalone
+    }
+
+    /// A fresh directory, on which nothing runs as yet.
+    pub(crate) fn prepare() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { directory, process: None, http: String::new(), printed: None }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -46,6 +51,12 @@ impl Standalone {
 
     /// Starts on the directory as it is.
     pub(crate) fn start_again(&mut self, extra: &[&str]) {
+        self.start_without_waiting(extra);
+        wait_for("it is ready", || self.get("/readyz").0 == 200);
+    }
+
+    /// The same, not looking whether it is ready: that may take more than a plain request.
+    pub(crate) fn start_without_waiting(&mut self, extra: &[&str]) {
         let mut process = Command::new(program("shiftwork"))
             .args(["standalone", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:0"])
             .args(["--resources", "cpus:8;mem:4096;disk:1024;ports:[31000-31100]", "--data-dir"])
@@ -73,7 +84,6 @@ impl Standalone {
         api.trim_end_matches("/api/v1").clone_into(&mut self.http);
         self.printed = Some(printed);
         self.process = Some(process);
-        wait_for("it is ready", || self.get("/readyz").0 == 200);
     }
 
     /// The next line it prints that satisfies a condition.

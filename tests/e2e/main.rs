@@ -1,6 +1,7 @@
 //! End to end: the real binaries as processes, driven as a user would. Absent: anything that
 //! looks inside them.
 
+mod access;
 mod api;
 mod audit;
 mod cli;
@@ -18,6 +19,7 @@ mod metrics;
 mod packages;
 mod proxy;
 mod pymesos;
+mod secrets;
 mod sink;
 mod storm;
 mod tasks;

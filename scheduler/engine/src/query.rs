@@ -21,6 +21,8 @@ pub struct RunFilter {
     pub app: Option<AppName>,
     /// Only in this state.
     pub state: Option<RunState>,
+    /// Only of apps whose names begin with one of these; of any, if there is none.
+    pub app_prefixes: Vec<String>,
 }
 
 /// Which end of a list comes first.
@@ -262,6 +264,12 @@ impl Engine {
         keys.filter_map(|(_, id)| self.runs.get(id))
             .filter(|run| filter.app.as_ref().is_none_or(|app| run.job.app == *app))
             .filter(|run| filter.state.is_none_or(|state| run.state() == state))
+            .filter(|run| {
+                let app = run.job.app.as_str();
+                let prefixes = &filter.app_prefixes;
+                prefixes.is_empty()
+                    || prefixes.iter().any(|prefix| app.starts_with(prefix.as_str()))
+            })
             .take(limit)
             .filter_map(|run| self.run_row(&run.id))
             .collect()

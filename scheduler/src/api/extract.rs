@@ -1,11 +1,9 @@
 //! What handlers take from a request: names in the path, the body, who asks. Absent: what a document
 //! means; the engine decides that.
 
-use std::net::SocketAddr;
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
@@ -87,6 +85,7 @@ pub(super) fn path_parameter_about(name: &str) -> (&'static str, &'static str) {
             "A task, as {job}@-@{item}@-@{READY|FAILOVER}@-@{agent}@-@{uuid}.",
             "^[A-Za-z0-9._-]{1,100}@-@[0-9]{1,4}@-@(READY|FAILOVER)@-@[A-Za-z0-9._-]+@-@[0-9a-f-]{36}$",
         ),
+        "user" | "token" | "secret" => ("A name.", "^[A-Za-z0-9._@+-]{1,100}$"),
         "agent" => ("The id of an agent, as Mesos gives it.", "^[^/]+$"),
         _ => ("A name.", "^[A-Za-z0-9._-]{1,100}$"),
     }
@@ -106,22 +105,6 @@ impl<T: InPath, S: Send + Sync> FromRequestParts<S> for Named<T> {
             Ok(name) => Ok(Self(name)),
             Err(message) => Err(Problem::parameter(T::PARAMETER, message)),
         }
-    }
-}
-
-// === the caller ===
-
-/// Who asks, for the records.
-pub(super) struct Caller(pub(super) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(match parts.extensions.get::<ConnectInfo<SocketAddr>>() {
-            Some(ConnectInfo(address)) => format!("rest {}", address.ip()),
-            None => "rest".to_owned(),
-        }))
     }
 }
 

@@ -12,20 +12,49 @@ use super::problem::Problem;
 /// Longest reason for a disabling, characters: it is shown in one cell of a table.
 const REASON_LEN_MAX: usize = 1000;
 
-struct Fields {
+pub(super) struct Fields {
     given: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
-    fn of(value: Value) -> Result<Self, Problem> {
+    /// The fields of an object.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(super) fn of(value: Value) -> Result<Self, Problem> {
         match value {
             Value::Object(given) => Ok(Self { given, errors: Vec::new() }),
             _ => Err(wrong(vec![error("body", "must be a JSON object")])),
         }
     }
 
-    fn string(&mut self, name: &str) -> Option<String> {
+    /// A field that must be there and not be empty; empty where it is wrong, which is noted.
+    pub(super) fn required(&mut self, name: &str) -> String {
+        let text = self.string(name).unwrap_or_default();
+        if text.is_empty() {
+            self.errors.push(error(name, "is required"));
+        }
+        text
+    }
+
+    /// A field as it is.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.given.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Notes what is wrong.
+    pub(super) fn wrong(&mut self, error: FieldError) {
+        self.errors.push(error);
+    }
+
+    /// Whether something was noted of a field.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        self.errors.iter().any(|error| error.field == name)
+    }
+
+    /// A field that is text.
+    pub(super) fn string(&mut self, name: &str) -> Option<String> {
         match self.given.remove(name)? {
             Value::Null => None,
             Value::String(text) => Some(text),
@@ -102,7 +131,11 @@ impl Fields {
         }
     }
 
-    fn finish(mut self) -> Result<(), Problem> {
+    /// Whether nothing was wrong and nothing is left over.
+    ///
+    /// # Errors
+    /// By field.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.given.keys();
         self.errors
             .extend(unknown.map(|name| error(name, "is not a known field: check its spelling")));
@@ -110,7 +143,8 @@ impl Fields {
     }
 }
 
-fn error(field: &str, message: impl Into<String>) -> FieldError {
+/// What is wrong with a field.
+pub(super) fn error(field: &str, message: impl Into<String>) -> FieldError {
     FieldError { field: field.to_owned(), message: message.into() }
 }
 

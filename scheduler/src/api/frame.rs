@@ -1,12 +1,12 @@
 //! What holds for every route: body limit, compression, panics, unknown routes, requests of foreign
-//! pages, request log. Absent: authentication (the server listens on loopback), and what a single
-//! route declares (`table.rs`).
+//! pages, headers for browsers, request log. Absent: who asks (`access.rs`), and what a single route
+//! declares (`table.rs`).
 
 use std::any::Any;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -22,6 +22,7 @@ pub(super) fn framed(routes: Router) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(same_site))
+        .layer(middleware::from_fn(strict_headers))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
         .layer(CatchPanicLayer::custom(caught))
         // Not what streams, nor what is too small to gain by it.
@@ -64,6 +65,28 @@ fn caught(panic: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!(panic = text, "a request handler panicked");
     Problem::internal("a defect of the scheduler, see its log: other requests are not affected")
         .into_response()
+}
+
+/// What tells browsers to do nothing with an answer but what it is for. A page of ours has a policy of
+/// its own and keeps it.
+const STRICT_HEADERS: [(HeaderName, &str); 7] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    // What is answered may be for one person alone.
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+async fn strict_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in STRICT_HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// Without authentication, a browser on the same machine is the one way in for strangers: a page of

@@ -1,6 +1,8 @@
 //! The HTTP API: its state, its router, its server. Absent: what commands and documents mean (the
-//! engine), and TLS and authentication (the server listens on loopback).
+//! engine), and who may do what (`auth/`).
 
+mod access;
+mod access_fields;
 mod compat;
 mod etag;
 mod event_view;
@@ -14,16 +16,19 @@ mod page;
 mod params;
 mod problem;
 mod projection;
+mod rate;
 mod rest;
 mod run_lookup;
 mod run_page;
 mod schemas;
+mod secret_env;
 mod standby;
 mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod visible;
 mod watching;
 mod why;
 
@@ -32,22 +37,26 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::{Listener, ListenerExt as _};
 use shiftwork_engine::Engine;
-use shiftwork_engine::command::{Command, Done};
+use shiftwork_engine::command::{Command, Done, Reply};
 use shiftwork_schedule::Zone;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentFiles;
 use crate::audit::Auditor;
+use crate::auth::{Actor, Auth};
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::registry::{LeaderInfo, Standing};
+use crate::secrets::Secrets;
 use crate::trace::History;
 use crate::turn::Handle;
 pub use compat::{Credentials, Dialect, ElasticJobConfig};
 pub use grpc::{GrpcError, serve as serve_grpc};
 pub use problem::Problem;
+pub use rate::RequestRate;
 pub use standby::with_standby;
 
 /// Largest request body, bytes: the largest document several times over, so that the engine can
@@ -61,6 +70,16 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// What the handlers share.
 #[derive(Clone)]
 pub struct ApiState {
+    /// Who may do what.
+    pub auth: Auth,
+    /// How many requests an address may send.
+    pub rate: RequestRate,
+    /// What tasks get that documents only name.
+    pub secrets: Secrets,
+    /// Logging in through an identity provider, if there is one.
+    pub oidc: Option<Oidc>,
+    /// Whether cookies are only for encrypted connections.
+    pub secure_cookies: bool,
     /// The way to the engine.
     pub handle: Handle,
     /// Runs that have ended.
@@ -88,8 +107,15 @@ pub struct Leadership {
 
 impl ApiState {
     /// Carries a command out. It is durable when this returns.
-    async fn command(&self, by: String, command: Command) -> Result<Done, Problem> {
-        Ok(self.handle.command(by, command).await??)
+    async fn command(&self, by: Actor, command: Command) -> Result<Done, Problem> {
+        Ok(self.ask_for(by, command).await??)
+    }
+
+    /// The same; what the engine says is for the caller to word.
+    async fn ask_for(&self, by: Actor, command: Command) -> Result<Reply, Problem> {
+        access::allow(self, &by.identity, &command).await?;
+        secret_env::check(&self.secrets, &command)?;
+        Ok(self.handle.command(by, command).await?)
     }
 
     /// Asks the engine.
@@ -106,7 +132,8 @@ pub fn router(state: ApiState, elastic_job: ElasticJobConfig) -> Router {
     let (routes, operations) = rest::table().finish();
     let routes = routes.merge(openapi::routes(&operations));
     let elastic_job = compat::routes(state.clone(), elastic_job);
-    frame::framed(routes.with_state(state).merge(elastic_job))
+    let routes = routes.with_state(state.clone()).merge(elastic_job);
+    frame::framed(access::authenticated(routes, state))
 }
 
 /// Serves until `shutdown`, then lets answers under way finish for a while.
@@ -114,10 +141,12 @@ pub fn router(state: ApiState, elastic_job: ElasticJobConfig) -> Router {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener<Addr = SocketAddr>,
     router: Router,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    // Any listener tells addresses once it is tapped.
+    let listener = listener.tap_io(|_| ());
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stop = shutdown.clone();
     let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());

@@ -68,7 +68,17 @@ fn document(operations: &[Operation]) -> Value {
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas::all()},
+        "components": {
+            "schemas": schemas::all(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A token, or a session begun by POST /api/v1/session.",
+                },
+                "password": {"type": "http", "scheme": "basic"},
+                "session": {"type": "apiKey", "in": "cookie", "name": crate::auth::COOKIE},
+            },
+        },
     })
 }
 
@@ -89,7 +99,13 @@ fn describe(operation: &Operation) -> Value {
         "tags": [operation.tag],
         "parameters": parameters,
         "responses": responses(operation),
+        "security": [],
     });
+    if let Some(role) = operation.rule.role {
+        described["security"] = json!([{"token": []}, {"password": []}, {"session": []}]);
+        described["x-role"] = json!(role.name());
+        described["description"] = json!(format!("Takes the role {role}."));
+    }
     if let Some(body) = operation.body {
         described["requestBody"] = json!({
             "required": body.required,
@@ -130,7 +146,9 @@ fn responses(operation: &Operation) -> Value {
         responses.insert(status.to_string(), response);
     }
     // A malformed request, or a scheduler that does not lead, is possible everywhere.
-    for status in operation.refusals.iter().chain(&[400, 503]) {
+    // Whoever must be somebody may be nobody, or try too often.
+    let refused: &[u16] = if operation.rule.role.is_some() { &[401, 403, 429] } else { &[] };
+    for status in operation.refusals.iter().chain(&[400, 503]).chain(refused) {
         let refused = json!({
             "description": reason(*status),
             "content": {"application/problem+json": {"schema": reference("Problem")}},

@@ -4,9 +4,11 @@
 
 use axum::http::Method;
 
+use super::access::{Reach, Rule};
 use super::page::{CURSOR, LIMIT};
 use super::params::{Kind, Param};
 use super::projection::FIELDS;
+use crate::auth::Role;
 
 /// One operation of the API.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub(super) struct Operation {
     pub(super) answers: Vec<(u16, Answered)>,
     /// The statuses with which it refuses, beyond those every operation may have.
     pub(super) refusals: Vec<u16>,
+    /// Who may use it.
+    pub(super) rule: Rule,
 }
 
 /// A body that is taken.
@@ -90,9 +94,18 @@ impl Operation {
         id: impl Into<String>,
         summary: impl Into<String>,
     ) -> Self {
+        let path = path.into();
+        // Reading takes less than changing; what names an app, or what has one, is of that app.
+        let role = if method.is_safe() { Role::Viewer } else { Role::Operator };
+        let of_app = ["{app}", "{job}", "{run}", "{task}"];
+        let reach = if path.split('/').any(|segment| of_app.contains(&segment)) {
+            Reach::Path
+        } else {
+            Reach::AllApps
+        };
         Self {
             method,
-            path: path.into(),
+            path,
             id: id.into(),
             tag: "scheduler",
             summary: summary.into(),
@@ -101,7 +114,32 @@ impl Operation {
             body: None,
             answers: Vec::new(),
             refusals: Vec::new(),
+            rule: Rule { role: Some(role), reach },
         }
+    }
+
+    /// Takes this role, instead of viewer to read and operator to change.
+    pub(super) fn role(mut self, role: Role) -> Self {
+        self.rule.role = Some(role);
+        self
+    }
+
+    /// Anybody may use it, whoever they are.
+    pub(super) fn open(mut self) -> Self {
+        self.rule.role = None;
+        self
+    }
+
+    /// Leaves out, or refuses, what is not of the apps of whoever asks.
+    pub(super) fn filtered(mut self) -> Self {
+        self.rule.reach = Reach::Filtered;
+        self
+    }
+
+    /// Holds nothing that is of an app.
+    pub(super) fn shared(mut self) -> Self {
+        self.rule.reach = Reach::Shared;
+        self
     }
 
     /// A GET.

@@ -1,5 +1,7 @@
 //! Refusals as RFC 9457 problem documents. Absent: deciding anything; callers know what went wrong.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use serde::Serialize;
 use shiftwork_engine::command::Refusal;
 use shiftwork_engine::document::FieldError;
 
+use crate::auth::{AuthError, Denied, Forbidden};
 use crate::turn::Unavailable;
 
 /// Media type of a problem document (RFC 9457 section 3).
@@ -28,6 +31,9 @@ pub struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Seconds after which to ask again.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 fn status_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
@@ -53,6 +59,10 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED = BAD_REQUEST, "malformed-request", "Malformed request";
+    UNAUTHENTICATED = UNAUTHORIZED, "unauthenticated", "Authentication required";
+    FORBIDDEN = FORBIDDEN, "forbidden", "Forbidden";
+    BAD_GATEWAY_KIND = BAD_GATEWAY, "bad-gateway", "Bad gateway";
+    TOO_MANY = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests";
     CROSS_SITE = FORBIDDEN, "cross-site-request", "Request of another site";
     NOT_FOUND = NOT_FOUND, "not-found", "Not found";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed";
@@ -73,7 +83,36 @@ impl Problem {
             status: kind.status,
             detail: detail.into(),
             errors: Vec::new(),
+            retry_after_s: None,
         }
+    }
+
+    /// 401 or 429: somebody is not let in.
+    pub fn denied(denied: Denied) -> Self {
+        match denied {
+            Denied::Nobody | Denied::Wrong => Self::new(UNAUTHENTICATED, denied.to_string()),
+            Denied::Wait(wait) => Self::too_many(denied.to_string(), wait),
+        }
+    }
+
+    /// 401, for a reason of its own.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(UNAUTHENTICATED, detail)
+    }
+
+    /// 502: another server that is needed does not do its part.
+    pub fn bad_gateway(detail: impl Into<String>) -> Self {
+        Self::new(BAD_GATEWAY_KIND, detail)
+    }
+
+    /// 403: somebody is known and may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(FORBIDDEN, detail)
+    }
+
+    /// 429: ask again later.
+    pub fn too_many(detail: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after_s: Some(wait.as_secs() + 1), ..Self::new(TOO_MANY, detail) }
     }
 
     /// 400: the request cannot be read.
@@ -140,7 +179,7 @@ impl Problem {
 
     /// 503.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(UNAVAILABLE, detail)
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(UNAVAILABLE, detail) }
     }
 
     /// Whether what it is about is not there.
@@ -192,6 +231,30 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl From<Forbidden> for Problem {
+    fn from(Forbidden(detail): Forbidden) -> Self {
+        Self::forbidden(detail)
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Invalid { field, message } => {
+                let errors = vec![FieldError { field: field.to_owned(), message }];
+                Self::invalid("the request is wrong", errors)
+            }
+            AuthError::NotFound(what) => Self::not_found(&what),
+            AuthError::Conflict(detail) => Self::conflict(detail),
+            AuthError::Unavailable(error) => error.into(),
+            AuthError::Internal(detail) => {
+                tracing::error!(detail, "users or tokens cannot be changed");
+                Self::internal("a defect of the scheduler, see its log")
+            }
+        }
+    }
+}
+
 impl From<Unavailable> for Problem {
     fn from(_: Unavailable) -> Self {
         Self::unavailable(
@@ -202,12 +265,16 @@ impl From<Unavailable> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, retry_after_s) = (self.status, self.retry_after_s);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        if let Some(seconds) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"shiftwork\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -16,6 +16,7 @@ use super::page::{CURSOR, Page, PageAt};
 use super::params::{Kind, Param, Params};
 use super::problem::Problem;
 use super::run_page::{RUNS, Row, Rows, RunKey, merge};
+use crate::auth::AppScope;
 use crate::trace::{self, RunRow, StoreError};
 
 /// Runs of a job among which the run of a task is looked for, of those that live and of those in the
@@ -72,6 +73,7 @@ impl Wanted {
             job: params.read(JobName::PARAMETER, JobName::read)?,
             app: params.read(AppName::PARAMETER, AppName::read)?,
             state: params.read(STATE.name, read_state)?,
+            app_prefixes: Vec::new(),
         };
         Self::new(filter, PageAt::read(RUNS, params)?)
     }
@@ -94,6 +96,12 @@ impl Wanted {
         Ok(Self { filter, after, behind, at })
     }
 
+    /// Only those of some apps.
+    pub(super) fn within(mut self, scope: &AppScope) -> Self {
+        self.filter.app_prefixes = scope.prefixes().to_vec();
+        self
+    }
+
     /// The engine's rows of this page.
     fn live(&self, engine: &Engine) -> Rows<Row> {
         let after = self.behind.as_ref();
@@ -107,6 +115,7 @@ impl Wanted {
             job: self.filter.job.as_ref().map(ToString::to_string),
             app: self.filter.app.as_ref().map(ToString::to_string),
             state: self.filter.state.map(|state| state.name().to_owned()),
+            app_prefixes: self.filter.app_prefixes.clone(),
             ..trace::RunFilter::default()
         };
         let behind = self.after.as_ref().map(|key| trace::RunCursor {

@@ -5,6 +5,7 @@
 //! engine, which depends on nothing that describes an API. A test compares both, and the schema
 //! fuzzer of `tests/run` compares what is really answered.
 
+mod access;
 mod documents;
 mod scheduler;
 
@@ -106,6 +107,7 @@ fn answers() -> Vec<Member> {
     schemas.extend(runs());
     schemas.extend(scheduler::cluster());
     schemas.extend(scheduler::overall());
+    schemas.extend(access::all());
     schemas
 }
 

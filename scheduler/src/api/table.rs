@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use super::ApiState;
+use super::access::Rule;
 use super::operation::Operation;
 use super::params::RawParams;
 use super::projection::Projection;
@@ -29,6 +30,8 @@ struct Declared {
     query: Arc<[&'static str]>,
     /// The members of which `fields` chooses; none if it is not among the parameters.
     members: Option<Arc<[String]>>,
+    rule: Rule,
+    path: Arc<str>,
 }
 
 // === impl Table ===
@@ -48,9 +51,13 @@ impl Table {
         let declared = Declared {
             query: operation.query.iter().map(|param| param.name).collect(),
             members: operation.chosen_from().map(|schema| schemas::members(schema).into()),
+            rule: operation.rule,
+            path: operation.path.as_str().into(),
         };
         let methods = on(filter(&operation.method), handler)
-            .route_layer(middleware::from_fn_with_state(declared, read_query));
+            .route_layer(middleware::from_fn_with_state(declared.clone(), read_query))
+            // The outer one: who may not come in is told nothing about the query.
+            .route_layer(middleware::from_fn_with_state(declared, admit));
         self.router = self.router.route(&operation.path, methods);
         self.operations.push(operation);
         self
@@ -74,6 +81,18 @@ fn filter(method: &Method) -> MethodFilter {
         Method::PUT => MethodFilter::PUT,
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
+    }
+}
+
+/// Lets in who may use the route.
+async fn admit(State(declared): State<Declared>, request: Request, next: Next) -> Response {
+    let settled = match declared.rule.admit(&declared.path, &request) {
+        Ok(admission) => admission.settle().await,
+        Err(problem) => Err(problem),
+    };
+    match settled {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -15,9 +15,11 @@ use tower::ServiceExt;
 use super::{ApiState, ElasticJobConfig, Leadership};
 use crate::agent_files::{AgentBook, AgentFiles};
 use crate::audit::Auditor;
+use crate::auth::{Auth, AuthConfig, Mode};
 use crate::mesos::{self, DriverConfig};
 use crate::metrics::Metrics;
 use crate::registry::{LeaderInfo, MemoryRegistry, Registry, Standing};
+use crate::secrets::{KEY_FILE_NAME, Key, Secrets};
 use crate::tls::ClientTls;
 use crate::trace::{History, SpoolLimits, WriterOptions};
 use crate::turn::{self, Outlets, Owner};
@@ -83,6 +85,8 @@ impl Door {
 
 /// A scheduler that leads, with no Mesos master within reach: nothing runs, everything else works.
 pub(super) struct World {
+    /// Who may do what.
+    pub(super) auth: Auth,
     door: Door,
     state: ApiState,
     shutdown: CancellationToken,
@@ -98,6 +102,12 @@ impl World {
 
     /// The same, with Elastic-Job-Cloud's REST as configured.
     pub(super) async fn start_with(elastic_job: ElasticJobConfig) -> Self {
+        let open = AuthConfig { mode: Mode::Insecure, ..AuthConfig::default() };
+        Self::start_guarded(elastic_job, open).await
+    }
+
+    /// The same, asking who somebody is as configured.
+    pub(super) async fn start_guarded(elastic_job: ElasticJobConfig, auth: AuthConfig) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let (history, writer) =
@@ -120,11 +130,14 @@ impl World {
         let driver = DriverConfig::new(vec!["127.0.0.1:1".to_owned()]);
         let driver = mesos::spawn(driver, None, events, &tracker, shutdown.clone()).unwrap();
         let metrics = Metrics::new();
+        let key = Key::of_file(&directory.path().join(KEY_FILE_NAME), true).unwrap();
+        let secrets = Secrets::new(Some(key), handle.clone());
         let outlets = Outlets {
             driver,
             history: history.clone(),
             metrics: metrics.clone(),
             agents: AgentBook::default(),
+            secrets: secrets.clone(),
         };
         let owner = Owner::new(engine, restored, registry, &tenure, outlets, &inbox);
         let stop = shutdown.clone();
@@ -136,12 +149,26 @@ impl World {
         let (_, standing) = watch::channel(Standing::Leading);
         let (_, own) = watch::channel(None);
         let leadership = Leadership { standing, own };
+        let configured = elastic_job.credentials.clone().map(|it| (it.username, it.password));
+        let auth = Auth::new(AuthConfig { configured, ..auth }, handle.clone());
         let default_zone = Zone::utc();
         let auditor = Auditor::new(handle.clone(), history.clone(), metrics.clone(), Zone::utc());
-        let state =
-            ApiState { handle, history, auditor, metrics, agent_files, default_zone, leadership };
+        let state = ApiState {
+            auth: auth.clone(),
+            secrets,
+            oidc: None,
+            rate: super::RequestRate::new(0),
+            secure_cookies: false,
+            handle,
+            history,
+            auditor,
+            metrics,
+            agent_files,
+            default_zone,
+            leadership,
+        };
         let door = Door(super::router(state.clone(), elastic_job));
-        Self { door, state, shutdown, tracker, directory }
+        Self { auth, door, state, shutdown, tracker, directory }
     }
 
     /// See [`Door::ask`].

@@ -1,6 +1,7 @@
 //! The API against a scheduler that leads but has no master: documents, runs that stay pending,
 //! and what becomes of them.
 
+mod access;
 mod compat;
 mod hostile;
 mod reference;

@@ -1,16 +1,22 @@
 //! Requests to the API and its answers, kept as the text they came in. Absent: printing.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::ClientArgs;
 use super::error::{CliError, refused};
+use crate::tls::{ClientTls, ClientTlsFiles};
+
+/// The variable that holds a token.
+const TOKEN_VARIABLE: &str = "SHIFTWORK_TOKEN";
 
 /// Where the API begins at the server.
 const BASE: &str = "api/v1";
@@ -42,6 +48,8 @@ const ESCAPED: &AsciiSet =
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// What is shown to the scheduler, and to the leader it may send us to.
+    token: Option<HeaderValue>,
 }
 
 /// A path below the API's base, its variable parts escaped.
@@ -99,11 +107,21 @@ impl Payload {
 }
 
 impl Client {
+    /// Takes everything from the command line and the environment.
+    ///
+    /// # Errors
+    /// When the address is none, or a file cannot be read or does not hold what it should.
+    pub(super) fn connect(args: &ClientArgs) -> Result<Self, CliError> {
+        let files = ClientTlsFiles { ca: args.ca_file.clone(), ..ClientTlsFiles::default() };
+        let tls = ClientTls::load(&files).map_err(|error| CliError::Usage(error.to_string()))?;
+        Ok(Self { token: token(args.token_file.as_deref())?, ..Self::new(&args.server, &tls)? })
+    }
+
     /// Takes the address of a scheduler; `http://` may be left out.
     ///
     /// # Errors
     /// When it is not an address, or one this program cannot talk to.
-    pub(super) fn new(server: &str) -> Result<Self, CliError> {
+    pub(super) fn new(server: &str, tls: &ClientTls) -> Result<Self, CliError> {
         let wrong = |problem: &str| CliError::Address {
             server: server.to_owned(),
             problem: problem.to_owned(),
@@ -111,8 +129,8 @@ impl Client {
         let full =
             if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let mut base = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
-        if base.scheme() != "http" {
-            return Err(wrong("only http is spoken; put a tunnel or proxy before anything else"));
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(wrong("only http and https are spoken"));
         }
         // Relative paths replace what follows the last slash.
         if !base.path().ends_with('/') {
@@ -120,16 +138,39 @@ impl Client {
         }
         base.set_query(None);
         base.set_fragment(None);
-        let http = reqwest::Client::builder()
+        let http = tls
+            .apply(reqwest::Client::builder())
             // A scheduler is reached directly; a proxy for the web does not know the way.
             .no_proxy()
-            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+            // Followed by ourselves: the token goes with it.
+            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .read_timeout(SILENCE_MAX)
             .build()
             .map_err(|error| wrong(&innermost(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, token: None })
+    }
+
+    /// Sends a request, and again to the leader where a scheduler that stands by names it.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        let built = match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()).build(),
+            None => request.build(),
+        };
+        let mut request = built.map_err(|error| self.unreachable(&error))?;
+        for _ in 0..=REDIRECTS_MAX {
+            let again = request.try_clone();
+            let here = request.url().clone();
+            let response =
+                self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
+            let (Some(there), Some(mut next)) = (redirected(&here, &response), again) else {
+                return Ok(response);
+            };
+            *next.url_mut() = there;
+            request = next;
+        }
+        Err(self.foreign("it sends its clients in a circle".to_owned()))
     }
 
     /// Reads one resource.
@@ -207,7 +248,7 @@ impl Client {
         if let Some(key) = payload.idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.answer(request).await?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if !status.is_success() {
@@ -233,6 +274,43 @@ impl Client {
     }
 }
 
+/// Where a scheduler sends us; never from an encrypted connection to one that is not.
+fn redirected(here: &Url, response: &Response) -> Option<Url> {
+    if response.status() != StatusCode::TEMPORARY_REDIRECT {
+        return None;
+    }
+    let there = here.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    let is_safe = there.scheme() == "https" || here.scheme() == there.scheme();
+    (is_safe && matches!(there.scheme(), "http" | "https")).then_some(there)
+}
+
+/// The token of the file, or of the environment. There is no option for it: arguments are seen by
+/// everybody on a machine.
+fn token(file: Option<&Path>) -> Result<Option<HeaderValue>, CliError> {
+    let (token, origin) = match file {
+        Some(file) => {
+            let path = file.display().to_string();
+            let text = std::fs::read_to_string(file);
+            (text.map_err(|source| CliError::File { path: path.clone(), source })?, path)
+        }
+        None => match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.trim().is_empty() => (token, TOKEN_VARIABLE.to_owned()),
+            _ => return Ok(None),
+        },
+    };
+    let token = token.trim();
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
+    match value.filter(|_| !token.is_empty()) {
+        Some(mut value) => {
+            value.set_sensitive(true);
+            Ok(Some(value))
+        }
+        None => Err(CliError::Usage(format!(
+            "{origin} holds no token: it is one line, as `shiftwork token create` prints it"
+        ))),
+    }
+}
+
 /// The innermost cause says what happened; those around it say only that something did.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -248,12 +326,28 @@ mod tests {
 
     #[test]
     fn addresses_are_completed_or_refused() {
-        let base = |server: &str| Client::new(server).map(|client| client.base.to_string());
+        let base = |server: &str| {
+            Client::new(server, &ClientTls::default()).map(|client| client.base.to_string())
+        };
         assert_eq!(base("localhost:8899").unwrap(), "http://localhost:8899/");
         assert_eq!(base("http://h:1/shiftwork").unwrap(), "http://h:1/shiftwork/");
-        for bad in ["https://h", "ftp://h", "http://", "", "http://h:99999"] {
+        assert_eq!(base("https://h").unwrap(), "https://h/");
+        for bad in ["ftp://h", "http://", "", "http://h:99999"] {
             assert!(matches!(base(bad), Err(CliError::Address { .. })), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_is_the_line_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "sw_x\n").unwrap();
+        let value = token(Some(&file)).unwrap().unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer sw_x");
+        assert!(!format!("{value:?}").contains("sw_x"), "never in a log");
+        std::fs::write(&file, "\n").unwrap();
+        assert!(matches!(token(Some(&file)), Err(CliError::Usage(_))));
+        assert!(matches!(token(Some(&directory.path().join("no"))), Err(CliError::File { .. })));
     }
 
     #[test]
@@ -268,7 +362,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let client = Client::new(&server).unwrap();
+        let client = Client::new(&server, &ClientTls::default()).unwrap();
         let error = client.get(&ApiPath::of(&["status"])).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&server) && text.contains("--server"), "{text}");

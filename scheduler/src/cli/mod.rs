@@ -1,6 +1,7 @@
 //! The commands that talk to a running scheduler: `shiftwork app`, `job`, `run` and so on, a file a
 //! noun. Absent: commands that are a server (`main.rs`), and any logic the API has.
 
+mod access;
 mod agent;
 mod app;
 mod apply;
@@ -27,6 +28,7 @@ mod table;
 mod task;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -47,6 +49,12 @@ pub struct ClientArgs {
     #[arg(long, global = true, env = "SHIFTWORK_SERVER", value_name = "URL",
         default_value = SERVER_DEFAULT)]
     pub server: String,
+    /// File that holds the token to show (or the token itself in `SHIFTWORK_TOKEN`)
+    #[arg(long, global = true, env = "SHIFTWORK_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Authorities to trust for https, PEM, instead of the system's
+    #[arg(long, global = true, env = "SHIFTWORK_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// A table for people, or what the API answers as JSON or YAML for programs
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: Output,
@@ -106,6 +114,19 @@ pub enum ClientCommand {
     Reconcile,
     /// Compare the firings that were due with those that ran
     Audit(audit::AuditArgs),
+    /// People with passwords, and what they may do
+    #[command(subcommand)]
+    User(access::UserCommand),
+    /// What programs show, and what they may do
+    #[command(subcommand)]
+    Token(access::TokenCommand),
+    /// Values for jobs that only their names show
+    #[command(subcommand)]
+    Secret(access::SecretCommand),
+    /// Who the scheduler takes me for
+    Whoami,
+    /// Who changed what, newest first
+    AuditLog(access::AuditLogArgs),
     /// The scheduler as a whole
     Status,
 }
@@ -170,7 +191,12 @@ impl ClientCommand {
             Self::Task(command) => {
                 matches!(command, task::TaskCommand::List { .. } | task::TaskCommand::Get { .. })
             }
-            Self::Plan(_)
+            Self::User(command) => matches!(command, access::UserCommand::List),
+            Self::Token(command) => matches!(command, access::TokenCommand::List),
+            Self::Secret(command) => matches!(command, access::SecretCommand::List),
+            Self::Whoami
+            | Self::AuditLog(_)
+            | Self::Plan(_)
             | Self::Queue(_)
             | Self::Registry(_)
             | Self::Agent(_)
@@ -194,7 +220,7 @@ async fn once(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode, Cli
         return Ok(ExitCode::SUCCESS);
     }
     let out = args.output;
-    let client = Client::new(&args.server)?;
+    let client = Client::connect(args)?;
     match command {
         ClientCommand::App(command) => app::run(&client, out, command).await?,
         ClientCommand::Calendar(command) => calendar::run(&client, out, command).await?,
@@ -213,6 +239,11 @@ async fn once(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode, Cli
         ClientCommand::Queue(command) => queue::run(&client, out, command).await?,
         ClientCommand::Agent(command) => agent::run(&client, out, command).await?,
         ClientCommand::Audit(args) => return audit::run(&client, out, &args).await,
+        ClientCommand::User(command) => access::user(&client, out, command).await?,
+        ClientCommand::Token(command) => access::token(&client, out, command).await?,
+        ClientCommand::Secret(command) => access::secret(&client, out, command).await?,
+        ClientCommand::Whoami => access::whoami(&client, out).await?,
+        ClientCommand::AuditLog(args) => access::audit_log(&client, out, &args).await?,
         ClientCommand::Status => status::run(&client, out).await?,
         ClientCommand::Registry(command) => registry::run(out, command).await?,
     }

@@ -119,6 +119,11 @@ definitions! {
         "Audits that could not look, because the history could not be read or was behind");
     AUDIT_LAST = gauge("shiftwork_audit_until_timestamp_seconds",
         "Firings up to this moment have been judged, since 1970");
+    DENIED = by("cause", counter("shiftwork_authentication_denied_total",
+        "Requests whose sender was not let in: nobody showed nothing, wrong something unknown or \
+         expired, wait tried too often"));
+    CERTIFICATE_EXPIRY = gauge("shiftwork_certificate_expiry_timestamp_seconds",
+        "When the certificate this scheduler serves with expires, since 1970; 0 without TLS");
     BUILD = by("version", gauge("shiftwork_build_info", "Always 1; says which version runs"));
     PROCESS_CPU = counter("process_cpu_seconds_total", "User and system CPU time spent");
     PROCESS_MEMORY = gauge("process_resident_memory_bytes", "Resident memory size");

@@ -22,6 +22,7 @@ use shiftwork_engine::view::{RunState, RunView};
 use shiftwork_engine::{Action, Trace};
 
 use crate::audit::{FindingKind, Report};
+use crate::auth::Denied;
 pub use definitions::{ALL, Definition, Kind};
 pub use exposition::CONTENT_TYPE;
 use family::{ByLabel, bare_name, counter, gauge};
@@ -83,6 +84,8 @@ struct Inner {
     audit_findings: ByLabel<Counter>,
     audit_failures: Counter,
     audit_last: Gauge,
+    denied: ByLabel<Counter>,
+    certificate_expiry: Gauge,
     process_cpu: FloatCounter,
     process_memory: Gauge,
     process_start: Gauge,
@@ -216,6 +219,8 @@ impl Metrics {
             ),
             audit_failures: counter(r, &definitions::AUDIT_FAILURES),
             audit_last: gauge(r, &definitions::AUDIT_LAST),
+            denied: ByLabel::new(r, &definitions::DENIED, ["nobody", "wrong", "wait"]),
+            certificate_expiry: gauge(r, &definitions::CERTIFICATE_EXPIRY),
             process_cpu,
             process_memory: gauge(r, &definitions::PROCESS_MEMORY),
             process_start: gauge(r, &definitions::PROCESS_START),
@@ -315,6 +320,21 @@ impl Metrics {
                 inner.audit_findings.count(finding.kind.name(), 1);
             }
         }
+    }
+
+    /// Somebody was not let in.
+    pub fn on_denied(&self, denied: Denied) {
+        let cause = match denied {
+            Denied::Nobody => "nobody",
+            Denied::Wrong => "wrong",
+            Denied::Wait(_) => "wait",
+        };
+        self.inner.denied.count(cause, 1);
+    }
+
+    /// The certificate that is served with expires then, seconds since 1970.
+    pub fn on_certificate(&self, expires_at_s: i64) {
+        self.inner.certificate_expiry.set(expires_at_s as f64);
     }
 
     /// An audit could not look.

@@ -43,6 +43,8 @@ pub enum Place {
     Record(Key),
     /// A part of the layout without a record: a parent, or what belongs to the election.
     Structure,
+    /// A record of who may do what.
+    Auth,
     /// Nothing this program knows.
     Unknown,
 }
@@ -79,6 +81,7 @@ pub fn place_of(path: &Path) -> Place {
         | ["state", "ready" | "failover" | "running" | "disable"]
         | ["state", "failover", _]
         | ["state", "disable", "app" | "job"] => return Place::Structure,
+        _ if crate::auth::is_ours(path) || crate::secrets::is_ours(path) => return Place::Auth,
         _ => None,
     };
     key.map_or(Place::Unknown, Place::Record)
@@ -156,6 +159,8 @@ mod tests {
             ("ha/leader", Place::Structure),
             ("state/failover/word-count", Place::Structure),
             ("config", Place::Structure),
+            ("auth/token/ci", Place::Auth),
+            ("auth/token/a b", Place::Unknown),
             ("config/job/a b", Place::Unknown),
             ("state/ready/foo/bar@20261120T020000Z", Place::Unknown),
             ("state/running/foo/bar@-@0", Place::Unknown),

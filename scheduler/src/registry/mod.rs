@@ -43,6 +43,7 @@ mod path;
 mod tree;
 mod zookeeper;
 mod zookeeper_config;
+mod zookeeper_follow;
 mod zookeeper_load;
 mod zookeeper_multi;
 #[cfg(test)]
@@ -72,6 +73,7 @@ pub use zookeeper_config::{
     CONNECT_TIMEOUT_DEFAULT, NAMESPACE_DEFAULT, SESSION_TIMEOUT_DEFAULT, ZooKeeperConfig,
     ZooKeeperConfigError,
 };
+pub use zookeeper_follow::{Nodes, follow};
 pub use zookeeper_tls::ZooKeeperTlsError;
 
 /// A number that grows with every change of leadership; commits carry it so that a deposed leader

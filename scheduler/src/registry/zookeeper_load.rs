@@ -51,8 +51,17 @@ pub(super) enum Scope {
 
 /// Reads the nodes below the namespace.
 pub(super) async fn load(client: &Client, scope: Scope) -> Result<Loaded, Error> {
+    let level = client.list_children("/").await?;
+    load_from(client, level, scope).await
+}
+
+/// Reads these nodes and those below them.
+pub(super) async fn load_from(
+    client: &Client,
+    mut level: Vec<String>,
+    scope: Scope,
+) -> Result<Loaded, Error> {
     let mut loaded = Loaded::default();
-    let mut level = client.list_children("/").await?;
     while !level.is_empty() {
         let paths = loaded.select(level, scope);
         let nodes = read(client, &paths).await?;

@@ -17,7 +17,7 @@ type Result<T> = sqlx::Result<T>;
 
 /// Every migration ever released, oldest first: version, description, text for SQLite and
 /// PostgreSQL, text for MySQL. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
     (
         1,
         "run and event",
@@ -47,6 +47,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
         "event submitter",
         include_str!("migrations/0005_event_submitter.sql"),
         include_str!("migrations/mysql/0005_event_submitter.sql"),
+    ),
+    (
+        6,
+        "audit log",
+        include_str!("migrations/0006_audit_log.sql"),
+        include_str!("migrations/mysql/0006_audit_log.sql"),
     ),
 ];
 

@@ -6,6 +6,7 @@
 //! spool has room, loses nothing. Records may be delivered twice and never harm: a run's row only
 //! gives way to a newer version of itself, and an event has a key of its own.
 
+mod audit_log;
 mod backlog;
 mod connection;
 pub(crate) mod crc32;
@@ -33,11 +34,12 @@ mod writer;
 #[cfg(test)]
 mod writer_tests;
 
+pub use audit_log::AuditLogFilter;
 pub use history::{History, Lag};
 pub use query::{
     CursorError, EventKey, EventKeyError, PAGE_ROWS_MAX, RunCursor, RunFilter, RunPage,
 };
-pub use record::{ChangeRow, EventRow, MissedRow, RunRow, TenureRow, TraceRecord};
+pub use record::{AuditLogRow, ChangeRow, EventRow, MissedRow, RunRow, TenureRow, TraceRecord};
 pub use search::{
     EventFilter, EventPage, EventSort, FAILED_STATES, OFFSET_MAX, RUNNING_STATE, SUCCEEDED_STATES,
     TaskCounts,

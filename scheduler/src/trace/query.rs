@@ -17,6 +17,8 @@ pub struct RunFilter {
     pub app: Option<String>,
     /// Only runs in this state.
     pub state: Option<String>,
+    /// Only runs of apps whose names begin with one of these; of any, if there is none.
+    pub app_prefixes: Vec<String>,
     /// Only runs created at this time or later, milliseconds since 1970.
     pub created_after_ms: Option<i64>,
     /// Only runs created before this time, milliseconds since 1970.

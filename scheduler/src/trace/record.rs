@@ -172,6 +172,50 @@ pub struct TenureRow {
     pub tzdb: String,
 }
 
+/// A change that somebody asked for. Never changed once recorded.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct AuditLogRow {
+    /// The leader's epoch; with `sequence` the row's unique key.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// Counts the records of an epoch.
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// When, milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+    /// Who; none where nobody is asked.
+    #[prost(string, optional, tag = "4")]
+    pub actor: Option<String>,
+    /// Their role.
+    #[prost(string, optional, tag = "5")]
+    pub role: Option<String>,
+    /// By which door: `rest`, `grpc`, `elastic-job`, `scheduler`.
+    #[prost(string, tag = "6")]
+    pub door: String,
+    /// From which address.
+    #[prost(string, optional, tag = "7")]
+    pub origin: Option<String>,
+    /// What was done.
+    #[prost(string, tag = "8")]
+    pub action: String,
+    /// To what kind of thing.
+    #[prost(string, tag = "9")]
+    pub kind: String,
+    /// Its name or id.
+    #[prost(string, tag = "10")]
+    pub name: String,
+    /// Its app, where it has one.
+    #[prost(string, optional, tag = "11")]
+    pub app: Option<String>,
+    /// What it was, JSON.
+    #[prost(string, optional, tag = "12")]
+    pub before: Option<String>,
+    /// What it is, JSON.
+    #[prost(string, optional, tag = "13")]
+    pub after: Option<String>,
+}
+
 /// One record of the spool.
 #[derive(Clone, PartialEq, Eq, Oneof)]
 pub enum TraceRecord {
@@ -190,12 +234,15 @@ pub enum TraceRecord {
     /// A scheduler took the lead.
     #[prost(message, tag = "5")]
     Tenure(TenureRow),
+    /// Somebody changed something.
+    #[prost(message, tag = "6")]
+    AuditLog(AuditLogRow),
 }
 
 /// A record as stored: a message around the choice, so that later kinds can be told apart.
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
-    #[prost(oneof = "TraceRecord", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "TraceRecord", tags = "1, 2, 3, 4, 5, 6")]
     record: Option<TraceRecord>,
 }
 

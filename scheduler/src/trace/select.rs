@@ -41,6 +41,15 @@ pub(super) fn select_runs<'q>(
             sql.push(" AND ").push(column).push(" = ").bind(value);
         }
     }
+    if let [first, others @ ..] = &filter.app_prefixes[..] {
+        sql.push(" AND (");
+        begins_with(&mut sql, "app", first);
+        for prefix in others {
+            sql.push(" OR ");
+            begins_with(&mut sql, "app", prefix);
+        }
+        sql.push(")");
+    }
     if let Some(after) = filter.created_after_ms {
         sql.push(" AND created_at_ms >= ").bind(after);
     }
@@ -55,6 +64,13 @@ pub(super) fn select_runs<'q>(
     }
     sql.push(" ORDER BY created_at_ms DESC, id DESC LIMIT ").bind(limit);
     sql
+}
+
+/// That a column begins with a text, no character of which means anything, as in LIKE it would. Names
+/// of apps are ASCII: bytes are characters.
+fn begins_with<'q>(sql: &mut Statement<'q>, column: &str, prefix: &'q str) {
+    sql.push("SUBSTR(").push(column).push(", 1, ").bind(prefix.len() as i64).push(") = ");
+    sql.bind(prefix);
 }
 
 /// One run, its document included.

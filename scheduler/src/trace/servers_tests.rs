@@ -214,6 +214,39 @@ async fn keeps_records(store: &Store) {
     assert_eq!(store.run_events("r", behind, 1000).await.unwrap().len(), 200);
     let page = store.runs(&RunFilter::default(), None, 10).await.unwrap();
     assert_eq!((page.runs.len(), page.next), (1, None));
+    let of_apps = |prefix: &str| RunFilter {
+        app_prefixes: vec!["zz-".to_owned(), prefix.to_owned()],
+        ..RunFilter::default()
+    };
+    assert_eq!(store.runs(&of_apps("a"), None, 10).await.unwrap().runs.len(), 1);
+    assert_eq!(store.runs(&of_apps("%"), None, 10).await.unwrap().runs.len(), 0);
+
+    let entry = |sequence, actor: Option<&str>| AuditLogRow {
+        epoch: 1,
+        sequence,
+        at_ms: 5,
+        actor: actor.map(str::to_owned),
+        door: "rest".to_owned(),
+        action: "update".to_owned(),
+        kind: "job".to_owned(),
+        name: "j".to_owned(),
+        before: Some("{\"a\":\"größer \u{1f600}\"}".to_owned()),
+        ..AuditLogRow::default()
+    };
+    let entries = [entry(1, None), entry(2, Some("alice")), entry(3, Some("bob"))];
+    let records: Vec<_> = entries.iter().cloned().map(TraceRecord::AuditLog).collect();
+    store.write(&records[..2]).await.unwrap();
+    store.write(&records).await.unwrap();
+    let [first, second, third] = entries;
+    let all = AuditLogFilter::default();
+    let found = store.audit_log(&all, None, 10).await.unwrap();
+    assert_eq!(found, [third.clone(), second.clone(), first.clone()]);
+    let behind = Some(EventKey { epoch: 1, sequence: 3 });
+    assert_eq!(store.audit_log(&all, behind, 1).await.unwrap(), [second.clone()]);
+    let of_alice = AuditLogFilter { actor: Some("alice".to_owned()), ..all.clone() };
+    assert_eq!(store.audit_log(&of_alice, None, 10).await.unwrap(), [second]);
+    let later = AuditLogFilter { since_ms: Some(6), ..all };
+    assert!(store.audit_log(&later, None, 10).await.unwrap().is_empty());
 }
 
 async fn texts(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
@@ -299,6 +332,7 @@ async fn cleans_up(store: &Store) {
     store.write(&[change(1, Some("{}")), change(2, Some("{\"x\":1}"))]).await.unwrap();
     while store.trim(Retention::default(), now).await.unwrap() != Trimmed::default() {}
     assert!(store.run("r").await.unwrap().is_none());
+    assert!(store.audit_log(&AuditLogFilter::default(), None, 10).await.unwrap().is_empty());
     assert!(store.run("beside").await.unwrap().is_some(), "it has not ended");
     for table in ["JOB_STATUS_TRACE_LOG", "JOB_EXECUTION_LOG"] {
         let sql = format!("SELECT task_id FROM {table}");

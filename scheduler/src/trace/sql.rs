@@ -9,7 +9,10 @@ use super::connection::Tx;
 use super::elastic;
 use super::statement::Statement;
 use super::target::Dialect;
-use super::{ChangeRow, EventKey, EventRow, MissedRow, RunRow, TenureRow, TraceRecord};
+use super::{
+    AuditLogRow, ChangeRow, EventKey, EventRow, MissedRow, RunRow, TenureRow, TraceRecord,
+    audit_log,
+};
 
 pub(super) type Result<T> = sqlx::Result<T>;
 
@@ -48,6 +51,7 @@ struct Sorted<'a> {
     missed: BTreeMap<EventKey, &'a MissedRow>,
     changes: BTreeMap<EventKey, &'a ChangeRow>,
     tenures: BTreeMap<u64, &'a TenureRow>,
+    audit_log: BTreeMap<EventKey, &'a AuditLogRow>,
 }
 
 impl<'a> Sorted<'a> {
@@ -76,6 +80,10 @@ impl<'a> Sorted<'a> {
                 TraceRecord::Tenure(row) => {
                     sorted.tenures.entry(row.epoch).or_insert(row);
                 }
+                TraceRecord::AuditLog(row) => {
+                    let key = EventKey { epoch: row.epoch, sequence: row.sequence };
+                    sorted.audit_log.entry(key).or_insert(row);
+                }
             }
         }
         sorted
@@ -100,6 +108,9 @@ pub(super) async fn write(tx: &mut Tx, records: &[TraceRecord]) -> Result<()> {
     }
     for rows in chunks(sorted.tenures.into_values()) {
         insert_tenures(tx, &rows).await?;
+    }
+    for rows in chunks(sorted.audit_log.into_values()) {
+        audit_log::insert(tx, &rows).await?;
     }
     Ok(())
 }

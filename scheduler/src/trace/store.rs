@@ -25,6 +25,8 @@ pub struct Retention {
     pub age_max: Duration,
     /// The oldest finished runs go when there are more runs than this.
     pub runs_max: u64,
+    /// Entries of the audit log go when they are older than this.
+    pub audit_log_age_max: Duration,
 }
 
 /// What one step of cleaning removed.
@@ -96,9 +98,13 @@ pub enum StoreError {
 // === impl Retention ===
 
 impl Default for Retention {
-    /// 30 days, a million runs: about a gigabyte of rows.
+    /// 30 days, a million runs: about a gigabyte of rows. A year of the audit log.
     fn default() -> Self {
-        Self { age_max: Duration::from_hours(30 * 24), runs_max: 1_000_000 }
+        Self {
+            age_max: Duration::from_hours(30 * 24),
+            runs_max: 1_000_000,
+            audit_log_age_max: Duration::from_hours(365 * 24),
+        }
     }
 }
 
@@ -240,6 +246,10 @@ impl Store {
             let events = trim::trim_rows(&mut tx, "run_event", "at_ms", before_ms).await?;
             trim::trim_rows(&mut tx, "missed_firing", "last_ms", before_ms).await?;
             trim::trim_changes(&mut tx, before_ms).await?;
+            let audit_age_ms =
+                i64::try_from(retention.audit_log_age_max.as_millis()).unwrap_or(i64::MAX);
+            let before_ms_of_log = now_ms.saturating_sub(audit_age_ms);
+            trim::trim_rows(&mut tx, "audit_log", "at_ms", before_ms_of_log).await?;
             for (table, column) in ELASTIC_JOB_TABLES {
                 let mut sql = Statement::new(tx.dialect(), "DELETE FROM ");
                 sql.push(table).push(" WHERE ").push(column).push(" < ");

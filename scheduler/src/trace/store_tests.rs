@@ -285,6 +285,26 @@ async fn finished_runs_and_events_go_by_age() {
 }
 
 #[tokio::test]
+async fn the_audit_log_is_kept_for_its_own_time() {
+    let (_directory, store) = store();
+    let hour = 3_600_000;
+    let entry = |sequence: u64| {
+        let at_ms = sequence as i64 * hour;
+        let (name, epoch) = (sequence.to_string(), 1);
+        TraceRecord::AuditLog(AuditLogRow { epoch, sequence, at_ms, name, ..Default::default() })
+    };
+    let entries: Vec<_> = (0..10).map(entry).collect();
+    store.write(&entries).await.unwrap();
+    store.write(&entries).await.unwrap();
+    let retention =
+        Retention { audit_log_age_max: Duration::from_hours(4), ..Retention::default() };
+    trim(&store, retention, 10 * hour).await;
+    let kept = store.audit_log(&AuditLogFilter::default(), None, 100).await.unwrap();
+    let names: Vec<&str> = kept.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["9", "8", "7", "6"]);
+}
+
+#[tokio::test]
 async fn the_oldest_finished_runs_go_by_count() {
     let (_directory, store) = store();
     let batch: Vec<_> = (0..20_i64)
@@ -292,7 +312,8 @@ async fn the_oldest_finished_runs_go_by_count() {
         .map(TraceRecord::Run)
         .collect();
     store.write(&batch).await.unwrap();
-    let retention = Retention { age_max: Duration::from_hours(24), runs_max: 5 };
+    let retention =
+        Retention { age_max: Duration::from_hours(24), runs_max: 5, ..Retention::default() };
     assert_eq!(trim(&store, retention, 20).await, Trimmed { runs: 15, events: 0 });
     let page = store.runs(&RunFilter::default(), None, 10).await.unwrap();
     assert_eq!(ids(&page), ["19", "18", "17", "16", "02"]);

@@ -17,7 +17,11 @@ const FAST: WriterOptions = WriterOptions {
     backoff_max: Duration::from_millis(2),
     trim_every: Duration::from_hours(1),
     drain_max: Duration::from_mins(1),
-    retention: Retention { age_max: Duration::from_hours(24), runs_max: 10 },
+    retention: Retention {
+        age_max: Duration::from_hours(24),
+        runs_max: 10,
+        audit_log_age_max: Duration::from_hours(24),
+    },
 };
 
 /// A store that fails by a script, one letter a write: `x` before it has written, `y` after it has

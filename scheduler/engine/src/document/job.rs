@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use shiftwork_schedule::{BoundedSchedule, Zone};
 
 use super::app::{read_amount, read_env};
@@ -94,6 +95,8 @@ pub struct Job {
     pub kill_grace_period_ms: u64,
     /// Environment of the work.
     pub env: BTreeMap<String, String>,
+    /// Variables whose values are secrets, by the names of those; the engine never knows the values.
+    pub secret_env: BTreeMap<String, String>,
     /// Where shards are put.
     pub placement: Placement,
     /// What is asked of the agents they are put on.
@@ -189,6 +192,7 @@ fn read(
     let queue_timeout_ms = reader.positive_duration("queueTimeout");
     let kill_grace_period_ms =
         reader.duration("killGracePeriod").unwrap_or(KILL_GRACE_PERIOD_DEFAULT_MS);
+    let secret_env = read_secret_env(reader, executor);
     let env = read_env(reader);
     reader.strings("labels");
     leave_out(reader, strictness);
@@ -217,10 +221,50 @@ fn read(
         queue_timeout_ms,
         kill_grace_period_ms,
         env,
+        secret_env,
         placement,
         constraints,
         source: text?,
     })
+}
+
+/// Variables of the form `{"secret": NAME}`; the others stay to be read as what they are.
+fn read_secret_env(reader: &mut Reader, executor: JobExecutor) -> BTreeMap<String, String> {
+    let mut secrets = BTreeMap::new();
+    let Some(value) = reader.take("env") else { return secrets };
+    let Value::Object(map) = value else {
+        reader.put("env", value);
+        return secrets;
+    };
+    let mut others = serde_json::Map::new();
+    for (variable, value) in map {
+        let Value::Object(reference) = &value else {
+            others.insert(variable, value);
+            continue;
+        };
+        let field = format!("env.{variable}");
+        match reference.get("secret") {
+            _ if variable.is_empty() || variable.contains(['=', '\0']) => {
+                reader.error(&field, "a variable's name must not be empty nor hold '=' or NUL");
+            }
+            // Its command and environment stand in the master's state, for everybody to read.
+            Some(Value::String(_)) if executor == JobExecutor::Command => {
+                reader.error(&field, "a secret needs the app's executor: leave out executor");
+            }
+            Some(Value::String(name)) if reference.len() == 1 && is_secret_name(name) => {
+                secrets.insert(variable, name.clone());
+            }
+            _ => reader.error(&field, "must be a string, or {\"secret\": NAME} of a secret"),
+        }
+    }
+    reader.put("env", Value::Object(others));
+    secrets
+}
+
+/// Names of secrets: they are names of nodes.
+fn is_secret_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    (1..=100).contains(&name.len()) && name.bytes().all(plain) && !matches!(name, "." | "..")
 }
 
 /// Fields that older clients send without effect, and documented ones this version refuses.

@@ -63,6 +63,9 @@ fn each_mistake_names_its_field() {
         (r#","timeOut":"5s""#, "timeOut"),
         (r#","jobName":"a/b""#, "jobName"),
         (r#","env":{"A=B":"x"}"#, "env.A=B"),
+        (r#","env":{"A":{"secret":"a/b"}}"#, "env.A"),
+        (r#","env":{"A":{"secret":"x","more":1}}"#, "env.A"),
+        (r#","env":{"A":{"secret":1}}"#, "env.A"),
     ] {
         assert_eq!(fields(extra), [field], "{extra}");
     }

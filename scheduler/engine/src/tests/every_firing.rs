@@ -284,6 +284,7 @@ fn pending(world: &World, index: usize) -> Vec<RunId> {
         job: Some(name(&format!("j{index}"))),
         app: None,
         state: Some(RunState::Pending),
+        app_prefixes: Vec::new(),
     };
     let runs = world.engine.live_runs(&filter, None, usize::MAX);
     runs.into_iter().map(|run| run.id).collect()

@@ -13,7 +13,7 @@ use shiftwork_engine::view::AppView;
 use super::Compat;
 use super::dialect::{Answer, Dialect, Refused};
 use super::job_document::{Document, boolean, keep_extensions, number, object, text};
-use crate::api::extract::Caller;
+use crate::api::access::Caller;
 
 /// Apps asked for at once when all are listed: the owner answers other questions in between.
 const PAGE_ROWS: usize = 500;

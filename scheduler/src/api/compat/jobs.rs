@@ -14,7 +14,7 @@ use super::Compat;
 use super::dialect::{Answer, Dialect, Refused};
 use super::job_answer::JobAnswer;
 use super::job_document::{Document, keep_job_extensions, object, text};
-use crate::api::extract::Caller;
+use crate::api::access::Caller;
 
 /// Jobs asked for at once when all are listed: the owner answers other questions in between.
 const PAGE_ROWS: usize = 500;

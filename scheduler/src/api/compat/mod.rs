@@ -25,7 +25,6 @@ use axum::routing::{delete, get, post};
 use super::ApiState;
 pub use dialect::Dialect;
 pub use login::Credentials;
-use login::Logins;
 use operations::Throttle;
 
 /// How Elastic-Job-Cloud's REST is served.
@@ -33,7 +32,8 @@ use operations::Throttle;
 pub struct ElasticJobConfig {
     /// The generation of requests that do not show theirs.
     pub dialect: Dialect,
-    /// Who may use it; `None` for everybody who reaches it.
+    /// One who may use it beside those who may use the native API; without, and without
+    /// authentication there, everybody may who reaches it.
     pub credentials: Option<Credentials>,
 }
 
@@ -42,18 +42,12 @@ pub struct ElasticJobConfig {
 struct Compat {
     api: ApiState,
     dialect: Dialect,
-    logins: Arc<Logins>,
     throttle: Arc<Throttle>,
 }
 
 /// The routes.
 pub(super) fn routes(api: ApiState, config: ElasticJobConfig) -> Router {
-    let state = Compat {
-        api,
-        dialect: config.dialect,
-        logins: Arc::new(Logins::new(config.credentials)),
-        throttle: Arc::new(Throttle::default()),
-    };
+    let state = Compat { api, dialect: config.dialect, throttle: Arc::new(Throttle::default()) };
     let routes = Router::new()
         .route("/api/login", post(login::login))
         .route("/api/app", post(apps::register).put(apps::update))

@@ -12,8 +12,8 @@ use shiftwork_engine::ids::AppName;
 
 use super::Compat;
 use super::dialect::{Answer, Dialect, Refused};
-use crate::api::extract::Caller;
-use crate::api::problem::Problem;
+use crate::api::access::Caller;
+use crate::auth::Actor;
 
 /// Between two reconciliations by hand, of either kind.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,16 +43,15 @@ impl Throttle {
 
 impl Compat {
     /// Carries a change out; what the engine says is for the caller to word.
-    pub(super) async fn carry_out(&self, by: String, command: Command) -> Result<Reply, Refused> {
-        let reply = self.api.handle.command(by, command).await;
-        Ok(reply.map_err(Problem::from)?)
+    pub(super) async fn carry_out(&self, by: Actor, command: Command) -> Result<Reply, Refused> {
+        Ok(self.api.ask_for(by, command).await?)
     }
 
     /// Carries out a change of what may not be there: then nothing happens, and nobody is told.
     pub(super) async fn change_if_there(
         &self,
         dialect: Dialect,
-        by: String,
+        by: Actor,
         command: Option<Command>,
     ) -> Answer {
         let Some(command) = command else { return Ok(dialect.done()) };

@@ -12,6 +12,7 @@ use crate::api::page::{List, Page};
 use crate::api::problem::Problem;
 use crate::api::rest::leader::leader;
 use crate::api::why::{self, Facts};
+use crate::auth::Actor;
 
 const READY: List = List("ready");
 const FAILOVER: List = List("failover");
@@ -115,6 +116,6 @@ pub(super) fn who_leads(state: &ApiState) -> Result<wire::Leader, Problem> {
 ///
 /// # Errors
 /// 409 without a master.
-pub(super) async fn reconcile(state: &ApiState, by: String) -> Result<(), Problem> {
+pub(super) async fn reconcile(state: &ApiState, by: Actor) -> Result<(), Problem> {
     state.command(by, Command::Reconcile).await.map(drop)
 }

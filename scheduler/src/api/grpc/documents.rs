@@ -14,6 +14,7 @@ use crate::api::rest::apps::Apps;
 use crate::api::rest::calendars::Calendars;
 use crate::api::rest::documents::{Document, Switched};
 use crate::api::rest::jobs::Jobs;
+use crate::auth::Actor;
 
 /// Documents of one call: bounds how long it takes, as the size of a message bounds them all.
 const DOCUMENTS_MAX: usize = 1_000;
@@ -24,7 +25,7 @@ const DOCUMENTS_MAX: usize = 1_000;
 /// The refusal, naming the document.
 pub(super) async fn apply(
     state: &ApiState,
-    by: &str,
+    by: &Actor,
     request: wire::ApplyRequest,
 ) -> Result<wire::ApplyResponse, Problem> {
     let mut documents: Vec<(usize, wire::Document)> =
@@ -70,7 +71,7 @@ fn order(document: &wire::Document) -> u8 {
 /// Replaces a document, or creates what is not there.
 async fn put<D: Document>(
     state: &ApiState,
-    by: &str,
+    by: &Actor,
     text: String,
     guard: IfMatch,
     conditional: bool,
@@ -125,7 +126,7 @@ pub(super) async fn list<D: Document>(
 /// What stands in the way.
 pub(super) async fn delete<D: Document>(
     state: &ApiState,
-    by: &str,
+    by: &Actor,
     name: &str,
     if_match: &str,
 ) -> Result<(), Problem> {
@@ -143,7 +144,7 @@ pub(super) async fn delete<D: Document>(
 /// 404 by name, or 503.
 pub(super) async fn switch<D: Switched>(
     state: &ApiState,
-    by: &str,
+    by: &Actor,
     text: &str,
     enabled: bool,
     reason: String,

@@ -1,6 +1,7 @@
 //! The gRPC face of the API: the same commands and questions as REST, and the stream of events. A file
 //! a subject. Absent: what commands mean (the engine) and finding what happens (`watching.rs`).
 
+mod access;
 mod cluster;
 mod documents;
 mod request;
@@ -16,6 +17,7 @@ mod wire;
 use std::time::Duration;
 
 use axum::middleware;
+use futures_util::{FutureExt as _, stream};
 use shiftwork_proto::FILE_DESCRIPTOR_SET;
 use shiftwork_proto::shiftwork::v1::scheduler_server::{SERVICE_NAME, SchedulerServer};
 use tokio::net::TcpListener;
@@ -29,6 +31,7 @@ use tonic_health::server::HealthReporter;
 
 use super::{ApiState, BODY_LEN_MAX, DRAIN_MAX};
 use crate::registry::Standing;
+use crate::tls_server::ServerTls;
 use service::Service;
 
 /// Calls of one connection at a time: an application that watches for each of its parts fits.
@@ -63,6 +66,7 @@ pub enum GrpcError {
 /// [`GrpcError`].
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<ServerTls>,
     state: ApiState,
     shutdown: CancellationToken,
 ) -> Result<(), GrpcError> {
@@ -76,9 +80,17 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_MAX))
         .add_routes(routes);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = shutdown.clone();
-    let serving = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+    let stop = shutdown.clone().cancelled_owned();
+    let serving = if let Some(tls) = tls {
+        let incoming = stream::unfold(tls.accept(listener), async |mut listener| {
+            let (stream, _) = listener.next().await?;
+            Some((Ok::<_, std::io::Error>(stream), listener))
+        });
+        server.serve_with_incoming_shutdown(Box::pin(incoming), stop).boxed()
+    } else {
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        server.serve_with_incoming_shutdown(incoming, stop).boxed()
+    };
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
@@ -100,8 +112,9 @@ fn with_scheduler(routes: Routes, state: ApiState) -> Routes {
         .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
         .send_compressed(tonic::codec::CompressionEncoding::Gzip);
     let routes = routes.add_service(service).into_axum_router();
+    let asking = middleware::from_fn_with_state(state.clone(), access::authenticate);
     let leading = middleware::from_fn_with_state(state.leadership, standby::answer);
-    Routes::from(routes.layer(leading))
+    Routes::from(routes.layer(leading).layer(asking))
 }
 
 /// Clients without the `.proto` files ask for them. Many still do so by the older version of the

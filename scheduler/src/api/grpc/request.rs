@@ -7,13 +7,13 @@ use super::wire::ToWire;
 use crate::api::extract::InPath;
 use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, List, Page, PageAt};
 use crate::api::problem::Problem;
+use crate::auth::{Actor, Identity};
 
 /// Who asks, for the records.
-pub(super) fn caller<T>(request: &Request<T>) -> String {
-    match request.remote_addr() {
-        Some(address) => format!("grpc {}", address.ip().to_canonical()),
-        None => "grpc".to_owned(),
-    }
+pub(super) fn caller<T>(request: &Request<T>) -> Actor {
+    let from = request.remote_addr().map(|address| address.ip().to_canonical());
+    let identity = request.extensions().get::<Identity>().cloned();
+    Actor { identity: identity.unwrap_or_else(Identity::nobody), door: "grpc", from }
 }
 
 /// A name that must be given.

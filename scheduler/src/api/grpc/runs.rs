@@ -13,6 +13,7 @@ use crate::api::page::{List, Page};
 use crate::api::problem::Problem;
 use crate::api::run_lookup::{Wanted, find, find_ended, find_task, no_history, page};
 use crate::api::run_page::{RUNS, Row};
+use crate::auth::Actor;
 use crate::trace::{EventKey, EventRow};
 
 const EVENTS: List = List("run-events");
@@ -24,7 +25,7 @@ const TASKS: List = List("tasks");
 /// What stands in the way.
 pub(super) async fn trigger(
     state: &ApiState,
-    by: String,
+    by: Actor,
     request: wire::TriggerRequest,
 ) -> Result<wire::RunMade, Problem> {
     let job: JobName = request::name("job", &request.job)?;
@@ -49,7 +50,7 @@ pub(super) async fn trigger(
 /// What stands in the way.
 pub(super) async fn rerun(
     state: &ApiState,
-    by: String,
+    by: Actor,
     request: wire::RerunRequest,
 ) -> Result<wire::RunMade, Problem> {
     let run: RunId = request::name("run", &request.run)?;
@@ -58,7 +59,7 @@ pub(super) async fn rerun(
         .await
 }
 
-async fn make(state: &ApiState, by: String, command: Command) -> Result<wire::RunMade, Problem> {
+async fn make(state: &ApiState, by: Actor, command: Command) -> Result<wire::RunMade, Problem> {
     match state.command(by, command).await? {
         Done::RunCreated(run) => Ok(wire::RunMade { run: run.to_string(), created: true }),
         Done::RunExists(run) => Ok(wire::RunMade { run: run.to_string(), created: false }),
@@ -73,7 +74,7 @@ async fn make(state: &ApiState, by: String, command: Command) -> Result<wire::Ru
 ///
 /// # Errors
 /// 404 or 409.
-pub(super) async fn cancel(state: &ApiState, by: String, run: &str) -> Result<(), Problem> {
+pub(super) async fn cancel(state: &ApiState, by: Actor, run: &str) -> Result<(), Problem> {
     let run = request::name("run", run)?;
     state.command(by, Command::CancelRun { run }).await.map(drop)
 }
@@ -101,6 +102,7 @@ pub(super) async fn list(
         app: request::filter("app", &request.app)?,
         state: convert::run_state(request.state)
             .map_err(|message| Problem::parameter("state", message))?,
+        app_prefixes: Vec::new(),
     };
     let wanted = Wanted::new(filter, request::page(RUNS, request.page)?)?;
     let Page { items, next } = page(state, wanted).await?;
@@ -186,7 +188,7 @@ pub(super) async fn tasks(
 ///
 /// # Errors
 /// 404 or 409.
-pub(super) async fn kill(state: &ApiState, by: String, task: &str) -> Result<(), Problem> {
+pub(super) async fn kill(state: &ApiState, by: Actor, task: &str) -> Result<(), Problem> {
     let task = request::name("task", task)?;
     state.command(by, Command::KillTask { task }).await.map(drop)
 }

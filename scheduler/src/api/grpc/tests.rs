@@ -41,7 +41,9 @@ impl Served {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task =
-            tokio::spawn(async move { super::serve(listener, state, stopped).await.unwrap() });
+            tokio::spawn(
+                async move { super::serve(listener, None, state, stopped).await.unwrap() },
+            );
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
         Self { channel, standing, stop, task }

@@ -31,6 +31,7 @@ impl Document for Apps {
     const SCHEMA: &'static str = "App";
     const DOCUMENT_SCHEMA: &'static str = "AppDocument";
     const NAME_FIELD: &'static str = "appName";
+    const OF_APP: bool = true;
     const FILTERS: &'static [&'static Param] = &[];
 
     fn filter(_: &Params) -> Result<(), Problem> {
@@ -65,6 +66,10 @@ impl Document for Apps {
 
     fn name_of(view: &AppView) -> &str {
         &view.name
+    }
+
+    fn app_of(view: &AppView) -> Option<String> {
+        Some(view.name.clone())
     }
 
     fn text_of(view: &AppView) -> &str {

@@ -31,6 +31,7 @@ impl Document for Calendars {
     const SCHEMA: &'static str = "Calendar";
     const DOCUMENT_SCHEMA: &'static str = "CalendarDocument";
     const NAME_FIELD: &'static str = "calendarName";
+    const OF_APP: bool = false;
     const FILTERS: &'static [&'static Param] = &[];
 
     fn filter(_: &Params) -> Result<(), Problem> {
@@ -65,6 +66,10 @@ impl Document for Calendars {
 
     fn name_of(view: &CalendarView) -> &str {
         &view.name
+    }
+
+    fn app_of(_: &CalendarView) -> Option<String> {
+        None
     }
 
     fn text_of(view: &CalendarView) -> &str {

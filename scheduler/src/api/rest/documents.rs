@@ -12,14 +12,17 @@ use shiftwork_engine::{Engine, Order};
 
 use super::{Answer, BASE, done, made};
 use crate::api::ApiState;
+use crate::api::access::{Caller, Sight};
 use crate::api::etag::{IfMatch, etag};
-use crate::api::extract::{Caller, InPath, JsonBody, Named, OptionalJsonBody, document_name};
+use crate::api::extract::{InPath, JsonBody, Named, OptionalJsonBody, document_name};
 use crate::api::fields;
 use crate::api::operation::{Answered, IDEMPOTENCY_KEY, IF_MATCH, Operation};
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
+use crate::api::visible;
+use crate::auth::{Actor, AppScope};
 
 /// A kind of document.
 pub(in crate::api) trait Document: Send + Sync + 'static {
@@ -28,7 +31,7 @@ pub(in crate::api) trait Document: Send + Sync + 'static {
     /// How it is shown.
     type View: Serialize + Send + 'static;
     /// Which of them are listed.
-    type Filter: Send + 'static;
+    type Filter: Send + Sync + 'static;
 
     /// What one is called.
     const NOUN: &'static str;
@@ -44,6 +47,8 @@ pub(in crate::api) trait Document: Send + Sync + 'static {
     const DOCUMENT_SCHEMA: &'static str;
     /// The field of the document that names it.
     const NAME_FIELD: &'static str;
+    /// Whether each of them is of an app, or none is.
+    const OF_APP: bool;
     /// The parameters that filter the list.
     const FILTERS: &'static [&'static Param];
 
@@ -70,6 +75,8 @@ pub(in crate::api) trait Document: Send + Sync + 'static {
     ) -> Vec<Self::View>;
     /// The name in a view.
     fn name_of(view: &Self::View) -> &str;
+    /// The app in a view, if it is of one.
+    fn app_of(view: &Self::View) -> Option<String>;
     /// The document in a view.
     fn text_of(view: &Self::View) -> &str;
 }
@@ -93,25 +100,35 @@ pub(super) fn routes<D: Document>(table: Table) -> Table {
     let one = format!("{list}/{{{}}}", D::Name::PARAMETER);
     let (noun, kind) = (D::NOUN, D::TYPE);
     let tagged = |operation: Operation| operation.tag(D::LIST.0);
+    let filtered = |operation: Operation| if D::OF_APP { operation.filtered() } else { operation };
+    let read = |operation: Operation| if D::OF_APP { operation } else { operation.shared() };
     table
         .route(
-            tagged(Operation::get(&list, format!("list{kind}s"), format!("Lists the {noun}s.")))
-                .query(D::FILTERS)
-                .query(&[&SORT])
-                .page(D::SCHEMA),
+            read(filtered(tagged(Operation::get(
+                &list,
+                format!("list{kind}s"),
+                format!("Lists the {noun}s."),
+            ))))
+            .query(D::FILTERS)
+            .query(&[&SORT])
+            .page(D::SCHEMA),
             list_handler::<D>,
         )
         .route(
-            tagged(Operation::post(&list, format!("create{kind}"), format!("Registers a {noun}.")))
-                .header(&IDEMPOTENCY_KEY)
-                .body(D::DOCUMENT_SCHEMA)
-                .answers(201, Answered::One(D::SCHEMA))
-                .answers(200, Answered::One(D::SCHEMA))
-                .refuses(&[409]),
+            filtered(tagged(Operation::post(
+                &list,
+                format!("create{kind}"),
+                format!("Registers a {noun}."),
+            )))
+            .header(&IDEMPOTENCY_KEY)
+            .body(D::DOCUMENT_SCHEMA)
+            .answers(201, Answered::One(D::SCHEMA))
+            .answers(200, Answered::One(D::SCHEMA))
+            .refuses(&[409]),
             create::<D>,
         )
         .route(
-            tagged(Operation::get(&one, format!("get{kind}"), format!("Reads a {noun}.")))
+            read(tagged(Operation::get(&one, format!("get{kind}"), format!("Reads a {noun}."))))
                 .one(D::SCHEMA)
                 .refuses(&[404]),
             get::<D>,
@@ -151,7 +168,11 @@ pub(super) fn switches<D: Switched>(table: Table) -> Table {
 }
 
 /// `GET /{list}`
-async fn list_handler<D: Document>(State(state): State<ApiState>, params: Params) -> Answer {
+async fn list_handler<D: Document>(
+    State(state): State<ApiState>,
+    Sight(scope): Sight,
+    params: Params,
+) -> Answer {
     let filter = D::filter(&params)?;
     let order = match params.text(SORT.name) {
         None | Some("name") => Order::Ascending,
@@ -164,9 +185,27 @@ async fn list_handler<D: Document>(State(state): State<ApiState>, params: Params
         Order::Descending => D::DESCENDING,
     };
     let at = PageAt::read(list, &params)?;
-    let (after, fetch) = (at.read_after(D::Name::read)?, at.fetch());
-    let ask = move |engine: &Engine| D::some(engine, &filter, after.as_ref(), order, fetch);
-    let rows = state.query(ask).await?;
+    let after = at.read_after(D::Name::read)?;
+    let ask = move |engine: &Engine, after: Option<&D::Name>, limit| {
+        D::some(engine, &filter, after, order, limit)
+    };
+    // A name that cannot be read is none of an app's; the list goes on behind the one before.
+    let scope = if D::OF_APP { scope } else { AppScope::ALL };
+    let key = |view: &D::View| D::Name::read(D::name_of(view)).ok();
+    let rows = visible::rows(
+        &state,
+        &scope,
+        &at,
+        after.map(Some),
+        (
+            move |engine: &Engine, after: Option<&Option<D::Name>>, limit| {
+                ask(engine, after.and_then(Option::as_ref), limit)
+            },
+            key,
+            |_: &Engine, view: &D::View| D::app_of(view),
+        ),
+    );
+    let rows = rows.await?;
     Ok(Json(Page::cut(rows, &at, |row| D::name_of(row).to_owned())).into_response())
 }
 
@@ -258,7 +297,7 @@ async fn disable<D: Switched>(
 
 async fn switch<D: Switched>(
     state: &ApiState,
-    by: String,
+    by: Actor,
     name: D::Name,
     enabled: bool,
     condition: IfMatch,

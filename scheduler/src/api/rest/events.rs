@@ -13,6 +13,7 @@ use shiftwork_engine::ids::{JobName, RunId};
 
 use super::{Answer, BASE, JOB};
 use crate::api::ApiState;
+use crate::api::access::Named;
 use crate::api::event_view::EventView;
 use crate::api::extract::InPath;
 use crate::api::operation::{Answered, LAST_EVENT_ID, Operation};
@@ -20,6 +21,7 @@ use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
 use crate::api::watching::{Watched, Watcher};
+use crate::auth::Identity;
 use crate::trace::{EventFilter, EventKey};
 
 /// Filters events by run.
@@ -55,6 +57,7 @@ pub(super) fn routes(table: Table) -> Table {
             "Watches what happens to runs and tasks: events `run` and `task` with an Event each.",
         )
         .tag("runs")
+        .filtered()
         .query(&[&JOB, &RUN, &SUBMITTER, &KIND, &AFTER])
         .header(&LAST_EVENT_ID)
         .answers(200, Answered::Stream(None)),
@@ -63,7 +66,13 @@ pub(super) fn routes(table: Table) -> Table {
 }
 
 /// `GET /events?job=&run=&submitter=&kind=&after=`
-async fn watch_events(State(state): State<ApiState>, params: Params, headers: HeaderMap) -> Answer {
+async fn watch_events(
+    State(state): State<ApiState>,
+    identity: Identity,
+    params: Params,
+    headers: HeaderMap,
+) -> Answer {
+    may_watch(&state, &identity, &params).await?;
     let filter = EventFilter {
         job: params.read(JOB.name, JobName::read)?.map(|job| job.to_string()),
         run: params.read(RUN.name, RunId::read)?.map(|run| run.to_string()),
@@ -76,6 +85,20 @@ async fn watch_events(State(state): State<ApiState>, params: Params, headers: He
     let watcher = Watcher::begin(&state, filter, after).await?;
     let events = watcher.stream().map(|watched| Ok::<_, Infallible>(written(&watched)));
     Ok(Sse::new(events).into_response())
+}
+
+/// An event does not say of which app it is: whoever is shown some apps only names a job or a run.
+async fn may_watch(state: &ApiState, identity: &Identity, params: &Params) -> Result<(), Problem> {
+    let job = params.read(JOB.name, JobName::read)?;
+    let run = params.read(RUN.name, RunId::read)?;
+    match job.map(Named::Job).or_else(|| run.map(Named::Run)) {
+        _ if identity.apps.is_all() => Ok(()),
+        Some(named) => named.admit_if_there(state, identity).await,
+        None => Err(Problem::forbidden(format!(
+            "{} is shown some apps only: watch one job or one run",
+            identity.name
+        ))),
+    }
 }
 
 fn read_kind(text: &str) -> Result<String, &'static str> {

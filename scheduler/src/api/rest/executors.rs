@@ -3,15 +3,19 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use shiftwork_engine::Engine;
 use shiftwork_engine::ids::{AgentId, AppName, ExecutorId, OfferId};
+use shiftwork_engine::view::ExecutorView;
 
 use super::{AGENT, APP, Answer, BASE, found};
 use crate::api::ApiState;
+use crate::api::access::Sight;
 use crate::api::extract::InPath;
 use crate::api::operation::Operation;
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::Params;
 use crate::api::table::Table;
+use crate::api::visible;
 
 const AGENTS: List = List("agents");
 const OFFERS: List = List("offers");
@@ -41,6 +45,7 @@ pub(super) fn routes(table: Table) -> Table {
         )
         .route(
             list("executors", "listExecutors", "Executors of this framework.")
+                .filtered()
                 .query(&[&APP, &AGENT])
                 .page("Executor"),
             executors,
@@ -82,7 +87,7 @@ async fn offers(State(state): State<ApiState>, params: Params) -> Answer {
 }
 
 /// `GET /executors?app=&agent=`
-async fn executors(State(state): State<ApiState>, params: Params) -> Answer {
+async fn executors(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
     let at = PageAt::read(EXECUTORS, &params)?;
     let app = params.read(APP.name, AppName::read)?;
     let agent = params.text(AGENT.name).map(AgentId::new);
@@ -90,13 +95,15 @@ async fn executors(State(state): State<ApiState>, params: Params) -> Answer {
         let (agent, executor) = text.split_once(KEY_SEPARATOR).ok_or(())?;
         Ok::<_, ()>((AgentId::new(agent), ExecutorId::new(executor)))
     })?;
-    let fetch = at.fetch();
-    let ask = move |engine: &shiftwork_engine::Engine| {
-        engine.executors(app.as_ref(), agent.as_ref(), after.as_ref(), fetch)
+    let ask = move |engine: &Engine, after: Option<&(AgentId, ExecutorId)>, limit| {
+        engine.executors(app.as_ref(), agent.as_ref(), after, limit)
     };
-    let rows = state.query(ask).await?;
-    let key = |executor: &shiftwork_engine::view::ExecutorView| {
-        format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.id)
-    };
+    let listing = (
+        ask,
+        |row: &ExecutorView| (row.agent.clone(), row.id.clone()),
+        |_: &Engine, row: &ExecutorView| Some(row.app.to_string()),
+    );
+    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
+    let key = |executor: &ExecutorView| format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.id);
     Ok(Json(Page::cut(rows, &at, key)).into_response())
 }

@@ -16,11 +16,14 @@ use crate::api::table::Table;
 pub(super) fn routes(table: Table) -> Table {
     table
         .route(
-            Operation::get("/healthz", "healthz", "Whether the process answers.").one("Health"),
+            Operation::get("/healthz", "healthz", "Whether the process answers.")
+                .open()
+                .one("Health"),
             alive,
         )
         .route(
             Operation::get("/readyz", "readyz", "Whether it leads and is connected to the master.")
+                .open()
                 .one("Health"),
             ready,
         )

@@ -45,6 +45,7 @@ impl Document for Jobs {
     const SCHEMA: &'static str = "Job";
     const DOCUMENT_SCHEMA: &'static str = "JobDocument";
     const NAME_FIELD: &'static str = "jobName";
+    const OF_APP: bool = true;
     const FILTERS: &'static [&'static Param] = &[&APP];
 
     fn filter(params: &Params) -> Result<Option<AppName>, Problem> {
@@ -79,6 +80,10 @@ impl Document for Jobs {
 
     fn name_of(view: &JobView) -> &str {
         &view.name
+    }
+
+    fn app_of(view: &JobView) -> Option<String> {
+        view.app.as_ref().map(ToString::to_string)
     }
 
     fn text_of(view: &JobView) -> &str {

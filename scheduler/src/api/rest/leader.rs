@@ -31,6 +31,7 @@ pub(in crate::api) struct LeaderView {
 pub(super) fn routes(table: Table) -> Table {
     table.route(
         Operation::get(LEADER_PATH, "getLeader", "Which scheduler decides.")
+            .shared()
             .one("Leader")
             .refuses(&[404]),
         get,

@@ -20,6 +20,7 @@ const ENGINE_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) fn routes(table: Table) -> Table {
     table.route(
         Operation::get(METRICS_PATH, "getMetrics", "What is counted, as Prometheus reads it.")
+            .shared()
             .answers(200, Answered::Text("text/plain")),
         get,
     )

@@ -2,6 +2,7 @@
 
 pub(super) mod apps;
 mod audit;
+mod audit_log;
 pub(super) mod calendars;
 pub(super) mod documents;
 mod events;
@@ -12,12 +13,17 @@ pub(super) mod leader;
 mod log_follow;
 mod logs;
 mod metrics;
+mod oidc;
 mod queues;
 mod runs;
 mod schedules;
+mod secrets;
+mod session;
 mod statistics;
 mod status;
 mod tasks;
+mod tokens;
+mod users;
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -80,6 +86,12 @@ pub(super) fn table() -> Table {
         .with(leader::routes)
         .with(status::routes)
         .with(audit::routes)
+        .with(session::routes)
+        .with(oidc::routes)
+        .with(users::routes)
+        .with(secrets::routes)
+        .with(tokens::routes)
+        .with(audit_log::routes)
         .with(health::routes)
         .with(metrics::routes)
 }

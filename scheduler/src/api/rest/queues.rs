@@ -3,15 +3,19 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use shiftwork_engine::ids::{RunId, TaskId};
+use shiftwork_engine::Engine;
+use shiftwork_engine::ids::{JobName, RunId, TaskId};
+use shiftwork_engine::view::{FailoverView, ReadyView, RunningView};
 
 use super::{Answer, BASE};
 use crate::api::ApiState;
+use crate::api::access::Sight;
 use crate::api::extract::InPath;
 use crate::api::operation::Operation;
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::Params;
 use crate::api::table::Table;
+use crate::api::visible;
 
 const READY: List = List("ready");
 const FAILOVER: List = List("failover");
@@ -20,7 +24,7 @@ const RUNNING: List = List("running");
 /// The routes of the queues.
 pub(super) fn routes(table: Table) -> Table {
     let list = |queue: &str, id: &str, summary: &str| {
-        Operation::get(format!("{BASE}/queues/{queue}"), id, summary).tag("queues")
+        Operation::get(format!("{BASE}/queues/{queue}"), id, summary).tag("queues").filtered()
     };
     table
         .route(list("ready", "listReady", "Jobs with pending runs.").page("Ready"), ready)
@@ -33,29 +37,51 @@ pub(super) fn routes(table: Table) -> Table {
 }
 
 /// `GET /queues/ready`
-async fn ready(State(state): State<ApiState>, params: Params) -> Answer {
+async fn ready(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
     let at = PageAt::read(READY, &params)?;
-    let (after, fetch) = (at.read_after(InPath::read)?, at.fetch());
-    let rows = state.query(move |engine| engine.ready(after.as_ref(), fetch)).await?;
+    let after = at.read_after(InPath::read)?;
+    let listing = (
+        Engine::ready,
+        |row: &ReadyView| row.job.clone(),
+        |engine: &Engine, row: &ReadyView| app_of(engine, &row.job),
+    );
+    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
     Ok(Json(Page::cut(rows, &at, |row| row.job.to_string())).into_response())
 }
 
 /// `GET /queues/failover`
-async fn failover(State(state): State<ApiState>, params: Params) -> Answer {
+async fn failover(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
     let at = PageAt::read(FAILOVER, &params)?;
     let after = at.read_after(|text| {
         let (run, item) = text.rsplit_once('/').ok_or(())?;
         Ok::<_, ()>((RunId::parse(run).map_err(drop)?, item.parse::<u32>().map_err(drop)?))
     })?;
-    let fetch = at.fetch();
-    let rows = state.query(move |engine| engine.failover(after.as_ref(), fetch)).await?;
+    let listing = (
+        Engine::failover,
+        |row: &FailoverView| (row.run.clone(), row.item),
+        |engine: &Engine, row: &FailoverView| app_of_run(engine, &row.run),
+    );
+    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
     Ok(Json(Page::cut(rows, &at, |row| format!("{}/{}", row.run, row.item))).into_response())
 }
 
 /// `GET /queues/running`
-async fn running(State(state): State<ApiState>, params: Params) -> Answer {
+async fn running(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
     let at = PageAt::read(RUNNING, &params)?;
-    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
-    let rows = state.query(move |engine| engine.running(after.as_ref(), fetch)).await?;
+    let after = at.after.as_deref().map(TaskId::new);
+    let listing = (
+        Engine::running,
+        |row: &RunningView| row.task_id.clone(),
+        |engine: &Engine, row: &RunningView| app_of_run(engine, &row.run),
+    );
+    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
     Ok(Json(Page::cut(rows, &at, |row| row.task_id.to_string())).into_response())
+}
+
+fn app_of(engine: &Engine, job: &JobName) -> Option<String> {
+    engine.job(job)?.app.map(|app| app.to_string())
+}
+
+fn app_of_run(engine: &Engine, run: &RunId) -> Option<String> {
+    Some(engine.run(run)?.app.to_string())
 }

@@ -11,8 +11,9 @@ use shiftwork_engine::ids::{JobName, RunId};
 
 use super::{APP, Answer, BASE, JOB, accepted, made};
 use crate::api::ApiState;
+use crate::api::access::{Caller, Sight};
 use crate::api::event_view::EventView;
-use crate::api::extract::{Caller, Named, OptionalJsonBody};
+use crate::api::extract::{Named, OptionalJsonBody};
 use crate::api::fields;
 use crate::api::operation::{Answered, IDEMPOTENCY_KEY, Operation};
 use crate::api::page::{List, Page, PageAt};
@@ -20,6 +21,7 @@ use crate::api::params::Params;
 use crate::api::problem::Problem;
 use crate::api::run_lookup::{STATE, Wanted, find, find_ended, no_history, page};
 use crate::api::table::Table;
+use crate::auth::Actor;
 use crate::trace::{EventKey, EventRow};
 
 const EVENTS: List = List("run-events");
@@ -39,6 +41,7 @@ pub(super) fn routes(table: Table) -> Table {
         .route(
             Operation::get(format!("{BASE}/runs"), "listRuns", "Lists runs, newest first.")
                 .tag("runs")
+                .filtered()
                 .query(&[&JOB, &APP, &STATE])
                 .page("Run"),
             list,
@@ -82,8 +85,8 @@ pub(super) fn routes(table: Table) -> Table {
 }
 
 /// `GET /runs?job=&app=&state=`
-async fn list(State(state): State<ApiState>, params: Params) -> Answer {
-    let wanted = Wanted::read(&params)?;
+async fn list(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
+    let wanted = Wanted::read(&params)?.within(&scope);
     Ok(Json(page(&state, wanted).await?).into_response())
 }
 
@@ -143,7 +146,7 @@ async fn rerun(
 }
 
 /// Carries out a command that makes a run.
-async fn make(state: &ApiState, by: String, command: Command) -> Answer {
+async fn make(state: &ApiState, by: Actor, command: Command) -> Answer {
     let (new, id) = match state.command(by, command).await? {
         Done::RunCreated(id) => (true, id),
         Done::RunExists(id) => (false, id),

@@ -76,6 +76,7 @@ pub(super) fn routes(table: Table) -> Table {
                 "The coming firings of a schedule that is not stored.",
             )
             .tag("jobs")
+            .shared()
             .query(&[&CRON, &TIME_ZONE, &N, &FROM])
             .answers(200, Answered::Page("Firing"))
             .refuses(&[422]),

@@ -8,7 +8,7 @@ use shiftwork_engine::command::Command;
 
 use super::{Answer, BASE, accepted};
 use crate::api::ApiState;
-use crate::api::extract::Caller;
+use crate::api::access::Caller;
 use crate::api::operation::{Answered, Operation};
 use crate::api::table::Table;
 
@@ -17,6 +17,7 @@ pub(super) fn routes(table: Table) -> Table {
     table
         .route(
             Operation::get(format!("{BASE}/status"), "getStatus", "The scheduler as a whole.")
+                .shared()
                 .one("Status"),
             get,
         )

@@ -6,17 +6,19 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::{AgentId, AppName, JobName, TaskId};
-use shiftwork_engine::view::ShardState;
+use shiftwork_engine::view::{ShardState, TaskView};
 use shiftwork_engine::{Engine, TaskFilter};
 
 use super::{AGENT, APP, Answer, BASE, JOB, SHARD_STATES, accepted};
 use crate::api::ApiState;
-use crate::api::extract::{Caller, InPath, Named};
+use crate::api::access::{Caller, Sight};
+use crate::api::extract::{InPath, Named};
 use crate::api::operation::{Answered, Operation};
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::{Kind, Param, Params};
 use crate::api::run_lookup::find_task;
 use crate::api::table::Table;
+use crate::api::visible;
 
 const TASKS: List = List("tasks");
 
@@ -31,6 +33,7 @@ pub(super) fn routes(table: Table) -> Table {
         .route(
             Operation::get(format!("{BASE}/tasks"), "listTasks", "Lists the tasks that live.")
                 .tag("tasks")
+                .filtered()
                 .query(&[&JOB, &APP, &AGENT, &STATE])
                 .page("Task"),
             list,
@@ -56,7 +59,7 @@ pub(super) fn routes(table: Table) -> Table {
 }
 
 /// `GET /tasks?job=&app=&agent=&state=`
-async fn list(State(state): State<ApiState>, params: Params) -> Answer {
+async fn list(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
     let at = PageAt::read(TASKS, &params)?;
     let filter = TaskFilter {
         job: params.read(JOB.name, JobName::read)?,
@@ -64,9 +67,12 @@ async fn list(State(state): State<ApiState>, params: Params) -> Answer {
         agent: params.text(AGENT.name).map(AgentId::new),
         state: params.read(STATE.name, read_state)?,
     };
-    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
-    let ask = move |engine: &Engine| engine.tasks(&filter, after.as_ref(), fetch);
-    let rows = state.query(ask).await?;
+    let after = at.after.as_deref().map(TaskId::new);
+    let ask =
+        move |engine: &Engine, after: Option<&TaskId>, limit| engine.tasks(&filter, after, limit);
+    let app = |_: &Engine, task: &TaskView| Some(task.app.to_string());
+    let listing = (ask, |task: &TaskView| task.id.clone(), app);
+    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
     Ok(Json(Page::cut(rows, &at, |task| task.id.to_string())).into_response())
 }
 

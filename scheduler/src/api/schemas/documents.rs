@@ -131,7 +131,7 @@ fn what() -> Vec<Member> {
         ("props", strings("Elastic-Job-Cloud's form of the same.")),
         ("shardingItemParameters", text("Parameter by shard, as 0=a,1=b.")),
         ("jobParameter", text("Given to every shard.")),
-        ("env", strings("Environment of the work.")),
+        ("env", environment()),
         ("runAs", text("The user a script runs as.")),
         ("limits", limits),
         ("description", text("For people.")),
@@ -256,4 +256,20 @@ fn rerun() -> Value {
         Vec::new(),
         vec![("failedOnly", flag("Only those that did not succeed."))],
     ))
+}
+
+/// Variables, of which some may be secrets.
+fn environment() -> Value {
+    let secret = json!({
+        "type": "object",
+        "description": "The value of a secret, by its name.",
+        "required": ["secret"],
+        "additionalProperties": false,
+        "properties": {"secret": {"type": "string", "pattern": "^[A-Za-z0-9._@+-]{1,100}$"}},
+    });
+    json!({
+        "type": "object",
+        "description": "Environment of the work: a text, or the name of a secret.",
+        "additionalProperties": {"oneOf": [{"type": "string"}, secret]},
+    })
 }

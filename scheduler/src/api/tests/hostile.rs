@@ -1,12 +1,17 @@
 //! A thousand malformed and hostile requests: none makes a handler panic or fail, none writes
 //! anything. The requests follow from a fixed seed, so that a failure can be repeated.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
 use super::{APP, job, shop};
+use crate::api::ElasticJobConfig;
 use crate::api::testing::{Answer, World, send};
+use crate::auth::{AppScope, AuthConfig, Mode, NewToken, Role};
 
 /// Requests of each run of the test.
 const REQUESTS: usize = 1_200;
@@ -51,7 +56,7 @@ const NAMES: [&str; 16] = [
     "nonexistent@20260101T000000Z",
 ];
 
-const PATHS: [&str; 40] = [
+const PATHS: [&str; 46] = [
     "/api/v1/apps",
     "/api/v1/apps/{}",
     "/api/v1/apps/{}/enable",
@@ -78,6 +83,12 @@ const PATHS: [&str; 40] = [
     "/api/v1/queues/{}",
     "/api/v1/schedules/preview",
     "/api/v1/reconcile",
+    "/api/v1/users",
+    "/api/v1/users/{}",
+    "/api/v1/tokens",
+    "/api/v1/tokens/{}",
+    "/api/v1/session",
+    "/api/v1/audit-log",
     "/api/v1/{}",
     "/{}",
     "//api//v1//apps",
@@ -221,6 +232,74 @@ async fn a_thousand_hostile_requests_break_and_write_nothing() {
     // And it still works.
     let update = world.ask("PUT", "/api/v1/apps/shop", APP).await;
     assert_eq!(update.status, 200, "{}", update.text);
+    world.stop().await;
+}
+
+/// Bodies of somebody who wants more than they may.
+const ESCALATIONS: [&str; 6] = [
+    r#"{"name":"evil","role":"admin","password":"a long enough password"}"#,
+    r#"{"name":"evil","role":"admin"}"#,
+    r#"{"role":"admin","apps":[]}"#,
+    r#"{"appName":"evil","cpuCount":1}"#,
+    r#"{"name":"alice","password":"wrong but long enough"}"#,
+    r#"{"reason":"evil"}"#,
+];
+
+#[tokio::test]
+async fn a_thousand_requests_of_strangers_and_climbers_write_nothing() {
+    let auth = AuthConfig { mode: Mode::Required, ..AuthConfig::default() };
+    let world = World::start_guarded(ElasticJobConfig::default(), auth).await;
+    let token = async |name: &str, role, apps: &[&str], lifetime| {
+        let apps = AppScope::new(apps.iter().map(ToString::to_string).collect()).unwrap();
+        let new = NewToken { name: name.to_owned(), role, apps, lifetime };
+        world.auth.create_token(new, "test".into()).await.unwrap().1
+    };
+    let admin = token("admin", Role::Admin, &[], None).await;
+    let expired = token("expired", Role::Admin, &[], Some(Duration::from_millis(1))).await;
+    let viewer = token("viewer", Role::Viewer, &[], None).await;
+    let elsewhere = token("elsewhere", Role::Operator, &["other-"], None).await;
+    let revoked = token("revoked", Role::Admin, &[], None).await;
+    world.auth.revoke_token("revoked", "test".into()).await.unwrap();
+    let as_admin = [("authorization", format!("Bearer {admin}"))];
+    let as_admin: Vec<(&str, &str)> = as_admin.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    for (path, document) in [("/api/v1/apps", APP.to_owned()), ("/api/v1/jobs", job("foo"))] {
+        assert_eq!(world.ask_with("POST", path, &document, &as_admin).await.status, 201);
+    }
+    let stored = async || {
+        let mut stored = Vec::new();
+        let lists = ["apps", "jobs", "calendars", "runs", "queues/ready", "users", "tokens"];
+        for list in lists {
+            let path = format!("/api/v1/{list}");
+            stored.push(world.ask_with("GET", &path, "", &as_admin).await.text);
+        }
+        stored
+    };
+    let before = stored().await;
+    let forged = format!("{}A", &admin[..admin.len() - 1]);
+    let shown = [&expired, &viewer, &elsewhere, &revoked, &forged].map(|it| format!("Bearer {it}"));
+    let methods = ["POST", "PUT", "DELETE", "GET"];
+    let mut dice = Dice(0x00C1_1ABE_5EED);
+    let mut kinds = BTreeMap::<u16, usize>::new();
+    for _ in 0..REQUESTS {
+        let name = if dice.below(2) == 0 { "shop" } else { "foo" };
+        let path = dice.one(&PATHS).replace("{}", name);
+        let text =
+            if dice.below(3) == 0 { mutated(&mut dice) } else { dice.one(&ESCALATIONS).into() };
+        let mut request = Request::builder().method(dice.one(&methods)).uri(&path);
+        request = request.header("content-type", "application/json");
+        match dice.below(8) {
+            0 => {}
+            1 => request = request.header("cookie", format!("shiftwork-session={admin}")),
+            2 => request = request.header("accesstoken", dice.one(&["x", &revoked, &expired])),
+            _ => request = request.header("authorization", &shown[dice.below(shown.len())]),
+        }
+        let answer = send(world.router(), request.body(Body::from(text)).unwrap()).await;
+        assert!(answer.status < 500, "{path}: {}", answer.text);
+        assert!(!answer.text.contains("argon2"), "{path}");
+        *kinds.entry(answer.status).or_default() += 1;
+    }
+    assert_eq!(stored().await, before);
+    assert!(kinds[&401] + kinds[&403] + kinds[&429] > REQUESTS / 4, "{kinds:?}");
     world.stop().await;
 }
 
