@@ -10,6 +10,7 @@ pub mod auth;
 pub mod auth_args;
 pub mod cli;
 pub mod config;
+mod console;
 pub mod cycle_times;
 pub mod demo;
 pub mod elastic_job_args;

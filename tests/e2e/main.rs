@@ -4,9 +4,12 @@
 mod access;
 mod api;
 mod audit;
+mod browser;
 mod cli;
 mod cluster;
 mod command_mode;
+mod console;
+mod console_escaping;
 mod crash;
 mod demo;
 mod docs;

@@ -40,6 +40,7 @@ pub mod resources;
 mod restore;
 mod run;
 mod schedules;
+mod search;
 mod settings;
 mod shard_view;
 pub mod statistics;
@@ -47,6 +48,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod utilisation;
 pub mod view;
 mod wait;
 
@@ -55,4 +57,6 @@ pub use engine::Engine;
 pub use event::Event;
 pub use query::{Order, RunFilter};
 pub use query_tasks::TaskFilter;
+pub use search::{Coming, Found, JobFilter, JobState};
 pub use settings::Settings;
+pub use utilisation::Utilisation;

@@ -36,7 +36,7 @@ pub enum Order {
 
 impl Order {
     /// The part of a list that comes behind a name.
-    fn behind<K>(self, after: Option<&K>) -> (Bound<&K>, Bound<&K>) {
+    pub(crate) fn behind<K>(self, after: Option<&K>) -> (Bound<&K>, Bound<&K>) {
         match (self, after) {
             (_, None) => (Bound::Unbounded, Bound::Unbounded),
             (Self::Ascending, Some(after)) => (Bound::Excluded(after), Bound::Unbounded),
@@ -79,6 +79,16 @@ impl Engine {
              give all schedulers the same with --tzdb",
             shiftwork_schedule::tzdb()
         ))
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &crate::Settings {
+        &self.settings
+    }
+
+    /// Number of jobs with pending runs.
+    pub fn queued_jobs(&self) -> usize {
+        self.queued.len()
     }
 
     /// One app.

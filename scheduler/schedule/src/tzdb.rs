@@ -141,7 +141,7 @@ impl Tzdb {
     }
 
     /// The names of all zones.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         match &self.zones {
             Zones::Bundled => {
                 let bundled = TimeZoneDatabase::bundled();

@@ -89,11 +89,20 @@ impl Zone {
 
     /// Local time with offset and zone, `2027-03-28T03:00:00+02:00[Europe/Berlin]`; instants
     /// beyond the year 9999 are written in UTC.
-    pub(crate) fn format(&self, instant: Timestamp) -> String {
+    pub fn format(&self, instant: Timestamp) -> String {
         match jiff::Timestamp::from_millisecond(instant.as_millis()) {
             Ok(at) => at.to_zoned(self.rules.clone()).to_string(),
             Err(_) => instant.to_string(),
         }
+    }
+
+    /// The instant that a local time without offset names, `2026-11-20T02:00` or with seconds; where
+    /// it is in a gap or occurs twice, the first that fits as RFC 5545 has it. `None` for what is no
+    /// local time.
+    pub fn parse_local(&self, text: &str) -> Option<Timestamp> {
+        let local: jiff::civil::DateTime = text.parse().ok()?;
+        let at = local.to_zoned(self.rules.clone()).ok()?.timestamp();
+        Some(Timestamp::from_millis(at.as_millisecond()))
     }
 
     /// The stretch of constant offset that holds an instant, in seconds since the epoch. `None`

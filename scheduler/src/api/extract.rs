@@ -16,7 +16,7 @@ use super::problem::Problem;
 // === names in the path ===
 
 /// A name or id that may stand in a path.
-pub(super) trait InPath: Sized {
+pub(crate) trait InPath: Sized {
     /// What it is called in errors.
     const PARAMETER: &'static str;
 
@@ -75,7 +75,7 @@ impl InPath for TaskId {
 }
 
 /// What a parameter in a path is, and the pattern it has.
-pub(super) fn path_parameter_about(name: &str) -> (&'static str, &'static str) {
+pub(crate) fn path_parameter_about(name: &str) -> (&'static str, &'static str) {
     match name {
         RunId::PARAMETER => (
             "A run, as {job}@{logical time or key}.",
@@ -92,7 +92,7 @@ pub(super) fn path_parameter_about(name: &str) -> (&'static str, &'static str) {
 }
 
 /// The one name in a path.
-pub(super) struct Named<T>(pub(super) T);
+pub(crate) struct Named<T>(pub(crate) T);
 
 impl<T: InPath, S: Send + Sync> FromRequestParts<S> for Named<T> {
     type Rejection = Problem;
@@ -111,11 +111,11 @@ impl<T: InPath, S: Send + Sync> FromRequestParts<S> for Named<T> {
 // === the body ===
 
 /// The bytes of a body that is JSON, and what they say.
-pub(super) struct JsonBody {
+pub(crate) struct JsonBody {
     /// As sent: documents are stored from these.
-    pub(super) bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// As read.
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
@@ -128,7 +128,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 }
 
 /// The same where a request may come without a body.
-pub(super) struct OptionalJsonBody(pub(super) Option<JsonBody>);
+pub(crate) struct OptionalJsonBody(pub(crate) Option<JsonBody>);
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
     type Rejection = Problem;
@@ -156,7 +156,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
 ///
 /// # Errors
 /// As the engine would say it.
-pub(super) fn document_name<T: InPath>(document: &Value, field: &str) -> Result<T, Problem> {
+pub(crate) fn document_name<T: InPath>(document: &Value, field: &str) -> Result<T, Problem> {
     let text = document.get(field).and_then(Value::as_str).unwrap_or_default();
     T::read(text).map_err(|message| {
         let errors = vec![FieldError { field: field.to_owned(), message }];

@@ -157,7 +157,7 @@ fn wrong(errors: Vec<FieldError>) -> Problem {
 ///
 /// # Errors
 /// 422 with every field that is wrong.
-pub(super) fn trigger(value: Value) -> Result<(Overrides, Option<String>), Problem> {
+pub(crate) fn trigger(value: Value) -> Result<(Overrides, Option<String>), Problem> {
     let mut fields = Fields::of(value)?;
     let job_parameter = fields.string("jobParameter");
     let env = fields.strings("env");
@@ -180,7 +180,7 @@ pub(super) fn trigger(value: Value) -> Result<(Overrides, Option<String>), Probl
 ///
 /// # Errors
 /// 422 with every field that is wrong.
-pub(super) fn failed_only(value: Value) -> Result<bool, Problem> {
+pub(crate) fn failed_only(value: Value) -> Result<bool, Problem> {
     let mut fields = Fields::of(value)?;
     let failed_only = fields.boolean("failedOnly");
     fields.finish()?;
@@ -191,7 +191,7 @@ pub(super) fn failed_only(value: Value) -> Result<bool, Problem> {
 ///
 /// # Errors
 /// 422 with every field that is wrong.
-pub(super) fn reason(value: Value) -> Result<Option<String>, Problem> {
+pub(crate) fn reason(value: Value) -> Result<Option<String>, Problem> {
     let mut fields = Fields::of(value)?;
     let reason = fields.string("reason").filter(|text| !text.trim().is_empty());
     if reason.as_ref().is_some_and(|text| text.chars().count() > REASON_LEN_MAX) {

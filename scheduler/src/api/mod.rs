@@ -6,20 +6,21 @@ mod access_fields;
 mod compat;
 mod etag;
 mod event_view;
-mod extract;
-mod fields;
+pub(crate) mod extract;
+pub(crate) mod fields;
 mod frame;
 mod grpc;
+pub(crate) mod job_search;
 mod openapi;
 mod operation;
-mod page;
-mod params;
+pub(crate) mod page;
+pub(crate) mod params;
 mod problem;
 mod projection;
 mod rate;
 mod rest;
-mod run_lookup;
-mod run_page;
+pub(crate) mod run_lookup;
+pub(crate) mod run_page;
 mod schemas;
 mod secret_env;
 mod standby;
@@ -28,9 +29,9 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod visible;
+pub(crate) mod visible;
 mod watching;
-mod why;
+pub(crate) mod why;
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent_files::AgentFiles;
 use crate::audit::Auditor;
 use crate::auth::{Actor, Auth};
+use crate::console;
 use crate::metrics::Metrics;
 use crate::oidc::Oidc;
 use crate::registry::{LeaderInfo, Standing};
@@ -57,6 +59,7 @@ pub use compat::{Credentials, Dialect, ElasticJobConfig};
 pub use grpc::{GrpcError, serve as serve_grpc};
 pub use problem::Problem;
 pub use rate::RequestRate;
+pub(crate) use rest::audited;
 pub use standby::with_standby;
 
 /// Largest request body, bytes: the largest document several times over, so that the engine can
@@ -107,7 +110,7 @@ pub struct Leadership {
 
 impl ApiState {
     /// Carries a command out. It is durable when this returns.
-    async fn command(&self, by: Actor, command: Command) -> Result<Done, Problem> {
+    pub(crate) async fn command(&self, by: Actor, command: Command) -> Result<Done, Problem> {
         Ok(self.ask_for(by, command).await??)
     }
 
@@ -119,7 +122,7 @@ impl ApiState {
     }
 
     /// Asks the engine.
-    async fn query<T: Send + 'static>(
+    pub(crate) async fn query<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, Problem> {
@@ -130,7 +133,7 @@ impl ApiState {
 /// All routes: our own, and Elastic-Job-Cloud's.
 pub fn router(state: ApiState, elastic_job: ElasticJobConfig) -> Router {
     let (routes, operations) = rest::table().finish();
-    let routes = routes.merge(openapi::routes(&operations));
+    let routes = routes.merge(openapi::routes(&operations)).merge(console::routes(&state));
     let elastic_job = compat::routes(state.clone(), elastic_job);
     let routes = routes.with_state(state.clone()).merge(elastic_job);
     frame::framed(access::authenticated(routes, state))

@@ -12,39 +12,39 @@ use super::problem::Problem;
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
 /// Most rows of a page: bounds what one request takes from the owner loop.
-pub(super) const LIMIT_MAX: usize = 1000;
+pub(crate) const LIMIT_MAX: usize = 1000;
 
 /// Longest cursor, bytes: the longest key is a run's, twice a name plus its time, in base64.
 const CURSOR_LEN_MAX: usize = 1024;
 
 /// How many rows of a list are wanted.
-pub(super) static LIMIT: Param = Param {
+pub(crate) static LIMIT: Param = Param {
     name: "limit",
     about: "Most rows of the page; 100 unless given.",
     kind: Kind::Integer(1, LIMIT_MAX as u64),
 };
 
 /// Where a page begins.
-pub(super) static CURSOR: Param =
+pub(crate) static CURSOR: Param =
     Param { name: "cursor", about: "The `next` of the page before; opaque.", kind: Kind::Text };
 
 /// Part of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Page<T> {
+pub(crate) struct Page<T> {
     /// The rows.
-    pub(super) items: Vec<T>,
+    pub(crate) items: Vec<T>,
     /// Where the next page begins; none on the last.
-    pub(super) next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 impl<T> Page<T> {
     /// A list that is never cut.
-    pub(super) fn whole(items: Vec<T>) -> Self {
+    pub(crate) fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
     }
 
     /// Cuts rows, of which one more than the limit was asked for, to a page.
-    pub(super) fn cut(mut rows: Vec<T>, at: &PageAt, key: impl Fn(&T) -> String) -> Self {
+    pub(crate) fn cut(mut rows: Vec<T>, at: &PageAt, key: impl Fn(&T) -> String) -> Self {
         let more = rows.len() > at.limit;
         rows.truncate(at.limit);
         let next = rows.last().filter(|_| more).map(|row| at.list.encode(&key(row)));
@@ -58,11 +58,11 @@ const NOT_A_CURSOR: &str =
 
 /// Names a list, so that the cursor of one is not taken for that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct List(pub(super) &'static str);
+pub(crate) struct List(pub(crate) &'static str);
 
 impl List {
     /// The cursor after the row with this key.
-    pub(super) fn encode(self, key: &str) -> String {
+    pub(crate) fn encode(self, key: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}\n{key}", self.0))
     }
 
@@ -81,13 +81,13 @@ impl List {
 
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PageAt {
+pub(crate) struct PageAt {
     /// Of which list.
-    pub(super) list: List,
+    pub(crate) list: List,
     /// Most rows wanted.
-    pub(super) limit: usize,
+    pub(crate) limit: usize,
     /// The key of the last row of the page before.
-    pub(super) after: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 impl PageAt {
@@ -95,7 +95,7 @@ impl PageAt {
     ///
     /// # Errors
     /// Names the parameter that is wrong.
-    pub(super) fn read(list: List, params: &Params) -> Result<Self, Problem> {
+    pub(crate) fn read(list: List, params: &Params) -> Result<Self, Problem> {
         Ok(Self {
             list,
             limit: params.count(LIMIT.name, LIMIT_DEFAULT, LIMIT_MAX)?,
@@ -107,7 +107,7 @@ impl PageAt {
     ///
     /// # Errors
     /// Names the cursor, which somebody has made up.
-    pub(super) fn read_after<T, E>(
+    pub(crate) fn read_after<T, E>(
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Problem> {
@@ -116,7 +116,7 @@ impl PageAt {
     }
 
     /// How many rows to ask for: one more tells whether there is a next page.
-    pub(super) fn fetch(&self) -> usize {
+    pub(crate) fn fetch(&self) -> usize {
         self.limit + 1
     }
 }

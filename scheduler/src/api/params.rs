@@ -13,18 +13,18 @@ use super::problem::Problem;
 /// A parameter as a route declares it: what is declared is accepted, and described in the
 /// document of the API.
 #[derive(Debug)]
-pub(super) struct Param {
+pub(crate) struct Param {
     /// Its name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What it does, in a sentence.
-    pub(super) about: &'static str,
+    pub(crate) about: &'static str,
     /// What it holds.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// What a parameter holds.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Any text.
     Text,
     /// The name of an app, a job or a calendar.
@@ -41,11 +41,11 @@ pub(super) enum Kind {
 
 /// The query of a request, not yet looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RawParams(Result<Vec<(String, String)>, ()>);
+pub(crate) struct RawParams(Result<Vec<(String, String)>, ()>);
 
 /// Parameters of which each is known and given once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Params(BTreeMap<String, String>);
+pub(crate) struct Params(BTreeMap<String, String>);
 
 /// The route's frame has read them by what the route declares.
 impl<S: Send + Sync> FromRequestParts<S> for Params {
@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
 impl RawParams {
     /// Takes the query of an address.
-    pub(super) fn parse(uri: &axum::http::Uri) -> Self {
+    pub(crate) fn parse(uri: &axum::http::Uri) -> Self {
         Self(Query::try_from_uri(uri).map(|Query(pairs)| pairs).map_err(drop))
     }
 
@@ -70,7 +70,7 @@ impl RawParams {
     ///
     /// # Errors
     /// Names the first that is unknown or given twice.
-    pub(super) fn only(self, known: &[&str]) -> Result<Params, Problem> {
+    pub(crate) fn only(self, known: &[&str]) -> Result<Params, Problem> {
         let pairs = self.0.map_err(|()| {
             Problem::malformed("the query cannot be read: percent-encode names and values as UTF-8")
         })?;
@@ -97,7 +97,7 @@ impl RawParams {
 
 impl Params {
     /// The text of a parameter.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -105,7 +105,7 @@ impl Params {
     ///
     /// # Errors
     /// Names the parameter and says what `read` says.
-    pub(super) fn read<T, E: Display>(
+    pub(crate) fn read<T, E: Display>(
         &self,
         name: &str,
         read: impl FnOnce(&str) -> Result<T, E>,
@@ -119,7 +119,7 @@ impl Params {
     ///
     /// # Errors
     /// Names the parameter and the range.
-    pub(super) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Problem> {
+    pub(crate) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, Problem> {
         let number = self.read(name, |text| match usize::from_str(text) {
             Ok(number) if (1..=max).contains(&number) => Ok(number),
             _ => Err(format!("must be a whole number from 1 to {max}")),

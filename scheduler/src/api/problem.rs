@@ -209,6 +209,11 @@ impl Problem {
         &self.detail
     }
 
+    /// What kind of problem it is, in some words.
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// What is wrong by field.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors

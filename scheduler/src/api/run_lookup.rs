@@ -21,7 +21,7 @@ use crate::trace::{self, RunRow, StoreError};
 
 /// Runs of a job among which the run of a task is looked for, of those that live and of those in the
 /// history, newest first.
-pub(super) const RUNS_SEARCHED_MAX: usize = 200;
+pub(crate) const RUNS_SEARCHED_MAX: usize = 200;
 
 /// All states, to read one from its name.
 const STATES: [RunState; 9] = [
@@ -37,7 +37,7 @@ const STATES: [RunState; 9] = [
 ];
 
 /// Their names.
-pub(super) const STATE_NAMES: [&str; 9] = [
+pub(crate) const STATE_NAMES: [&str; 9] = [
     "PENDING",
     "LAUNCHING",
     "RUNNING",
@@ -50,12 +50,12 @@ pub(super) const STATE_NAMES: [&str; 9] = [
 ];
 
 /// Filters runs by state.
-pub(super) static STATE: Param =
+pub(crate) static STATE: Param =
     Param { name: "state", about: "Only in this state.", kind: Kind::OneOf(&STATE_NAMES) };
 
 /// Which runs are asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     filter: RunFilter,
     after: Option<RunKey>,
     /// The same in the engine's terms.
@@ -68,7 +68,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Names the parameter that is wrong.
-    pub(super) fn read(params: &Params) -> Result<Self, Problem> {
+    pub(crate) fn read(params: &Params) -> Result<Self, Problem> {
         let filter = RunFilter {
             job: params.read(JobName::PARAMETER, JobName::read)?,
             app: params.read(AppName::PARAMETER, AppName::read)?,
@@ -82,7 +82,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Names the cursor, if somebody has made it up.
-    pub(super) fn new(filter: RunFilter, mut at: PageAt) -> Result<Self, Problem> {
+    pub(crate) fn new(filter: RunFilter, mut at: PageAt) -> Result<Self, Problem> {
         let wrong =
             || Problem::parameter(CURSOR.name, "is not a cursor of this list: leave it out");
         let after = match at.after.take() {
@@ -97,9 +97,20 @@ impl Wanted {
     }
 
     /// Only those of some apps.
-    pub(super) fn within(mut self, scope: &AppScope) -> Self {
+    pub(crate) fn within(mut self, scope: &AppScope) -> Self {
         self.filter.app_prefixes = scope.prefixes().to_vec();
         self
+    }
+
+    /// The newest that pass a filter.
+    fn newest(filter: RunFilter, limit: usize) -> Self {
+        let at = PageAt { list: RUNS, limit, after: None };
+        Self { filter, after: None, behind: None, at }
+    }
+
+    /// Asks for so many rows.
+    pub(crate) fn limit(&mut self, rows: usize) {
+        self.at.limit = rows;
     }
 
     /// The engine's rows of this page.
@@ -168,7 +179,7 @@ fn with_document(run: String, document: Option<&str>) -> String {
 }
 
 /// What a client is told when the database fails; the log has the cause.
-pub(super) fn no_history(error: StoreError) -> Problem {
+pub(crate) fn no_history(error: StoreError) -> Problem {
     tracing::warn!(error = &error as &dyn std::error::Error, "the history cannot be read");
     Problem::unavailable(
         "the history database cannot be read at the moment, see the scheduler's log: runs that \
@@ -180,7 +191,7 @@ pub(super) fn no_history(error: StoreError) -> Problem {
 ///
 /// # Errors
 /// 503 without a leader or a history.
-pub(super) async fn page(state: &ApiState, wanted: Wanted) -> Result<Page<Row>, Problem> {
+pub(crate) async fn page(state: &ApiState, wanted: Wanted) -> Result<Page<Row>, Problem> {
     let asked = wanted.clone();
     // The engine first: a run that ends in between is then in both, not in neither.
     let live = state.query(move |engine| asked.live(engine)).await?;
@@ -193,6 +204,19 @@ pub(super) async fn page(state: &ApiState, wanted: Wanted) -> Result<Page<Row>, 
         }
     };
     Ok(merge(live, stored, &wanted.at, Row::ended))
+}
+
+/// The newest runs that pass a filter. Those that are damaged are left out.
+///
+/// # Errors
+/// 503 without a leader or a history.
+pub(crate) async fn newest(
+    state: &ApiState,
+    filter: RunFilter,
+    limit: usize,
+) -> Result<Vec<RunView>, Problem> {
+    let page = page(state, Wanted::newest(filter, limit)).await?;
+    Ok(page.items.iter().filter_map(Row::view).collect())
 }
 
 /// Exchanges rows that have not ended for what the engine knows now: the history may hold them as
@@ -244,7 +268,7 @@ async fn caught_up(state: &ApiState) -> Result<(), Problem> {
 ///
 /// # Errors
 /// 404 if it is nowhere, 503 without a leader or a history.
-pub(super) async fn find(state: &ApiState, id: &RunId) -> Result<Row, Problem> {
+pub(crate) async fn find(state: &ApiState, id: &RunId) -> Result<Row, Problem> {
     let asked = id.clone();
     if let Some(run) = state.query(move |engine| engine.run(&asked)).await? {
         return Ok(Row::Live(Box::new(run)));
@@ -271,7 +295,7 @@ const GENERATIONS_MAX: u32 = 1_000;
 ///
 /// # Errors
 /// 404 if it is nowhere, 409 if it has not ended, 503 without a leader or a history.
-pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun, Problem> {
+pub(crate) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun, Problem> {
     let run = match find(state, id).await? {
         Row::Live(run) => *run,
         Row::Stored { run, .. } => serde_json::from_str::<RunView>(run.get()).map_err(|error| {
@@ -314,7 +338,7 @@ pub(super) async fn find_ended(state: &ApiState, id: &RunId) -> Result<EndedRun,
 ///
 /// # Errors
 /// 404 if no shard knows it, 503 without a leader or a history.
-pub(super) async fn find_task(state: &ApiState, id: &TaskId) -> Result<TaskView, Problem> {
+pub(crate) async fn find_task(state: &ApiState, id: &TaskId) -> Result<TaskView, Problem> {
     let not_found = || {
         let what = format!("task {id} that lives or is the latest of a shard of a recent run");
         Problem::not_found(&what)

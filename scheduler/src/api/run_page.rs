@@ -12,7 +12,7 @@ use super::page::{List, Page, PageAt};
 
 /// A run in the list.
 #[derive(Debug, Clone)]
-pub(super) enum Row {
+pub(crate) enum Row {
     /// As the engine holds it.
     Live(Box<RunView>),
     /// As the history holds it.
@@ -28,15 +28,23 @@ pub(super) enum Row {
 
 impl Row {
     /// Its id.
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         match self {
             Self::Live(run) => run.id.as_str(),
             Self::Stored { id, .. } => id,
         }
     }
 
+    /// The run; none if what the history holds cannot be read.
+    pub(crate) fn view(&self) -> Option<RunView> {
+        match self {
+            Self::Live(run) => Some((**run).clone()),
+            Self::Stored { run, .. } => serde_json::from_str(run.get()).ok(),
+        }
+    }
+
     /// Whether nothing about it will change.
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         match self {
             Self::Live(run) => run.state.is_final(),
             Self::Stored { ended, .. } => *ended,
@@ -54,25 +62,25 @@ impl Serialize for Row {
 }
 
 /// The list of runs.
-pub(super) const RUNS: List = List("runs");
+pub(crate) const RUNS: List = List("runs");
 
 /// The place of a run in the list: newest first, then by id, descending as the history sorts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RunKey {
+pub(crate) struct RunKey {
     /// When the run was made.
-    pub(super) created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// Its id.
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 impl RunKey {
     /// Its text in a cursor.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}/{}", self.created_at.as_millis(), self.id)
     }
 
     /// Reads what [`RunKey::text`] wrote.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (millis, id) = text.split_once('/')?;
         let created_at = Timestamp::from_millis(millis.parse().ok()?);
         Some(Self { created_at, id: id.to_owned() })
@@ -93,7 +101,7 @@ impl PartialOrd for RunKey {
 
 /// Rows of one source, from the cursor on.
 #[derive(Debug, Clone)]
-pub(super) struct Rows<T> {
+pub(crate) struct Rows<T> {
     /// The rows; some that the source gave may have been left out.
     rows: Vec<(RunKey, T)>,
     /// The last row given, if the source has more: beyond it nothing is known.
@@ -102,12 +110,12 @@ pub(super) struct Rows<T> {
 
 impl<T> Rows<T> {
     /// Takes what a source gave, and how far that goes if the source has more.
-    pub(super) fn known_to(rows: Vec<(RunKey, T)>, known_to: Option<RunKey>) -> Self {
+    pub(crate) fn known_to(rows: Vec<(RunKey, T)>, known_to: Option<RunKey>) -> Self {
         Self { rows, known_to }
     }
 
     /// Cuts what a source gave when asked for [`PageAt::fetch`] rows.
-    pub(super) fn cut(mut rows: Vec<(RunKey, T)>, at: &PageAt) -> Self {
+    pub(crate) fn cut(mut rows: Vec<(RunKey, T)>, at: &PageAt) -> Self {
         let more = rows.len() > at.limit;
         rows.truncate(at.limit);
         let known_to = rows.last().filter(|_| more).map(|(key, _)| key.clone());
@@ -115,19 +123,19 @@ impl<T> Rows<T> {
     }
 
     /// No rows, and no more to come.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { rows: Vec::new(), known_to: None }
     }
 
     /// The rows.
-    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.rows.iter_mut().map(|(_, row)| row)
     }
 }
 
 /// Joins both sources to a page: sorted, each run once. A run in both is the engine's, unless
 /// `ended` says that the history's row is its end, which happened after the engine was asked.
-pub(super) fn merge<T>(
+pub(crate) fn merge<T>(
     live: Rows<T>,
     stored: Rows<T>,
     at: &PageAt,

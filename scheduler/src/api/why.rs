@@ -11,29 +11,29 @@ use shiftwork_schedule::Timestamp;
 /// The facts, and what follows from them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Why {
-    pub(super) job: String,
+pub(crate) struct Why {
+    pub(crate) job: String,
     /// What follows: the first thing that stands in the way, in a sentence.
-    pub(super) answer: String,
+    pub(crate) answer: String,
     /// Whether job and app are enabled.
-    pub(super) enabled: bool,
+    pub(crate) enabled: bool,
     /// The run that is being launched or running.
-    pub(super) running: Option<Waiting>,
+    pub(crate) running: Option<Waiting>,
     /// The pending run that comes next.
-    pub(super) pending: Option<Waiting>,
+    pub(crate) pending: Option<Waiting>,
     /// Number of pending runs.
-    pub(super) pending_runs: usize,
-    pub(super) next_firing: Option<Timestamp>,
+    pub(crate) pending_runs: usize,
+    pub(crate) next_firing: Option<Timestamp>,
 }
 
 /// A run and what holds it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Waiting {
-    pub(super) run: RunId,
-    pub(super) state: RunState,
-    pub(super) logical_time: Timestamp,
-    pub(super) reason: Option<String>,
+pub(crate) struct Waiting {
+    pub(crate) run: RunId,
+    pub(crate) state: RunState,
+    pub(crate) logical_time: Timestamp,
+    pub(crate) reason: Option<String>,
 }
 
 impl From<&RunView> for Waiting {
@@ -48,19 +48,19 @@ impl From<&RunView> for Waiting {
 }
 
 /// What the engine knows about a job, taken at one moment.
-pub(super) struct Facts {
-    pub(super) job: JobView,
+pub(crate) struct Facts {
+    pub(crate) job: JobView,
     /// The job's app, if it is registered.
-    pub(super) app: Option<AppView>,
-    pub(super) running: Option<Waiting>,
+    pub(crate) app: Option<AppView>,
+    pub(crate) running: Option<Waiting>,
     /// The pending run that comes next.
-    pub(super) pending: Option<Waiting>,
-    pub(super) connected: bool,
+    pub(crate) pending: Option<Waiting>,
+    pub(crate) connected: bool,
 }
 
 impl Facts {
     /// Asks the engine.
-    pub(super) fn of(engine: &Engine, name: &JobName) -> Option<Self> {
+    pub(crate) fn of(engine: &Engine, name: &JobName) -> Option<Self> {
         let job = engine.job(name)?;
         let run = |id: &RunId| engine.run(id).map(|run| Waiting::from(&run));
         Some(Self {
@@ -74,7 +74,7 @@ impl Facts {
 }
 
 /// Draws the conclusion.
-pub(super) fn explain(facts: Facts) -> Why {
+pub(crate) fn explain(facts: Facts) -> Why {
     let answer = answer(&facts);
     let Facts { job, app, running, pending, .. } = facts;
     Why {

@@ -18,6 +18,7 @@ mod search;
 mod segment;
 mod select;
 mod select_audit;
+mod select_recent;
 #[cfg(test)]
 mod servers_tests;
 mod spool;

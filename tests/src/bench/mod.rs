@@ -2,6 +2,7 @@
 //! and of the registry in ZooKeeper. Absent: files beyond those named on the command line, and anything that is not the real
 //! code.
 
+pub mod console;
 pub mod engine;
 pub mod executor;
 mod framework;

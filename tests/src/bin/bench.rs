@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use shiftwork_tests::bench::console::{self, ConsoleArguments};
 use shiftwork_tests::bench::engine::{self, EngineArguments};
 use shiftwork_tests::bench::executor::{self, ExecutorArguments};
 use shiftwork_tests::bench::idle::{self, IdleArguments};
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Pages of the console: how long they take and how large they are, with very many jobs.
+    Console(ConsoleArguments),
     /// Events a second of the pure engine.
     Engine(EngineArguments),
     /// The executor: its size, its memory, how fast a task is started.
@@ -47,6 +50,7 @@ enum What {
 fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Executor(arguments) => executor::run(&arguments),
+        What::Console(arguments) => runtime()?.block_on(console::run(&arguments)),
         What::Engine(arguments) => engine::run(&arguments),
         What::Idle(arguments) => runtime()?.block_on(idle::run(&arguments)),
         What::Launch(arguments) => runtime()?.block_on(launch::run(&arguments)),

@@ -12,7 +12,7 @@ use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::run_lookup::no_history;
 use crate::api::table::Table;
-use crate::audit::AuditError;
+use crate::audit::{AuditError, Report};
 use crate::turn;
 
 /// How far back, or from when on.
@@ -41,16 +41,23 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// `GET /audit?since=24h`
 async fn get(State(state): State<ApiState>, params: Params) -> Answer {
-    let since = params.read(SINCE.name, since)?;
-    let since = since.unwrap_or_else(|| before_now(SINCE_DEFAULT_MS));
-    let report = state.auditor.audit(since).await.map_err(|error| match error {
+    Ok(Json(audited(&state, params.text(SINCE.name)).await?).into_response())
+}
+
+/// Judges the firings since then; see [`SINCE`].
+///
+/// # Errors
+/// 400 for what is no such moment, 503 without a leader or a history that is up to date.
+pub(crate) async fn audited(state: &ApiState, from: Option<&str>) -> Result<Report, Problem> {
+    let read = |text| since(text).map_err(|message| Problem::parameter(SINCE.name, message));
+    let from = from.map_or_else(|| Ok(before_now(SINCE_DEFAULT_MS)), read)?;
+    state.auditor.audit(from).await.map_err(|error| match error {
         AuditError::Unavailable(error) => error.into(),
         AuditError::Store(error) => no_history(error),
         error @ (AuditError::Behind { .. } | AuditError::NoTenure) => {
             Problem::unavailable(error.to_string())
         }
-    })?;
-    Ok(Json(report).into_response())
+    })
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {

@@ -24,7 +24,7 @@ use crate::api::table::Table;
 use crate::trace;
 
 /// Which of the two files.
-static STREAM: Param = Param {
+pub(super) static STREAM: Param = Param {
     name: "stream",
     about: "Which output; stdout unless given.",
     kind: Kind::OneOf(&["stdout", "stderr"]),
@@ -91,7 +91,7 @@ struct LogView {
 
 /// What the scheduler knows of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
+pub(super) struct Known {
     app: AppName,
     /// Of the executor that runs it, as far as it is known: of earlier attempts the first.
     generation: u32,
@@ -169,16 +169,22 @@ impl LogView {
 }
 
 fn read_range(params: &Params) -> Result<(Stream, u64, u64), Problem> {
+    let stream = read_stream(params)?;
+    let offset = params.read(OFFSET.name, |text| {
+        text.parse::<u64>().map_err(|_| "must be a whole number of bytes from 0")
+    })?;
+    let length = params.count(LENGTH.name, CHUNK_LEN_MAX as usize, CHUNK_LEN_MAX as usize)?;
+    Ok((stream, offset.unwrap_or(0), length as u64))
+}
+
+/// Which of the two files is asked for.
+pub(super) fn read_stream(params: &Params) -> Result<Stream, Problem> {
     let stream = params.read(STREAM.name, |text| match text {
         "stdout" => Ok(Stream::Stdout),
         "stderr" => Ok(Stream::Stderr),
         _ => Err("must be stdout or stderr"),
     })?;
-    let offset = params.read(OFFSET.name, |text| {
-        text.parse::<u64>().map_err(|_| "must be a whole number of bytes from 0")
-    })?;
-    let length = params.count(LENGTH.name, CHUNK_LEN_MAX as usize, CHUNK_LEN_MAX as usize)?;
-    Ok((stream.unwrap_or(Stream::Stdout), offset.unwrap_or(0), length as u64))
+    Ok(stream.unwrap_or(Stream::Stdout))
 }
 
 /// Where a stream that broke off goes on.
@@ -191,7 +197,7 @@ fn resumed(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     offset.map(Some).ok_or_else(wrong)
 }
 
-fn place(
+pub(super) fn place(
     framework: &FrameworkId,
     known: &Known,
     task: &TaskId,
@@ -207,22 +213,29 @@ fn remembered(
     known: &Known,
     error: &FilesError,
 ) -> Result<LogView, Problem> {
-    let left = &known.left;
-    let data = match stream {
-        Stream::Stdout => left.stdout.clone(),
-        Stream::Stderr => left.stderr.clone().or_else(|| left.message.clone()),
-    };
-    let Some(data) = data else {
-        let detail = format!("output of task {task}: {error}");
-        return Err(Problem::not_found(&detail));
-    };
+    let data = rest_of(&task, stream, known, error)?;
     let note = Some(error.to_string());
     let next = data.len() as u64;
     Ok(LogView { task_id: task, stream, offset: 0, next, size: None, source: "status", note, data })
 }
 
+/// The end of the output, as it came with the last status.
+pub(super) fn rest_of(
+    task: &TaskId,
+    stream: Stream,
+    known: &Known,
+    error: &FilesError,
+) -> Result<String, Problem> {
+    let left = &known.left;
+    let data = match stream {
+        Stream::Stdout => left.stdout.clone(),
+        Stream::Stderr => left.stderr.clone().or_else(|| left.message.clone()),
+    };
+    data.ok_or_else(|| Problem::not_found(&format!("output of task {task}: {error}")))
+}
+
 /// Finds the run of a task: among those that live, then among the newest of its job.
-async fn find(state: &ApiState, task: &TaskId) -> Result<Known, Problem> {
+pub(super) async fn find(state: &ApiState, task: &TaskId) -> Result<Known, Problem> {
     let Some((job, _)) = task.job_and_item() else {
         return Err(Problem::not_found(&format!("task {task}")));
     };

@@ -10,6 +10,7 @@ mod executors;
 mod health;
 pub(super) mod jobs;
 pub(super) mod leader;
+mod log_download;
 mod log_follow;
 mod logs;
 mod metrics;
@@ -33,6 +34,7 @@ use serde::Serialize;
 use super::params::{Kind, Param};
 use super::problem::Problem;
 use super::table::Table;
+pub(crate) use audit::audited;
 
 /// Where the API begins. A change that would break a client moves to the next number.
 pub(super) const BASE: &str = "/api/v1";
@@ -79,6 +81,7 @@ pub(super) fn table() -> Table {
         .with(runs::routes)
         .with(tasks::routes)
         .with(logs::routes)
+        .with(log_download::routes)
         .with(queues::routes)
         .with(executors::routes)
         .with(events::routes)
