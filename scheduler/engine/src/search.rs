@@ -148,9 +148,10 @@ impl Engine {
     fn is_in(&self, name: &JobName, entry: &JobEntry, state: JobState) -> bool {
         match state {
             JobState::Enabled => self.may_fire(name, entry),
-            JobState::Disabled => entry.document.as_ref().map_or(entry.disabled.is_some(), |job| {
-                self.disabled_reason(name, &job.app).is_some()
-            }),
+            JobState::Disabled => match &entry.document {
+                Ok(job) => self.disabled_reason(name, &job.app).is_some(),
+                Err(_) => entry.disabled.is_some(),
+            },
             JobState::Running => self.active.contains_key(name),
             JobState::Pending => self.queued.contains(name),
             JobState::Broken => self.timetable(name).is_some_and(|timetable| timetable.is_err()),

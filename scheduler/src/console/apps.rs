@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::http::Uri;
+use axum::response::Response;
 use axum::routing::{get, post};
 use maud::html;
 use serde_json::Value;
@@ -178,11 +179,11 @@ fn form(
     name: Option<&AppName>,
     filled: &Fields,
     problem: Option<&Problem>,
-) -> Answer {
-    let back = name.map_or("/apps".to_owned(), address);
-    let action = name.map_or("/new/app".to_owned(), |_| format!("{back}/edit"));
+) -> Response {
+    let back = name.map_or_else(|| "/apps".to_owned(), address);
+    let action = name.map_or_else(|| "/new/app".to_owned(), |_| format!("{back}/edit"));
     let form = Form {
-        title: &name.map_or("New app".to_owned(), |name| format!("Edit {name}")),
+        title: &name.map_or_else(|| "New app".to_owned(), |name| format!("Edit {name}")),
         section: Section::Apps,
         action: &action,
         back: &back,
@@ -194,11 +195,11 @@ fn form(
         beside: None,
         scripts: &[],
     };
-    Ok(form.show(visitor))
+    form.show(visitor)
 }
 
 /// `GET /new/app`
-async fn ask_new(visitor: Visitor) -> Answer {
+async fn ask_new(visitor: Visitor) -> Response {
     form(&visitor, None, &Fields::from(&[("cpuCount", "0.1"), ("memoryMB", "64")][..]), None)
 }
 
@@ -219,7 +220,7 @@ async fn create(
     };
     match created {
         Ok(name) => Ok(done(&address(&name), "created")),
-        Err(problem) => form(&visitor, None, &sent, Some(&problem)),
+        Err(problem) => Ok(form(&visitor, None, &sent, Some(&problem))),
     }
 }
 
@@ -230,7 +231,7 @@ async fn ask_edit(
     Named(name): Named<AppName>,
 ) -> Answer {
     let app = find(&state, &name).await?;
-    form(&visitor, Some(&name), &fill(app.document.get(), GROUPS), None)
+    Ok(form(&visitor, Some(&name), &fill(app.document.get(), GROUPS), None))
 }
 
 /// `POST /apps/{app}/edit`
@@ -251,7 +252,7 @@ async fn update(
     };
     match saved {
         Ok(_) => Ok(done(&address(&app), "saved")),
-        Err(problem) => form(&visitor, Some(&app), &sent, Some(&problem)),
+        Err(problem) => Ok(form(&visitor, Some(&app), &sent, Some(&problem))),
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::http::Uri;
+use axum::response::Response;
 use axum::routing::get;
 use maud::html;
 use serde_json::Value;
@@ -140,11 +141,11 @@ fn form(
     name: Option<&CalendarName>,
     filled: &Fields,
     problem: Option<&Problem>,
-) -> Answer {
-    let back = name.map_or("/calendars".to_owned(), address);
-    let action = name.map_or("/new/calendar".to_owned(), |_| format!("{back}/edit"));
+) -> Response {
+    let back = name.map_or_else(|| "/calendars".to_owned(), address);
+    let action = name.map_or_else(|| "/new/calendar".to_owned(), |_| format!("{back}/edit"));
     let form = Form {
-        title: &name.map_or("New calendar".to_owned(), |name| format!("Edit {name}")),
+        title: &name.map_or_else(|| "New calendar".to_owned(), |name| format!("Edit {name}")),
         section: Section::Calendars,
         action: &action,
         back: &back,
@@ -156,11 +157,11 @@ fn form(
         beside: None,
         scripts: &[],
     };
-    Ok(form.show(visitor))
+    form.show(visitor)
 }
 
 /// `GET /new/calendar`
-async fn ask_new(visitor: Visitor) -> Answer {
+async fn ask_new(visitor: Visitor) -> Response {
     form(&visitor, None, &Fields::default(), None)
 }
 
@@ -181,7 +182,7 @@ async fn create(
     };
     match created {
         Ok(name) => Ok(done(&address(&name), "created")),
-        Err(problem) => form(&visitor, None, &sent, Some(&problem)),
+        Err(problem) => Ok(form(&visitor, None, &sent, Some(&problem))),
     }
 }
 
@@ -192,7 +193,7 @@ async fn ask_edit(
     Named(name): Named<CalendarName>,
 ) -> Answer {
     let calendar = find(&state, &name).await?;
-    form(&visitor, Some(&name), &fill(calendar.document.get(), GROUPS), None)
+    Ok(form(&visitor, Some(&name), &fill(calendar.document.get(), GROUPS), None))
 }
 
 /// `POST /calendars/{calendar}/edit`
@@ -213,7 +214,7 @@ async fn update(
     };
     match saved {
         Ok(_) => Ok(done(&address(&calendar), "saved")),
-        Err(problem) => form(&visitor, Some(&calendar), &sent, Some(&problem)),
+        Err(problem) => Ok(form(&visitor, Some(&calendar), &sent, Some(&problem))),
     }
 }
 

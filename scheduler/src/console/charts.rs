@@ -70,7 +70,7 @@ fn stacked(column: &Column, highest: u64) -> Vec<(&'static str, f64, f64)> {
 /// With one digit behind the point: enough for a screen.
 fn places(value: f64) -> String {
     let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// One run in a strip.

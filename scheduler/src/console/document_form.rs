@@ -150,7 +150,8 @@ fn take(rest: &mut Map<String, Value>, field: &Field) -> Option<String> {
 
 fn shown(value: &Value, kind: Kind) -> Option<String> {
     match (kind, value) {
-        (Kind::Number, Value::Number(number)) => Some(number.to_string()),
+        // A duration may be written as a number, too.
+        (Kind::Number | Kind::Text, Value::Number(number)) => Some(number.to_string()),
         (Kind::Flag, Value::Bool(true)) => Some("1".to_owned()),
         // Said by not ticking it.
         (Kind::Flag, Value::Bool(false)) => Some(String::new()),
@@ -172,8 +173,6 @@ fn shown(value: &Value, kind: Kind) -> Option<String> {
             options.iter().any(|(value, _)| value == text).then(|| text.clone())
         }
         (Kind::Text | Kind::Number | Kind::Area, Value::String(text)) => Some(text.clone()),
-        // A duration may be written as a number.
-        (Kind::Text, Value::Number(number)) => Some(number.to_string()),
         _ => None,
     }
 }
@@ -292,7 +291,7 @@ impl Form<'_> {
 
     fn field(&self, field: &Field, errors: &[FieldError]) -> Markup {
         let id = field.name;
-        let is_wrong = self.concerns(errors, field);
+        let is_wrong = Self::concerns(errors, field);
         let described = format!("{id}-help {id}-wrong");
         let text = self.filled.text(id);
         let fixed = self.fixed == Some(id);
@@ -325,7 +324,7 @@ impl Form<'_> {
             self.groups
                 .iter()
                 .flat_map(|group| group.fields)
-                .any(|field| self.concerns(std::slice::from_ref(error), field))
+                .any(|field| Self::concerns(std::slice::from_ref(error), field))
         };
         let unknown: Vec<&FieldError> = errors.iter().filter(|error| !known(error)).collect();
         let text = self.filled.raw(OTHER);
@@ -345,7 +344,7 @@ impl Form<'_> {
         }
     }
 
-    fn concerns(&self, errors: &[FieldError], field: &Field) -> bool {
+    fn concerns(errors: &[FieldError], field: &Field) -> bool {
         errors.iter().any(|error| {
             let rest = error.field.strip_prefix(field.name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

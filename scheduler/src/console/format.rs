@@ -103,10 +103,7 @@ pub(super) fn time(zone: &Zone, at: Timestamp) -> Markup {
 
 /// The same, or a dash.
 pub(super) fn maybe_time(zone: &Zone, at: Option<Timestamp>) -> Markup {
-    match at {
-        Some(at) => time(zone, at),
-        None => html! { span.none { "–" } },
-    }
+    html! { @if let Some(at) = at { (time(zone, at)) } @else { span.none { "–" } } }
 }
 
 /// Only hours, minutes and seconds, for what is of today or next to a whole date.

@@ -112,7 +112,8 @@ fn why_facts(visitor: &Visitor, why: &Why) -> Markup {
             }
         }
         @if why.pending_runs() > 1 { p.more { (format::grouped(why.pending_runs() as u64)) " runs are pending." } }
-        @if let Some(at) = why.next_firing() {
+        // The answer may have said it already.
+        @if let Some(at) = why.next_firing().filter(|_| !why.answer().contains("next firing")) {
             p { "Next firing: " (format::time(&visitor.zone, at)) " " span.more { (distance(visitor.now, at)) } }
         }
     }
@@ -199,7 +200,7 @@ pub(super) fn firing_list(visitor: &Visitor, firings: &[Preview]) -> Markup {
             @for firing in firings {
                 li {
                     div.row { span.mono { (local(&firing.local)) } span.more { (distance(visitor.now, firing.at)) } }
-                    span.more { (format::wall(&shiftwork_schedule::Zone::utc(), firing.at)) " UTC" }
+                    @if !firing.local.ends_with("[UTC]") { span.more { (format::wall(&shiftwork_schedule::Zone::utc(), firing.at)) " UTC" } }
                     @if let Some(note) = &firing.note { span.note { (note) } }
                 }
             }

@@ -30,8 +30,11 @@ pub(super) enum Section {
     None,
 }
 
-/// The navigation: groups of name, address and section.
-const NAVIGATION: [(&str, &[(&str, &str, Section)]); 3] = [
+/// An entry of the navigation: name, address and section.
+type Entry = (&'static str, &'static str, Section);
+
+/// The navigation, in groups.
+const NAVIGATION: [(&str, &[Entry]); 3] = [
     (
         "Work",
         &[

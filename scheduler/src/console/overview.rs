@@ -151,11 +151,8 @@ fn figures(now: &Now, ahead: &Ahead, day: &[TaskCounts]) -> Markup {
 
 fn tasks_of_the_day(visitor: &Visitor, day: &Result<Vec<TaskCounts>, StoreError>) -> Markup {
     let first = (visitor.now.as_millis() / HOUR_MS - 23) * HOUR_MS;
-    let day = match day {
-        Ok(day) => day,
-        Err(_) => {
-            return html! { section.sheet { h2 { "Tasks ended, last 24 hours" } (no_history()) } };
-        }
+    let Ok(day) = day else {
+        return html! { section.sheet { h2 { "Tasks ended, last 24 hours" } (no_history()) } };
     };
     let columns: Vec<Column> = (0..24)
         .map(|hour| {
@@ -297,7 +294,7 @@ fn last_failures(visitor: &Visitor, failures: &Result<Vec<RunRow>, StoreError>) 
                                 @if let Some(at) = row.finished_at_ms { (format::time(&visitor.zone, Timestamp::from_millis(at))) }
                             }
                             (parts::state(&row.state)) " "
-                            span.more { (format::cut(row.reason.as_deref().unwrap_or_default(), 160)) }
+                            span.more.said-why { (format::cut(row.reason.as_deref().unwrap_or_default(), 160)) }
                         }
                     }
                 },

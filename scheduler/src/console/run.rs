@@ -109,7 +109,7 @@ fn summary(visitor: &Visitor, run: &RunView) -> Markup {
 }
 
 fn origin(run: &RunView) -> String {
-    serde_json::to_value(&run.origin)
+    serde_json::to_value(run.origin)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))
         .unwrap_or_default()
@@ -290,6 +290,7 @@ async fn kill(
     let asked = task.clone();
     let run = state.query(move |engine| engine.task(&asked).map(|task| task.run)).await?;
     state.command(by, Command::KillTask { task: task.clone() }).await?;
-    let back = run.map_or("/queues/running".to_owned(), |run| parts::run_address(run.as_str()));
+    let back = run.map(|run| parts::run_address(run.as_str()));
+    let back = back.unwrap_or_else(|| "/queues/running".to_owned());
     Ok(done(&back, "killed"))
 }

@@ -16,6 +16,7 @@ use super::{Answer, parts};
 use crate::api::ApiState;
 use crate::api::params::RawParams;
 use crate::api::run_lookup::{self, Wanted};
+use crate::api::run_page::Row;
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -47,7 +48,7 @@ async fn list(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answ
         wanted.limit(ROWS);
     }
     let page = run_lookup::page(&state, wanted).await?;
-    let runs: Vec<RunView> = page.items.iter().filter_map(|row| row.view()).collect();
+    let runs: Vec<RunView> = page.items.iter().filter_map(Row::view).collect();
     let text = |name: &str| params.text(name).unwrap_or_default().to_owned();
     let (job, app, chosen, limit) = (text("job"), text("app"), text("state"), text("limit"));
     let filters = [("job", &*job), ("app", &*app), ("state", &*chosen), ("limit", &*limit)];

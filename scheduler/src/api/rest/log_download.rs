@@ -93,7 +93,8 @@ async fn next(mut rest: Rest) -> Result<Option<(Bytes, Rest)>, FilesError> {
 
 /// The job, the shard and the stream; an id may hold what no file's name should.
 fn file_name(task: &TaskId, stream: Stream) -> String {
-    let of = task.job_and_item().map_or("task".to_owned(), |(job, item)| format!("{job}-{item}"));
+    let of = task.job_and_item().map(|(job, item)| format!("{job}-{item}"));
+    let of = of.unwrap_or_else(|| "task".to_owned());
     format!("{of}.{}.txt", stream.file_name())
 }
 
