@@ -54,6 +54,8 @@ impl JobState {
 pub struct JobFilter {
     /// Only of this app.
     pub app: Option<AppName>,
+    /// Only of apps whose names begin with one of these; of all, if there is none.
+    pub app_prefixes: Vec<String>,
     /// Only those whose names hold this, in upper or lower case.
     pub text: Option<String>,
     /// Only those in this state.
@@ -142,7 +144,9 @@ impl Engine {
     fn passes(&self, filter: &JobFilter, name: &JobName) -> bool {
         let Some(entry) = self.jobs.get(name) else { return false };
         let named = filter.text.as_ref().is_none_or(|text| holds(name.as_str(), text));
-        named && filter.state.is_none_or(|state| self.is_in(name, entry, state))
+        named
+            && is_within(&filter.app_prefixes, entry)
+            && filter.state.is_none_or(|state| self.is_in(name, entry, state))
     }
 
     fn is_in(&self, name: &JobName, entry: &JobEntry, state: JobState) -> bool {
@@ -249,6 +253,12 @@ impl Engine {
         }
         coming
     }
+}
+
+/// Whether a job is of one of the apps; of one that cannot be read nobody knows.
+fn is_within(prefixes: &[String], entry: &JobEntry) -> bool {
+    let begins = |app: &AppName| prefixes.iter().any(|prefix| app.as_str().starts_with(prefix));
+    prefixes.is_empty() || entry.document.as_ref().is_ok_and(|job| begins(&job.app))
 }
 
 /// Whether a name holds a text, in upper or lower case. Names are ASCII.

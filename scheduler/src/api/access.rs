@@ -25,16 +25,16 @@ use crate::auth::{Actor, AppScope, Denied, Identity, Proof, Role};
 
 /// What a route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// The role; none for a route that anybody may use.
-    pub(super) role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// What somebody sees of it whose role is for some apps only.
-    pub(super) reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 /// What somebody sees of a route whose role is for some apps only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// It is of the app, job, run or task in its path: all, if that is of one of their apps.
     Path,
     /// It leaves out what is not of their apps, or refuses that itself.
@@ -47,13 +47,13 @@ pub(super) enum Reach {
 
 /// What the frame has found out about a request.
 #[derive(Clone)]
-pub(super) struct Access {
+pub(crate) struct Access {
     state: Arc<ApiState>,
     admitted: Result<Identity, Denied>,
 }
 
 /// Puts the question who a request is from before routes.
-pub(super) fn authenticated(routes: Router, state: ApiState) -> Router {
+pub(crate) fn authenticated(routes: Router, state: ApiState) -> Router {
     routes.layer(middleware::from_fn_with_state(Arc::new(state), authenticate))
 }
 
@@ -100,7 +100,7 @@ async fn authenticate(
 }
 
 /// From where a request comes.
-pub(super) fn peer(extensions: &axum::http::Extensions) -> Option<IpAddr> {
+pub(crate) fn peer(extensions: &axum::http::Extensions) -> Option<IpAddr> {
     let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
     Some(address.ip().to_canonical())
 }
@@ -140,7 +140,7 @@ impl Rule {
     ///
     /// # Errors
     /// 401, 403 or 429, or what is said of what it names.
-    pub(super) fn admit(self, template: &str, request: &Request) -> Result<Admission, Problem> {
+    pub(crate) fn admit(self, template: &str, request: &Request) -> Result<Admission, Problem> {
         let Some(role) = self.role else { return Ok(Admission::Granted) };
         let access = Access::of(request.extensions())?;
         let identity = access.admitted.as_ref().map_err(|denied| {
@@ -165,7 +165,7 @@ impl Rule {
 }
 
 /// Whether a request may come in, as far as it says so itself.
-pub(super) enum Admission {
+pub(crate) enum Admission {
     Granted,
     /// If what it names is of an app of theirs.
     If(Named, Arc<ApiState>, Identity),
@@ -176,7 +176,7 @@ impl Admission {
     ///
     /// # Errors
     /// 403, or what is said of what the request names.
-    pub(super) async fn settle(self) -> Result<(), Problem> {
+    pub(crate) async fn settle(self) -> Result<(), Problem> {
         match self {
             Self::Granted => Ok(()),
             Self::If(named, state, identity) => named.admit(&state, &identity).await,
@@ -185,7 +185,7 @@ impl Admission {
 }
 
 /// What a path names.
-pub(super) enum Named {
+pub(crate) enum Named {
     App(AppName),
     Job(JobName),
     Run(RunId),
@@ -216,7 +216,7 @@ impl Named {
     ///
     /// # Errors
     /// 403 or 404.
-    pub(super) async fn admit_if_there(
+    pub(crate) async fn admit_if_there(
         self,
         state: &ApiState,
         identity: &Identity,
@@ -233,7 +233,7 @@ impl Named {
     ///
     /// # Errors
     /// 403, or what is said of what is not there.
-    pub(super) async fn admit(self, state: &ApiState, identity: &Identity) -> Result<(), Problem> {
+    pub(crate) async fn admit(self, state: &ApiState, identity: &Identity) -> Result<(), Problem> {
         let app = match self {
             Self::Unreadable => return Ok(()),
             Self::App(app) => app.to_string(),
@@ -281,7 +281,7 @@ async fn app_of_run(state: &ApiState, run: &RunId) -> Result<String, Problem> {
 ///
 /// # Errors
 /// 403, or 503 where nobody leads.
-pub(super) async fn allow(
+pub(crate) async fn allow(
     state: &ApiState,
     identity: &Identity,
     command: &Command,
@@ -349,7 +349,7 @@ impl Access {
 ///
 /// # Errors
 /// 401 or 429.
-pub(super) fn admitted(extensions: &axum::http::Extensions) -> Result<Identity, Problem> {
+pub(crate) fn admitted(extensions: &axum::http::Extensions) -> Result<Identity, Problem> {
     Access::of(extensions)?.admitted.clone().map_err(Problem::denied)
 }
 
@@ -363,7 +363,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
 }
 
 /// From where a request comes.
-pub(super) struct Origin(pub(super) Option<IpAddr>);
+pub(crate) struct Origin(pub(crate) Option<IpAddr>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
     type Rejection = std::convert::Infallible;
@@ -374,7 +374,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 }
 
 /// The apps whose things somebody is shown.
-pub(super) struct Sight(pub(super) AppScope);
+pub(crate) struct Sight(pub(crate) AppScope);
 
 impl<S: Send + Sync> FromRequestParts<S> for Sight {
     type Rejection = Problem;
@@ -385,7 +385,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sight {
 }
 
 /// Who asks for a change, for the records.
-pub(super) struct Caller(pub(super) Actor);
+pub(crate) struct Caller(pub(crate) Actor);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;

@@ -1,7 +1,7 @@
 //! The HTTP API: its state, its router, its server. Absent: what commands and documents mean (the
 //! engine), and who may do what (`auth/`).
 
-mod access;
+pub(crate) mod access;
 mod access_fields;
 mod compat;
 mod etag;
@@ -59,7 +59,7 @@ pub use compat::{Credentials, Dialect, ElasticJobConfig};
 pub use grpc::{GrpcError, serve as serve_grpc};
 pub use problem::Problem;
 pub use rate::RequestRate;
-pub(crate) use rest::audited;
+pub(crate) use rest::{audited, read_job_state, session_cookie, session_gone};
 pub use standby::with_standby;
 
 /// Largest request body, bytes: the largest document several times over, so that the engine can

@@ -18,7 +18,7 @@ const ROWS_AT_ONCE: usize = 500;
 ///
 /// # Errors
 /// 503 without a leader.
-pub(super) async fn rows<K, T, Ask, Key, App>(
+pub(crate) async fn rows<K, T, Ask, Key, App>(
     state: &ApiState,
     scope: &AppScope,
     at: &PageAt,

@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::routing::get;
 use maud::{Markup, html};
-use shiftwork_engine::TaskFilter;
 use shiftwork_engine::ids::{AgentId, AppName, ExecutorId};
 use shiftwork_engine::view::{AgentView, ExecutorView};
+use shiftwork_engine::{Engine, TaskFilter};
 
 use super::format::{self, amount, grouped, megabytes};
 use super::layout::{Page, Section};
@@ -18,7 +18,7 @@ use super::{Answer, parts};
 use crate::api::extract::InPath;
 use crate::api::page::{List, Page as Rows, PageAt};
 use crate::api::params::RawParams;
-use crate::api::{ApiState, Problem};
+use crate::api::{ApiState, Problem, visible};
 
 /// Joins the two parts of a key in a cursor; neither holds it.
 const KEY_SEPARATOR: char = '\n';
@@ -173,10 +173,14 @@ async fn executors(State(state): State<ApiState>, visitor: Visitor, uri: Uri) ->
         let (agent, executor) = text.split_once(KEY_SEPARATOR).ok_or(())?;
         Ok::<_, ()>((AgentId::new(agent), ExecutorId::new(executor)))
     })?;
-    let fetch = at.fetch();
-    let rows = state
-        .query(move |engine| engine.executors(app.as_ref(), None, after.as_ref(), fetch))
-        .await?;
+    let listing = (
+        move |engine: &Engine, after: Option<&(AgentId, ExecutorId)>, limit: usize| {
+            engine.executors(app.as_ref(), None, after, limit)
+        },
+        |row: &ExecutorView| (row.agent.clone(), row.id.clone()),
+        |_: &Engine, row: &ExecutorView| Some(row.app.to_string()),
+    );
+    let rows = visible::rows(&state, &visitor.scope(), &at, after, listing).await?;
     let page = Rows::cut(rows, &at, |row| format!("{}{KEY_SEPARATOR}{}", row.agent, row.id));
     let text = |name: &str| params.text(name).unwrap_or_default();
     let body = html! {

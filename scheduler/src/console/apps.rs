@@ -7,10 +7,10 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use maud::html;
 use serde_json::Value;
-use shiftwork_engine::Order;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::AppName;
 use shiftwork_engine::view::AppView;
+use shiftwork_engine::{Engine, Order};
 
 use super::document_form::{Field, Form, Group, Kind, document, field, fill, guarded};
 use super::format::{self, segment};
@@ -20,10 +20,11 @@ use super::jobs::plain;
 use super::layout::{Page, Section};
 use super::visitor::Visitor;
 use super::{Answer, done, parts};
-use crate::api::extract::{Caller, InPath, Named, document_name};
+use crate::api::access::Caller;
+use crate::api::extract::{InPath, Named, document_name};
 use crate::api::page::{List, Page as Rows, PageAt};
 use crate::api::params::RawParams;
-use crate::api::{ApiState, Problem, fields};
+use crate::api::{ApiState, Problem, fields, visible};
 
 const APPS: List = List("console-apps");
 
@@ -99,9 +100,15 @@ async fn find(state: &ApiState, name: &AppName) -> Result<AppView, Problem> {
 async fn list(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answer {
     let params = RawParams::parse(&uri).only(&["limit", "cursor", "said"])?;
     let at = PageAt::read(APPS, &params)?;
-    let (after, fetch) = (at.read_after(AppName::read)?, at.fetch());
-    let rows =
-        state.query(move |engine| engine.apps(after.as_ref(), Order::Ascending, fetch)).await?;
+    let after = at.read_after(AppName::read)?;
+    let listing = (
+        |engine: &Engine, after: Option<&Option<AppName>>, limit: usize| {
+            engine.apps(after.and_then(Option::as_ref), Order::Ascending, limit)
+        },
+        |app: &AppView| AppName::read(&app.name).ok(),
+        |_: &Engine, app: &AppView| Some(app.name.clone()),
+    );
+    let rows = visible::rows(&state, &visitor.scope(), &at, after.map(Some), listing).await?;
     let page = Rows::cut(rows, &at, |app| app.name.clone());
     let body = html! {
         (parts::heading("Apps", html! { @if visitor.may_change(None) { a.button.primary href="/new/app" { "New app" } } }))

@@ -20,7 +20,8 @@ use super::jobs::{job_document, job_state, plain, schedule};
 use super::layout::{Page, Section};
 use super::visitor::Visitor;
 use super::{Answer, charts, done, parts};
-use crate::api::extract::{Caller, Named};
+use crate::api::access::Caller;
+use crate::api::extract::Named;
 use crate::api::why::{Facts, Why, explain};
 use crate::api::{ApiState, Problem, fields, run_lookup};
 

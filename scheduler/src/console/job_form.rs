@@ -16,7 +16,8 @@ use super::job::{self, address, firing_list};
 use super::layout::Section;
 use super::visitor::Visitor;
 use super::{Answer, done};
-use crate::api::extract::{Caller, Named, document_name};
+use crate::api::access::Caller;
+use crate::api::extract::{Named, document_name};
 use crate::api::{ApiState, Problem};
 
 const SCHEDULE: &str = "When it fires";

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use shiftwork_engine::ids::{AppName, JobName};
 use shiftwork_engine::view::JobView;
-use shiftwork_engine::{JobFilter, JobState, Order};
+use shiftwork_engine::{JobFilter, Order};
 use shiftwork_schedule::Timestamp;
 
 use super::layout::{Page, Section};
@@ -19,7 +19,8 @@ use super::{Answer, charts, format, parts};
 use crate::api::extract::InPath;
 use crate::api::page::{List, Page as Rows, PageAt};
 use crate::api::params::{Params, RawParams};
-use crate::api::{ApiState, Problem, job_search};
+use crate::api::{ApiState, Problem, job_search, read_job_state};
+use crate::auth::AppScope;
 
 /// Rows of a page.
 const ROWS: usize = 50;
@@ -42,12 +43,10 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(params: &Params) -> Result<Self, Problem> {
-        let state = params.read("state", |text| {
-            let found = JobState::ALL.into_iter().find(|state| state.name() == text);
-            found.ok_or("is not a state of jobs")
-        })?;
+    fn read(params: &Params, scope: &AppScope) -> Result<Self, Problem> {
+        let state = params.read("state", read_job_state)?;
         let filter = JobFilter {
+            app_prefixes: scope.prefixes().to_vec(),
             app: params.read("app", AppName::read)?,
             text: params.text("q").map(|text| text.trim().to_owned()),
             state,
@@ -102,7 +101,7 @@ impl Wanted {
 async fn list(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answer {
     let known = ["q", "app", "state", "sort", "limit", "cursor", "said"];
     let params = RawParams::parse(&uri).only(&known)?;
-    let wanted = Wanted::read(&params)?;
+    let wanted = Wanted::read(&params, &visitor.scope())?;
     let page = wanted.page(&state).await?;
     let names: Vec<String> = page.items.iter().map(|job| job.name.clone()).collect();
     // A history that cannot be read is no reason not to show the jobs.

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::gate;
 use super::visitor::{Theme, Visitor};
 
 /// What a page may load and do: its own files, its own forms, nothing inline, nothing of anybody else.
@@ -26,6 +27,7 @@ pub(super) enum Section {
     History,
     Audit,
     Changes,
+    AuditLog,
     Settings,
     None,
 }
@@ -59,6 +61,7 @@ const NAVIGATION: [(&str, &[Entry]); 3] = [
             ("History", "/history/executions", Section::History),
             ("Firing audit", "/audit", Section::Audit),
             ("Changes", "/changes", Section::Changes),
+            ("Audit log", "/audit-log", Section::AuditLog),
             ("Settings", "/settings", Section::Settings),
         ],
     ),
@@ -147,8 +150,9 @@ impl<'a> Page<'a> {
                     header.top {
                         a.brand href="/" { (mark()) "Shiftwork" }
                         (zone_chooser(visitor))
+                        (who(visitor))
                     }
-                    (navigation(self.section))
+                    (navigation(visitor, self.section))
                     main #main tabindex="-1" {
                         p.interrupted #interrupted role="status" hidden {
                             "Live updates are interrupted: trying again. What you see may be old."
@@ -173,32 +177,55 @@ fn mark() -> Markup {
     }
 }
 
-fn navigation(current: Section) -> Markup {
+fn navigation(visitor: &Visitor, current: Section) -> Markup {
     html! {
         nav aria-label="Console" {
             // A phone has no room for it: there it is opened.
             details #menu {
                 summary { "Menu" }
-                (groups(current))
+                (groups(visitor, current))
             }
-            div.rail { (groups(current)) }
+            div.rail { (groups(visitor, current)) }
         }
     }
 }
 
-fn groups(current: Section) -> Markup {
+/// What somebody may not see is not offered to them.
+fn is_for(visitor: &Visitor, (_, address, section): &Entry) -> bool {
+    match section {
+        Section::AuditLog => visitor.is_admin(),
+        _ => visitor.sees_all() || !gate::ALL_APPS.contains(address),
+    }
+}
+
+fn groups(visitor: &Visitor, current: Section) -> Markup {
     html! {
         @for (group, entries) in &NAVIGATION {
             section {
                 h2 { (group) }
                 ul {
-                    @for (name, address, section) in *entries {
+                    @for (name, address, section) in entries.iter().filter(|entry| is_for(visitor, entry)) {
                         li {
                             a href=(address) aria-current=[(*section == current).then_some("page")] { (name) }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Who is logged in, and the way in or out.
+fn who(visitor: &Visitor) -> Markup {
+    html! {
+        @match (visitor.name(), &visitor.identity) {
+            (Some((name, by_cookie)), _) => form.who method="post" action="/logout" {
+                span { (name) }
+                @if by_cookie { button { "Log out" } }
+            },
+            (None, None) => a href="/login" { "Log in" },
+            // Nobody is asked.
+            (None, Some(_)) => {},
         }
     }
 }

@@ -7,17 +7,20 @@ mod agents;
 mod apps;
 mod assets;
 mod audit;
+mod audit_log;
 mod calendars;
 mod charts;
 mod document_form;
 mod format;
 mod forms;
+mod gate;
 mod history;
 mod job;
 mod job_form;
 mod jobs;
 mod layout;
 mod log;
+mod login;
 mod oops;
 mod overview;
 mod parts;
@@ -56,7 +59,9 @@ pub(crate) fn routes(state: &ApiState) -> Router<ApiState> {
         .merge(agents::routes())
         .merge(history::routes())
         .merge(audit::routes())
+        .merge(audit_log::routes())
         .merge(settings::routes())
+        .merge(login::routes())
         .merge(preferences::routes())
         .route_layer(middleware::from_fn_with_state(state.clone(), oops::dress))
         .merge(assets::routes())

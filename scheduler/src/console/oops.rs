@@ -1,15 +1,15 @@
 //! What went wrong, as a page: the same problem that the API tells, for people. Absent: deciding what
 //! is wrong.
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
 use super::layout::{Page, Section};
-use super::parts;
 use super::visitor::Visitor;
+use super::{format, gate, parts};
 use crate::api::{ApiState, Problem};
 use crate::turn::Unavailable;
 
@@ -36,12 +36,27 @@ impl IntoResponse for Oops {
     }
 }
 
-/// Makes pages of problems, and tells pages who looks at them.
+/// Lets in who may see a page, makes pages of problems, and tells pages who looks at them.
 pub(super) async fn dress(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let visitor = Visitor::of(&parts, &state);
     parts.extensions.insert(visitor.clone());
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let template = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let rule = gate::rule(&parts.method, template.as_deref().unwrap_or_default());
+    let request = Request::from_parts(parts, body);
+    let settled = match rule.admit(template.as_deref().unwrap_or_default(), &request) {
+        Ok(admission) => admission.settle().await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = settled {
+        return if problem.status() == StatusCode::UNAUTHORIZED && *request.method() == Method::GET {
+            let back = format::query(&[("back", visitor.address.as_str())]);
+            Redirect::to(&format!("/login{back}")).into_response()
+        } else {
+            show(&visitor, &problem)
+        };
+    }
+    let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Problem>() {
         Some(problem) => show(&visitor, &problem),
         None => response,
@@ -54,6 +69,8 @@ pub(super) fn show(visitor: &Visitor, problem: &Problem) -> Response {
         StatusCode::NOT_FOUND => {
             "It may have been removed, or its record was trimmed from the history."
         }
+        StatusCode::FORBIDDEN => "Ask somebody whose role allows it, or for a role that does.",
+        StatusCode::UNAUTHORIZED => "Log in and try again: nothing was changed.",
         StatusCode::SERVICE_UNAVAILABLE => {
             "An election takes seconds: this page tries again by itself."
         }

@@ -20,6 +20,7 @@ use super::layout::{Page, Section};
 use super::visitor::Visitor;
 use super::{Answer, parts};
 use crate::api::ApiState;
+use crate::auth::AppScope;
 use crate::registry::Standing;
 use crate::trace::{RunFilter, RunRow, StoreError, TaskCounts};
 
@@ -57,14 +58,21 @@ struct Now {
 }
 
 impl Now {
-    fn of(engine: &Engine) -> Self {
-        let next = engine.jobs_by_next_firing(&JobFilter::default(), None, ROWS).into_iter();
+    fn of(engine: &Engine, scope: &AppScope) -> Self {
+        let app_prefixes = scope.prefixes().to_vec();
+        let filter = JobFilter { app_prefixes, ..JobFilter::default() };
+        let next = engine.jobs_by_next_firing(&filter, None, ROWS).into_iter();
+        let is_shown = |row: &ReadyView| {
+            let app = || engine.job(&row.job)?.app;
+            scope.is_all() || app().is_some_and(|app| scope.covers(app.as_str()))
+        };
+        let waiting = engine.ready(None, 200);
         Self {
             status: engine.status(),
             backlog: engine.backlog(),
             fleet: engine.fleet_size(),
             utilisation: engine.utilisation(),
-            waiting: engine.ready(None, 200),
+            waiting: waiting.into_iter().filter(is_shown).collect(),
             next: next
                 .filter_map(|(at, job)| Some((at, JobName::parse(&job.name).ok()?)))
                 .collect(),
@@ -78,10 +86,12 @@ async fn overview(
     Extension(kept): Extension<Kept>,
     visitor: Visitor,
 ) -> Answer {
-    let now = state.query(Now::of).await?;
+    let scope = visitor.scope();
+    let shown = scope.clone();
+    let now = state.query(move |engine| Now::of(engine, &shown)).await?;
     let ahead = ahead(&state, &kept, visitor.now).await?;
     let day = state.history.task_counts(visitor.now.as_millis() - 24 * HOUR_MS, HOUR_MS).await;
-    let failures = failures(&state).await;
+    let failures = failures(&state, &scope).await;
     let lag = state.history.lag();
     let body = html! {
         (parts::heading("Overview", health(&state, &visitor, &now.status)))
@@ -268,10 +278,12 @@ fn coming(visitor: &Visitor, ahead: &Ahead, next: &[(Timestamp, JobName)]) -> Ma
 }
 
 /// The latest runs that did not end well, newest first.
-async fn failures(state: &ApiState) -> Result<Vec<RunRow>, StoreError> {
+async fn failures(state: &ApiState, scope: &AppScope) -> Result<Vec<RunRow>, StoreError> {
     let mut rows = Vec::new();
     for name in FAILURES {
-        let filter = RunFilter { state: Some(name.to_owned()), ..RunFilter::default() };
+        let app_prefixes = scope.prefixes().to_vec();
+        let state_name = Some(name.to_owned());
+        let filter = RunFilter { state: state_name, app_prefixes, ..RunFilter::default() };
         rows.extend(state.history.runs(&filter, None, ROWS).await?.runs);
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.finished_at_ms));

@@ -8,15 +8,16 @@ use maud::{Markup, html};
 use shiftwork_engine::Engine;
 use shiftwork_engine::ids::{JobName, RunId, TaskId};
 use shiftwork_engine::statistics::Backlog;
+use shiftwork_engine::view::{FailoverView, ReadyView, RunningView};
 
 use super::format::{self, distance, duration, grouped};
 use super::layout::{Page, Section};
 use super::visitor::Visitor;
 use super::{Answer, parts};
-use crate::api::ApiState;
 use crate::api::extract::InPath;
 use crate::api::page::{List, Page as Rows, PageAt};
 use crate::api::params::{Params, RawParams};
+use crate::api::{ApiState, visible};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -57,24 +58,26 @@ fn tabs(backlog: Backlog, tasks: usize, jobs: usize, current: &str) -> Markup {
     }
 }
 
-/// What the tabs say, together with what is asked for.
-async fn ask<T: Send + 'static>(
-    state: &ApiState,
-    rows: impl FnOnce(&Engine) -> Vec<T> + Send + 'static,
-) -> Result<(Backlog, usize, usize, Vec<T>), crate::api::Problem> {
-    state
-        .query(move |engine| {
-            (engine.backlog(), engine.status().tasks, engine.queued_jobs(), rows(engine))
-        })
-        .await
+/// What the tabs say: the depths of all queues, whoever looks.
+async fn depths(state: &ApiState) -> Result<(Backlog, usize, usize), crate::api::Problem> {
+    state.query(|engine| (engine.backlog(), engine.status().tasks, engine.queued_jobs())).await
+}
+
+fn app_of_run(engine: &Engine, run: &RunId) -> Option<String> {
+    Some(engine.run(run)?.app.to_string())
 }
 
 /// `GET /queues/ready`
 async fn ready(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answer {
     let (params, at) = read(&uri, List("console-ready"))?;
-    let (after, fetch) = (at.read_after(JobName::read)?, at.fetch());
-    let (backlog, tasks, jobs, rows) =
-        ask(&state, move |engine| engine.ready(after.as_ref(), fetch)).await?;
+    let after = at.read_after(JobName::read)?;
+    let (backlog, tasks, jobs) = depths(&state).await?;
+    let listing = (
+        Engine::ready,
+        |row: &ReadyView| row.job.clone(),
+        |engine: &Engine, row: &ReadyView| Some(engine.job(&row.job)?.app?.to_string()),
+    );
+    let rows = visible::rows(&state, &visitor.scope(), &at, after, listing).await?;
     let page = Rows::cut(rows, &at, |row| row.job.to_string());
     let body = html! {
         (tabs(backlog, tasks, jobs, "ready"))
@@ -103,9 +106,13 @@ async fn failover(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> 
         let (run, item) = text.rsplit_once('/').ok_or(())?;
         Ok::<_, ()>((RunId::parse(run).map_err(drop)?, item.parse::<u32>().map_err(drop)?))
     })?;
-    let fetch = at.fetch();
-    let (backlog, tasks, jobs, rows) =
-        ask(&state, move |engine| engine.failover(after.as_ref(), fetch)).await?;
+    let (backlog, tasks, jobs) = depths(&state).await?;
+    let listing = (
+        Engine::failover,
+        |row: &FailoverView| (row.run.clone(), row.item),
+        |engine: &Engine, row: &FailoverView| app_of_run(engine, &row.run),
+    );
+    let rows = visible::rows(&state, &visitor.scope(), &at, after, listing).await?;
     let page = Rows::cut(rows, &at, |row| format!("{}/{}", row.run, row.item));
     let body = html! {
         (tabs(backlog, tasks, jobs, "failover"))
@@ -131,9 +138,14 @@ async fn failover(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> 
 /// `GET /queues/running`
 async fn running(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answer {
     let (params, at) = read(&uri, List("console-running"))?;
-    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
-    let (backlog, tasks, jobs, rows) =
-        ask(&state, move |engine| engine.running(after.as_ref(), fetch)).await?;
+    let after = at.after.as_deref().map(TaskId::new);
+    let (backlog, tasks, jobs) = depths(&state).await?;
+    let listing = (
+        Engine::running,
+        |row: &RunningView| row.task_id.clone(),
+        |engine: &Engine, row: &RunningView| app_of_run(engine, &row.run),
+    );
+    let rows = visible::rows(&state, &visitor.scope(), &at, after, listing).await?;
     let page = Rows::cut(rows, &at, |row| row.task_id.to_string());
     let body = html! {
         (tabs(backlog, tasks, jobs, "running"))

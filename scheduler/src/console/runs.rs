@@ -43,7 +43,7 @@ pub(super) fn routes() -> Router<ApiState> {
 async fn list(State(state): State<ApiState>, visitor: Visitor, uri: Uri) -> Answer {
     let params =
         RawParams::parse(&uri).only(&["job", "app", "state", "limit", "cursor", "said"])?;
-    let mut wanted = Wanted::read(&params)?;
+    let mut wanted = Wanted::read(&params)?.within(&visitor.scope());
     if params.text("limit").is_none() {
         wanted.limit(ROWS);
     }

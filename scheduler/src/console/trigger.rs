@@ -20,7 +20,8 @@ use super::jobs::{job_document, plain};
 use super::layout::{Page, Section};
 use super::visitor::Visitor;
 use super::{Answer, done, parts};
-use crate::api::extract::{Caller, Named};
+use crate::api::access::Caller;
+use crate::api::extract::Named;
 use crate::api::{ApiState, Problem, fields};
 
 pub(super) fn routes() -> Router<ApiState> {

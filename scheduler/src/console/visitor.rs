@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 use shiftwork_schedule::{Timestamp, Zone};
 
 use crate::api::ApiState;
+use crate::auth::{AppScope, Identity, Proof, Role};
 use crate::turn::now;
 
 /// The cookie of the time zone.
@@ -50,6 +51,8 @@ impl Theme {
 /// Who looks at a page.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
+    /// Who they are; none if they have not been let in.
+    pub(super) identity: Option<Identity>,
     /// The zone in which times are shown.
     pub(super) zone: Zone,
     /// Whether they chose it, or their browser did for them.
@@ -93,6 +96,7 @@ impl Visitor {
         let said = SAID.iter().find(|(name, _)| Some(*name) == word).map(|(_, text)| *text);
         let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
         Self {
+            identity: parts.extensions.get::<Identity>().cloned(),
             zone_chosen: zone.is_some(),
             zone: zone.unwrap_or_else(|| state.default_zone.clone()),
             theme: cookies.get(THEME_COOKIE).and_then(|name| Theme::read(name)).unwrap_or_default(),
@@ -102,10 +106,32 @@ impl Visitor {
         }
     }
 
-    /// Whether they may change something of an app, or of all if none is named.
-    #[allow(clippy::unused_self)]
-    pub(super) fn may_change(&self, _app: Option<&str>) -> bool {
-        true
+    /// Whether they may change something of an app, or of whichever if none is named.
+    pub(super) fn may_change(&self, app: Option<&str>) -> bool {
+        self.identity.as_ref().is_some_and(|identity| {
+            identity.role >= Role::Operator && app.is_none_or(|app| identity.apps.covers(app))
+        })
+    }
+
+    /// Whether they decide who may do what.
+    pub(super) fn is_admin(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.role >= Role::Admin)
+    }
+
+    /// The apps whose things they are shown.
+    pub(super) fn scope(&self) -> AppScope {
+        self.identity.as_ref().map(|identity| identity.apps.clone()).unwrap_or_default()
+    }
+
+    /// Whether it is all apps.
+    pub(super) fn sees_all(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.apps.is_all())
+    }
+
+    /// Their name, and whether a session of this browser says so; none where nobody is asked.
+    pub(super) fn name(&self) -> Option<(&str, bool)> {
+        let known = self.identity.as_ref().filter(|identity| identity.proof != Proof::None)?;
+        Some((&known.name, known.proof == Proof::Cookie))
     }
 }
 

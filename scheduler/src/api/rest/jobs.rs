@@ -5,7 +5,7 @@ use axum::extract::State;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::{AppName, JobName};
 use shiftwork_engine::view::JobView;
-use shiftwork_engine::{Engine, Order};
+use shiftwork_engine::{Engine, JobFilter, JobState, Order};
 
 use super::documents::{self, Document, Switched};
 use super::{APP, Answer, BASE, found};
@@ -13,13 +13,37 @@ use crate::api::ApiState;
 use crate::api::extract::{InPath, Named};
 use crate::api::operation::Operation;
 use crate::api::page::List;
-use crate::api::params::{Param, Params};
+use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
 use crate::api::why::{self, Facts};
 
 /// Jobs.
 pub(in crate::api) struct Jobs;
+
+/// Looks for jobs by name.
+static Q: Param = Param {
+    name: "q",
+    about: "Only jobs whose names hold this, in upper or lower case.",
+    kind: Kind::Text,
+};
+
+/// The states of [`JobState::ALL`].
+const STATES: [&str; 5] = ["ENABLED", "DISABLED", "RUNNING", "PENDING", "BROKEN"];
+
+/// Filters jobs by what they do.
+static STATE: Param = Param {
+    name: "state",
+    about: "Only jobs that are so: with their app's flag counted, with active or pending runs, or \
+            with a document that cannot be used.",
+    kind: Kind::OneOf(&STATES),
+};
+
+/// Reads a state.
+pub(crate) fn read_state(text: &str) -> Result<JobState, String> {
+    let found = JobState::ALL.into_iter().find(|state| state.name() == text);
+    found.ok_or_else(|| format!("must be one of {}", STATES.join(", ")))
+}
 
 /// The routes of jobs.
 pub(super) fn routes(table: Table) -> Table {
@@ -35,8 +59,7 @@ pub(super) fn routes(table: Table) -> Table {
 impl Document for Jobs {
     type Name = JobName;
     type View = JobView;
-    /// Of one app.
-    type Filter = Option<AppName>;
+    type Filter = JobFilter;
 
     const NOUN: &'static str = "job";
     const TYPE: &'static str = "Job";
@@ -46,10 +69,15 @@ impl Document for Jobs {
     const DOCUMENT_SCHEMA: &'static str = "JobDocument";
     const NAME_FIELD: &'static str = "jobName";
     const OF_APP: bool = true;
-    const FILTERS: &'static [&'static Param] = &[&APP];
+    const FILTERS: &'static [&'static Param] = &[&APP, &Q, &STATE];
 
-    fn filter(params: &Params) -> Result<Option<AppName>, Problem> {
-        params.read(APP.name, AppName::read)
+    fn filter(params: &Params) -> Result<JobFilter, Problem> {
+        Ok(JobFilter {
+            app: params.read(APP.name, AppName::read)?,
+            app_prefixes: Vec::new(),
+            text: params.text(Q.name).map(str::to_owned),
+            state: params.read(STATE.name, read_state)?,
+        })
     }
 
     fn create(document: Vec<u8>) -> Command {
@@ -70,12 +98,21 @@ impl Document for Jobs {
 
     fn some(
         engine: &Engine,
-        app: &Option<AppName>,
+        filter: &JobFilter,
         after: Option<&JobName>,
         order: Order,
         limit: usize,
     ) -> Vec<JobView> {
-        engine.jobs(app.as_ref(), after, order, limit)
+        let mut rows = Vec::new();
+        let mut after = after.cloned();
+        loop {
+            let found = engine.find_jobs(filter, after.as_ref(), order, limit - rows.len());
+            rows.extend(found.rows);
+            after = found.looked_to;
+            if after.is_none() || rows.len() >= limit {
+                return rows;
+            }
+        }
     }
 
     fn name_of(view: &JobView) -> &str {
@@ -102,4 +139,16 @@ async fn why(State(state): State<ApiState>, Named(name): Named<JobName>) -> Answ
     let what = format!("job {name}");
     let facts = state.query(move |engine| Facts::of(engine, &name)).await?;
     found(&what, facts.map(why::explain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_job_can_be_asked_for() {
+        assert_eq!(JobState::ALL.map(JobState::name), STATES);
+        assert_eq!(read_state("BROKEN"), Ok(JobState::Broken));
+        assert!(read_state("broken").unwrap_err().contains("DISABLED"));
+    }
 }

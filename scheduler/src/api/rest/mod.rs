@@ -35,6 +35,8 @@ use super::params::{Kind, Param};
 use super::problem::Problem;
 use super::table::Table;
 pub(crate) use audit::audited;
+pub(crate) use jobs::read_state as read_job_state;
+pub(crate) use session::{cookie as session_cookie, gone as session_gone};
 
 /// Where the API begins. A change that would break a client moves to the next number.
 pub(super) const BASE: &str = "/api/v1";

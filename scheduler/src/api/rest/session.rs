@@ -115,13 +115,13 @@ fn with_cookie(cookie: HeaderValue, mut response: Response) -> Response {
 }
 
 /// The cookie of a session: no script reads it, and no other site's page sends it.
-pub(in crate::api) fn cookie(session: &Session, secure: bool) -> HeaderValue {
+pub(crate) fn cookie(session: &Session, secure: bool) -> HeaderValue {
     let age_s = session.expires_at.since(turn::now()).max(0) / 1000;
     set_cookie(&session.secret, age_s, secure)
 }
 
 /// What makes a browser forget it.
-pub(in crate::api) fn gone(secure: bool) -> HeaderValue {
+pub(crate) fn gone(secure: bool) -> HeaderValue {
     set_cookie("", 0, secure)
 }
 
