@@ -10,6 +10,7 @@ mod cluster;
 mod command_mode;
 mod console;
 mod console_escaping;
+mod console_login;
 mod crash;
 mod demo;
 mod docs;

@@ -117,7 +117,7 @@ pub(super) fn dots(classes: &[String], room: usize) -> Markup {
     html! {
         svg.dots viewBox=(format!("0 0 {} 12", room * 8)) role="img" aria-label=(format!("last runs: {about}")) {
             @for (place, class) in classes.iter().enumerate() {
-                rect class=(format!("s-{class}")) x=((first + place) * 8 + 1) y="0" width="6" height="12" rx="1.5" {}
+                rect class=(format!("s-{}", class.to_ascii_lowercase())) x=((first + place) * 8 + 1) y="0" width="6" height="12" rx="1.5" {}
             }
         }
     }

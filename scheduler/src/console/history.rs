@@ -237,7 +237,7 @@ fn execution_table(visitor: &Visitor, rows: &[EventRow], starts: &BTreeMap<Strin
                     td.tight { (format::maybe_time(&visitor.zone, started.map(Timestamp::from_millis))) }
                     td.tight { (format::time(&visitor.zone, Timestamp::from_millis(row.at_ms))) }
                     td.tight { @if let Some(started) = started { (duration(row.at_ms - started)) } }
-                    td.name { (agent_of(task)) }
+                    td.name { (parts::agent_link(agent_of(task))) }
                     td.text { @if !is_success(row) { (format::cut(row.message.as_deref().unwrap_or_default(), 300)) } }
                 }
             }
@@ -260,7 +260,7 @@ fn state_table(visitor: &Visitor, rows: &[EventRow]) -> Markup {
                     td { @if let Some(item) = row.item { (item) } }
                     td.tight { (parts::state(row.state.as_deref().unwrap_or_default())) }
                     td.tight { (task.split("@-@").nth(2).unwrap_or_default()) }
-                    td.name { (agent_of(task)) }
+                    td.name { (parts::agent_link(agent_of(task))) }
                     td.text { (format::cut(row.message.as_deref().unwrap_or_default(), 300)) }
                 }
             }

@@ -145,15 +145,14 @@ fn states() -> [(&'static str, &'static str); 6] {
 }
 
 fn table(visitor: &Visitor, jobs: &[JobView], outcomes: &BTreeMap<String, Vec<String>>) -> Markup {
-    let columns = ["Job", "App", "Schedule", "State", "Last runs", "Next firing", ""];
+    let columns = ["Job", "Schedule", "State", "Last runs", "Next firing", ""];
     html! {
         div.sheet {
             (parts::table("Jobs", &columns, html! {
                 @for job in jobs {
                     tr {
-                        td.name { (parts::job_link(&job.name)) }
-                        td.tight { @if let Some(app) = &job.app { (parts::app_link(app.as_str())) } }
-                        td.tight { (schedule(&job_document(job))) }
+                        td.name { (parts::job_link(&job.name)) @if let Some(app) = &job.app { div.more { "of " (parts::app_link(app.as_str())) } } }
+                        td { (schedule(&job_document(job))) }
                         td.tight { (job_state(job)) }
                         td { (charts::dots(outcomes.get(&job.name).map(Vec::as_slice).unwrap_or_default(), OUTCOMES)) }
                         td.tight { (format::maybe_time(&visitor.zone, job.next_firing)) }
