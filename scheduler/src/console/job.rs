@@ -74,7 +74,7 @@ async fn show(
         (parts::heading(&job.name, actions(&visitor, &job, &name)))
         section.sheet aria-labelledby="why" {
             h2 #why { (job_state(&job)) }
-            p.answer { (why.answer()) }
+            p.answer { (why.answer) }
             (why_facts(&visitor, &why))
         }
         div.grid.wide {
@@ -106,15 +106,15 @@ fn actions(visitor: &Visitor, job: &JobView, name: &JobName) -> Markup {
 
 fn why_facts(visitor: &Visitor, why: &Why) -> Markup {
     html! {
-        @for (label, waiting) in [("Runs now", why.running()), ("Comes next", why.pending())] {
+        @for (label, waiting) in [("Runs now", why.running.as_ref()), ("Comes next", why.pending.as_ref())] {
             @if let Some(waiting) = waiting {
                 p { (label) ": " (parts::run_link(waiting.run.as_str())) " " (parts::state(waiting.state.name()))
                     " for " (format::time(&visitor.zone, waiting.logical_time)) }
             }
         }
-        @if why.pending_runs() > 1 { p.more { (format::grouped(why.pending_runs() as u64)) " runs are pending." } }
+        @if why.pending_runs > 1 { p.more { (format::grouped(why.pending_runs as u64)) " runs are pending." } }
         // The answer may have said it already.
-        @if let Some(at) = why.next_firing().filter(|_| !why.answer().contains("next firing")) {
+        @if let Some(at) = why.next_firing.filter(|_| !why.answer.contains("next firing")) {
             p { "Next firing: " (format::time(&visitor.zone, at)) " " span.more { (distance(visitor.now, at)) } }
         }
     }

@@ -47,9 +47,9 @@ async fn trigger(
     Sent(sent): Sent,
 ) -> Answer {
     let key = sent.given("key").map(str::to_owned);
-    let made = match overrides(&sent).and_then(fields::overrides) {
-        Ok(overrides) => {
-            let command = Command::Trigger { job: name.clone(), key, overrides };
+    let made = match overrides(&sent).and_then(fields::trigger) {
+        Ok((overrides, submitter)) => {
+            let command = Command::Trigger { job: name.clone(), key, overrides, submitter };
             state.command(by, command).await
         }
         Err(problem) => Err(problem),

@@ -1,6 +1,7 @@
 //! The methods of `shiftwork.v1.Scheduler`: each takes its request apart and answers what the modules
 //! beside it find out.
 
+use shiftwork_engine::JobFilter;
 use shiftwork_proto::shiftwork::v1 as wire;
 use shiftwork_proto::shiftwork::v1::scheduler_server::Scheduler;
 use tonic::{Request, Response, Status};
@@ -81,7 +82,8 @@ impl Scheduler for Service {
     ) -> Answer<wire::ListJobsResponse> {
         let wire::ListJobsRequest { app, page } = request.into_inner();
         let app = request::filter("app", &app)?;
-        let page = documents::list::<Jobs>(&self.state, app, page).await?;
+        let filter = JobFilter { app, ..JobFilter::default() };
+        let page = documents::list::<Jobs>(&self.state, filter, page).await?;
         let (jobs, next_page_token) = request::rows(page);
         Ok(Response::new(wire::ListJobsResponse { jobs, next_page_token }))
     }
