@@ -273,7 +273,7 @@ async fn rerun(
     Sent(sent): Sent,
 ) -> Answer {
     let ended = find_ended(&state, &run).await?;
-    let command = Command::Rerun { ended, failed_only: sent.ticked("failedOnly") };
+    let command = Command::Rerun { ended: Box::new(ended), failed_only: sent.ticked("failedOnly") };
     let (made, word) = match state.command(by, command).await? {
         Done::RunCreated(made) => (made, "rerun"),
         Done::RunExists(made) => (made, "repeated"),
