@@ -14,6 +14,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use shiftwork_engine::command::Reply;
 use shiftwork_engine::event::{RequestId, StatusReason, StatusUpdate, TaskState};
+use shiftwork_engine::record::Origin;
+use shiftwork_engine::view::RunState;
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -102,6 +104,8 @@ struct Released {
     replies: Vec<(RequestId, Reply)>,
     events: Vec<Arc<EventRow>>,
     stored: Vec<Box<dyn FnOnce() + Send>>,
+    /// The moments whose firings have got their runs.
+    fired: Vec<Timestamp>,
 }
 
 impl Released {
@@ -110,6 +114,7 @@ impl Released {
             && self.replies.is_empty()
             && self.events.is_empty()
             && self.stored.is_empty()
+            && self.fired.is_empty()
     }
 }
 
@@ -126,6 +131,16 @@ struct Turn {
 /// The wall clock, in the engine's unit.
 pub fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The moment that the schedule named, if this tells of its run's beginning.
+fn fired(trace: &Trace) -> Option<Timestamp> {
+    match trace {
+        Trace::Run(run) if run.state == RunState::Pending && run.origin == Origin::Schedule => {
+            Some(run.logical_time)
+        }
+        _ => None,
+    }
 }
 
 // === impl Owner ===
@@ -287,6 +302,7 @@ impl Owner {
             // Ids are checked at the edge, so that a path is never too long.
             tracing::error!(%problem, "a record has no place in the registry");
         }
+        released.fired = traces.iter().filter_map(fired).collect();
         released.events = self.record(traces, entries);
         if batch.is_empty() && released.is_empty() {
             return;
@@ -364,6 +380,9 @@ impl Owner {
 
     fn release(&mut self, mut committed: Committed) -> Result<(), CommitError> {
         committed.result?;
+        if !committed.released.fired.is_empty() {
+            self.outlets.metrics.on_firings_recorded(&committed.released.fired, now());
+        }
         self.feed.add(committed.released.events);
         self.resolve_secrets(&mut committed.released.actions);
         if !committed.released.actions.is_empty() {

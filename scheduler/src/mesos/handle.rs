@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use shiftwork_engine::effect::Action;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::session::{DriverState, DriverStats, Shared};
+use super::session::{DriverState, DriverStats, Queued, Shared};
 
 /// The way to a running driver.
 #[derive(Debug, Clone)]
@@ -13,11 +13,34 @@ pub struct DriverHandle {
     shared: Arc<Shared>,
 }
 
+/// Actions that were submitted to a handle without a driver.
+#[derive(Debug)]
+pub struct Actions(mpsc::UnboundedReceiver<Queued>);
+
+// === impl Actions ===
+
+impl Actions {
+    /// Waits for actions and adds at most `count_max` of them, in order; 0 when no handle is left.
+    pub async fn recv_many(&mut self, actions: &mut Vec<Action>, count_max: usize) -> usize {
+        let mut queued = Vec::new();
+        let taken = self.0.recv_many(&mut queued, count_max).await;
+        actions.extend(queued.into_iter().map(|queued| queued.action));
+        taken
+    }
+}
+
 // === impl DriverHandle ===
 
 impl DriverHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// A handle without a driver behind it, and what is submitted to it: for whoever stands in for
+    /// the master without HTTP, as a measurement of the rest does.
+    pub fn detached() -> (Self, Actions) {
+        let (queue, queued) = mpsc::unbounded_channel();
+        (Self::new(Arc::new(Shared::new(queue, usize::MAX))), Actions(queued))
     }
 
     /// Queues actions, to be carried out in this order; never waits.

@@ -27,5 +27,5 @@ pub use config::{
 pub use credentials::{Credentials, CredentialsError};
 pub use driver::spawn;
 pub use framework::framework_info;
-pub use handle::DriverHandle;
+pub use handle::{Actions, DriverHandle};
 pub use session::{DriverState, DriverStats};

@@ -57,6 +57,8 @@ definitions! {
         "Firings that came due, by what became of them: fired, missed (the job could not fire), \
          skipped or coalesced by a rule of the job. Their sum is all that came due"));
     RUNS = by("state", counter("shiftwork_runs_ended_total", "Runs that ended, by outcome"));
+    FIRING_RECORD_DELAY = histogram("shiftwork_firing_record_delay_seconds",
+        "From the moment the schedule named to the durable record of the firing's run");
     RUN_START_DELAY = histogram("shiftwork_run_start_delay_seconds",
         "From the moment the schedule named to the first running task of a run");
     RUN_DURATION = histogram("shiftwork_run_duration_seconds",

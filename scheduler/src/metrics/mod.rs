@@ -20,6 +20,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use shiftwork_engine::view::{RunState, RunView};
 use shiftwork_engine::{Action, Trace};
+use shiftwork_schedule::Timestamp;
 
 use crate::audit::{FindingKind, Report};
 use crate::auth::Denied;
@@ -47,6 +48,7 @@ struct Inner {
     registry: Registry,
     firings: ByLabel<Counter>,
     runs: ByLabel<Counter>,
+    firing_record_delay: Histogram,
     run_start_delay: Histogram,
     run_duration: Histogram,
     launches: Counter,
@@ -137,6 +139,12 @@ const PLACEMENT_CAUSES: [&str; 10] = [
     "maintenance",
 ];
 
+/// Bounds of the delay with which firings are recorded, seconds: round ones, so that an objective
+/// like a second can be read off.
+const RECORD_DELAY_BOUNDS_S: [f64; 16] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0,
+];
+
 /// From a hundred microseconds to almost two minutes, each twice the one before.
 fn short_times() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 20))
@@ -173,6 +181,11 @@ impl Metrics {
         let inner = Inner {
             firings: ByLabel::new(r, &definitions::FIRINGS, sources::DECISIONS),
             runs: ByLabel::new(r, &definitions::RUNS, FINAL_STATES.map(RunState::name)),
+            firing_record_delay: timed(
+                r,
+                &definitions::FIRING_RECORD_DELAY,
+                Histogram::new(RECORD_DELAY_BOUNDS_S),
+            ),
             run_start_delay: timed(r, &definitions::RUN_START_DELAY, long_times()),
             run_duration: timed(r, &definitions::RUN_DURATION, long_times()),
             launches: counter(r, &definitions::LAUNCHES),
@@ -255,6 +268,14 @@ impl Metrics {
             if let (Some(started), Some(finished)) = (run.started_at, run.finished_at) {
                 self.inner.run_duration.observe(seconds(finished.since(started)));
             }
+        }
+    }
+
+    /// Runs that the schedule named for these moments are durable now.
+    pub fn on_firings_recorded(&self, due: &[Timestamp], now: Timestamp) {
+        for due in due {
+            let delay_ms = now.since(*due).max(0);
+            self.inner.firing_record_delay.observe(delay_ms as f64 / 1000.0);
         }
     }
 

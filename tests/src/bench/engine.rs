@@ -1,21 +1,22 @@
 //! `bench engine`: how many events a second the pure engine takes, while runs fire, are placed, run
 //! and end. Absent: commits, calls, and all else that takes a shell.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::process::Command as Process;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use shiftwork_engine::command::Command;
-use shiftwork_engine::event::{Offer, RequestId, StatusReason, StatusUpdate, TaskState};
-use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId};
-use shiftwork_engine::resources::{Kind, Milli, Origin, Piece, Resources};
+use shiftwork_engine::event::RequestId;
+use shiftwork_engine::ids::FrameworkId;
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Settings};
 use shiftwork_schedule::Timestamp;
 
-use super::machine;
+use super::agents::Agents;
+use super::machine::{self, rounded};
+use crate::processes::beside;
 
 /// How large the world is, and how long it is driven.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub struct EngineArguments {
     shards: u32,
     /// Agents that offer.
     #[arg(long, default_value_t = 200)]
-    agents: usize,
+    agents: u32,
     /// Seconds of the engine's time.
     #[arg(long, default_value_t = 120)]
     seconds: u32,
@@ -42,21 +43,19 @@ const START: Timestamp = Timestamp::from_millis(1_795_132_800_000);
 /// Events of one turn, as a busy owner takes them.
 const TURN_EVENTS_MAX: usize = 256;
 
+/// The program that counts allocations: counting takes time, so it is not the one that is timed.
+const COUNTING: &str = "allocations";
+
 /// The engine and what comes to it.
 struct World {
     engine: Engine,
     fx: Effects,
     now: Timestamp,
     waiting: VecDeque<Event>,
-    offers_made: u64,
-    /// Offers that are out, and of whom.
-    offered: BTreeMap<OfferId, AgentId>,
-    /// The executor that each agent runs, once it does.
-    executors: BTreeMap<AgentId, ExecutorId>,
+    agents: Agents,
     events: u64,
     writes: u64,
     finished: u64,
-    origin: Arc<Origin>,
 }
 
 /// Drives the engine and prints its figures.
@@ -66,26 +65,58 @@ struct World {
 pub fn run(arguments: &EngineArguments) -> Result<()> {
     let mut world = World::new(arguments);
     let begun = Instant::now();
-    for second in 0..arguments.seconds {
-        world.now = START.saturating_add(u64::from(second) * 1_000);
-        world.step(Event::Tick);
-        world.turns();
-    }
+    world.run(arguments.seconds);
     let seconds = begun.elapsed().as_secs_f64();
     if world.finished == 0 {
         bail!("nothing ran");
     }
+    let load = format!(
+        "{} jobs that fire every second, {} shards each, {} agents, {} s of the engine's time",
+        arguments.jobs, arguments.shards, arguments.agents, arguments.seconds
+    );
     machine::tell(
         arguments.json,
+        &load,
         &json!({
             "eventsPerSecond": (world.events as f64 / seconds).round(),
+            "allocationsPerEvent": allocations_per_event(arguments)?,
             "tasksPerSecond": (world.finished as f64 / seconds).round(),
             "events": world.events,
             "tasksFinished": world.finished,
             "recordsWritten": world.writes,
-            "seconds": seconds,
+            "seconds": rounded(seconds),
         }),
     );
+    Ok(())
+}
+
+/// Asks the program that counts; nothing if it was not built.
+fn allocations_per_event(arguments: &EngineArguments) -> Result<Value> {
+    let Ok(program) = beside(COUNTING) else { return Ok(Value::Null) };
+    let options = [
+        ("--jobs", arguments.jobs.to_string()),
+        ("--shards", arguments.shards.to_string()),
+        ("--agents", arguments.agents.to_string()),
+        ("--seconds", arguments.seconds.to_string()),
+    ];
+    let options = options.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+    let output = Process::new(program).args(options).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("the number of allocations")
+}
+
+/// Drives the engine and prints its allocations per event. `count` tells how many the process has
+/// made so far.
+///
+/// # Errors
+/// Nothing ran.
+pub fn count_allocations(arguments: &EngineArguments, count: impl Fn() -> usize) -> Result<()> {
+    let mut world = World::new(arguments);
+    let before = count();
+    world.run(arguments.seconds);
+    let made = count() - before;
+    ensure!(world.finished > 0, "nothing ran");
+    println!("{}", rounded(made as f64 / world.events as f64));
     Ok(())
 }
 
@@ -95,19 +126,15 @@ impl World {
     fn new(arguments: &EngineArguments) -> Self {
         let mut fx = Effects::default();
         let engine = Engine::restore(Settings::default(), 1, START, Vec::new(), &mut fx);
-        let origin = Origin { role: "*".into(), reserved: false, wire: [].into() };
         let mut world = Self {
             engine,
             fx,
             now: START,
             waiting: VecDeque::new(),
-            offers_made: 0,
-            offered: BTreeMap::new(),
-            executors: BTreeMap::new(),
+            agents: Agents::new(),
             events: 0,
             writes: 0,
             finished: 0,
-            origin: Arc::new(origin),
         };
         let app = br#"{"appName":"app","cpuCount":0.1,"memoryMB":32}"#.to_vec();
         world.command(Command::CreateApp { document: app });
@@ -121,12 +148,19 @@ impl World {
             world.command(Command::CreateJob { document: document.to_string().into_bytes() });
         }
         world.step(Event::Subscribed { framework: FrameworkId::new("bench") });
-        for number in 0..arguments.agents {
-            world.offer(AgentId::new(format!("agent-{number}")));
-        }
+        let offers = world.agents.offer_all(arguments.agents);
+        world.waiting.push_back(offers);
         world.turns();
         (world.events, world.writes, world.finished) = (0, 0, 0);
         world
+    }
+
+    fn run(&mut self, seconds: u32) {
+        for second in 0..seconds {
+            self.now = START.saturating_add(u64::from(second) * 1_000);
+            self.step(Event::Tick);
+            self.turns();
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -157,61 +191,19 @@ impl World {
         }
     }
 
-    /// Carries effects out at once: what is launched runs, ends, and its agent offers again.
+    /// Carries effects out at once.
     fn take(&mut self) {
         for effect in self.fx.take() {
             match effect {
                 Effect::Write(_) => self.writes += 1,
-                Effect::Action(Action::Accept { agent, launches, offers }) => {
-                    for offer in offers {
-                        self.offered.remove(&offer);
+                Effect::Action(action) => {
+                    if let Action::Accept { launches, .. } = &action {
+                        self.finished += launches.len() as u64;
                     }
-                    for launch in launches {
-                        self.executors.insert(agent.clone(), launch.executor.id);
-                        for state in [TaskState::Running, TaskState::Finished] {
-                            self.waiting.push_back(Event::Status(StatusUpdate {
-                                task: launch.task.clone(),
-                                agent: Some(agent.clone()),
-                                state,
-                                reason: StatusReason::Other,
-                                message: None,
-                                uuid: Some(vec![0; 16]),
-                                outcome: None,
-                            }));
-                        }
-                        self.finished += 1;
-                    }
-                    self.offer(agent);
+                    self.agents.take(action, &mut self.waiting);
                 }
-                Effect::Action(Action::Decline { offers, .. }) => {
-                    for offer in offers {
-                        if let Some(agent) = self.offered.remove(&offer) {
-                            self.offer(agent);
-                        }
-                    }
-                }
-                Effect::Action(_) | Effect::Trace(_) | Effect::Reply { .. } => {}
+                Effect::Trace(_) | Effect::Reply { .. } => {}
             }
         }
-    }
-
-    fn offer(&mut self, agent: AgentId) {
-        self.offers_made += 1;
-        let id = OfferId::new(format!("o{}", self.offers_made));
-        self.offered.insert(id.clone(), agent.clone());
-        let executors = self.executors.get(&agent).cloned().into_iter().collect();
-        let piece =
-            |kind, amount| Piece { kind, amount: Milli(amount), origin: Arc::clone(&self.origin) };
-        let pieces = vec![piece(Kind::Cpus, 16_000), piece(Kind::Mem, 64_000_000)];
-        let offer = Offer {
-            id,
-            hostname: agent.to_string(),
-            agent,
-            resources: Resources { pieces, ports: Vec::new() },
-            attributes: Vec::new(),
-            unavailability: None,
-            executors,
-        };
-        self.waiting.push_back(Event::Offers(vec![offer]));
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::machine;
-use super::service::{Service, job};
+use super::machine::{self, rounded};
+use super::service::{Service, Store, job};
 use crate::processes::Usage;
 
 /// How many jobs, and for how long.
@@ -32,7 +32,7 @@ const REST: Duration = Duration::from_secs(20);
 /// # Errors
 /// What could not be started, registered or read.
 pub async fn run(arguments: &IdleArguments) -> Result<()> {
-    let mut service = Service::start(false, &[])?;
+    let mut service = Service::start(Store::Embedded, &[])?;
     service.add_scheduler(0).await?;
     let begun = Instant::now();
     // Spread over all minutes of a day that is far.
@@ -48,13 +48,19 @@ pub async fn run(arguments: &IdleArguments) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     let (after, watched) = (Usage::of(pid)?, watched.elapsed());
     let cpu = after.cpu.saturating_sub(before.cpu);
+    let load = format!(
+        "{} jobs registered over REST, none due, {} s, {}",
+        arguments.jobs,
+        arguments.seconds,
+        Store::Embedded.name()
+    );
     machine::tell(
         arguments.json,
+        &load,
         &json!({
-            "jobs": arguments.jobs,
-            "cpuPercentOfACore": 100.0 * cpu.as_secs_f64() / watched.as_secs_f64(),
-            "residentMB": after.resident as f64 / 1e6,
-            "registrationsPerSecond": arguments.jobs as f64 / registered.as_secs_f64(),
+            "cpuPercentOfACore": rounded(100.0 * cpu.as_secs_f64() / watched.as_secs_f64()),
+            "residentMB": rounded(after.resident as f64 / 1e6),
+            "registrationsPerSecond": rounded(arguments.jobs as f64 / registered.as_secs_f64()),
         }),
     );
     Ok(())

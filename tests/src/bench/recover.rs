@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
-use super::machine;
-use super::service::{Service, job, metric};
+use super::machine::{self, rounded};
+use super::service::{Service, Store, job, metric};
 
 /// How much the leader holds when it dies.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ const POLL: Duration = Duration::from_millis(10);
 /// What could not be started or asked, or nobody took over.
 pub async fn run(arguments: &RecoverArguments) -> Result<()> {
     let master = ["--agents", "200", "--task-duration", "100ms", "--run-forever", LASTING];
-    let mut service = Service::start(true, &master)?;
+    let mut service = Service::start(Store::Zookeeper, &master)?;
     service.add_scheduler(arguments.session_timeout).await?;
     service.add_scheduler(arguments.session_timeout).await?;
     let idle = json!({"cron": "0 0 0 1 1 ?"});
@@ -75,15 +75,20 @@ pub async fn run(arguments: &RecoverArguments) -> Result<()> {
     wait_for("another one launches", launches).await?;
     let launched = killed.elapsed();
     let session = Duration::from_secs(arguments.session_timeout.into());
+    let load = format!(
+        "{} jobs, {running} tasks running, {}, sessions of {} s, the leader killed",
+        arguments.jobs,
+        Store::Zookeeper.name(),
+        arguments.session_timeout
+    );
     machine::tell(
         arguments.json,
+        &load,
         &json!({
-            "jobs": arguments.jobs,
-            "tasksRunning": running,
-            "sessionTimeoutSeconds": arguments.session_timeout,
-            "killToLeadingSeconds": led.as_secs_f64(),
-            "killToFirstLaunchSeconds": launched.as_secs_f64(),
-            "sessionEndToFirstLaunchSeconds": launched.saturating_sub(session).as_secs_f64(),
+            "killToLeadingSeconds": rounded(led.as_secs_f64()),
+            "killToFirstLaunchSeconds": rounded(launched.as_secs_f64()),
+            "sessionEndToFirstLaunchSeconds":
+                rounded(launched.saturating_sub(session).as_secs_f64()),
         }),
     );
     Ok(())

@@ -1,15 +1,22 @@
 //! A scheduler, its registry and a master with simulated agents as real processes, for benchmarks of
 //! the whole. Absent: what is measured.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use serde_json::{Value, json};
+use shiftwork_scheduler::registry::{
+    EmbeddedRegistry, Registry, Standing, ZooKeeperConfig, ZooKeeperRegistry,
+};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::processes::{Client, Process, ZooKeeper, beside, free_port};
+use super::histogram::Histogram;
+use super::preload::preload;
+use crate::processes::{Client, Process, Usage, ZooKeeper, beside, free_port};
 
 /// What ZooKeeper may use; a million nodes fit.
 const ZOOKEEPER_MEMORY_MB: u32 = 3_000;
@@ -24,13 +31,23 @@ const POLL: Duration = Duration::from_millis(5);
 /// Registrations on their way at once.
 const REGISTRATIONS_MAX: usize = 64;
 
+/// Where a scheduler records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Store {
+    /// A ZooKeeper server of its own.
+    Zookeeper,
+    /// The scheduler's own file.
+    Embedded,
+}
+
 /// The processes. They end in the order of their fields, schedulers first.
 pub(super) struct Service {
     pub(super) schedulers: Vec<Scheduler>,
-    _master: Process,
+    master: Process,
     zookeeper: Option<ZooKeeper>,
     directory: tempfile::TempDir,
-    master_port: u16,
+    /// Where schedulers find their master.
+    mesos: String,
 }
 
 /// One scheduler.
@@ -39,14 +56,26 @@ pub(super) struct Scheduler {
     pub(super) client: Client,
 }
 
+// === impl Store ===
+
+impl Store {
+    /// As people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Zookeeper => "ZooKeeper",
+            Self::Embedded => "the embedded store",
+        }
+    }
+}
+
 // === impl Service ===
 
 impl Service {
     /// A master with what `master` says, and no scheduler yet; with ZooKeeper, or for one scheduler
     /// with its own store.
-    pub(super) fn start(with_zookeeper: bool, master: &[&str]) -> Result<Self> {
+    pub(super) fn start(store: Store, master: &[&str]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let zookeeper = with_zookeeper
+        let zookeeper = (store == Store::Zookeeper)
             .then(|| ZooKeeper::start(directory.path().join("zookeeper"), ZOOKEEPER_MEMORY_MB))
             .transpose()?;
         let master_port = free_port()?;
@@ -57,7 +86,51 @@ impl Service {
             .args(master)
             .env("RUST_LOG", "warn");
         let master = Process::start(&mut command, &directory.path().join("master.log"))?;
-        Ok(Self { schedulers: Vec::new(), _master: master, zookeeper, directory, master_port })
+        let mesos = format!("127.0.0.1:{master_port}");
+        Ok(Self { schedulers: Vec::new(), master, zookeeper, directory, mesos })
+    }
+
+    /// Where the master is, for schedulers that are still to be added.
+    pub(super) fn mesos(&self) -> &str {
+        &self.mesos
+    }
+
+    /// Has schedulers that are still to be added take another address for their master.
+    pub(super) fn redirect(&mut self, mesos: &str) {
+        mesos.clone_into(&mut self.mesos);
+    }
+
+    /// Stores the app and jobs before the first scheduler starts.
+    pub(super) async fn preload(&self, jobs: impl Iterator<Item = Value>) -> Result<()> {
+        let registry: Box<dyn Registry> = match self.registry() {
+            Some(address) => {
+                let config = ZooKeeperConfig::new(&address, "", None)?;
+                Box::new(ZooKeeperRegistry::new(config, watch::channel(Standing::Starting).0))
+            }
+            None => Box::new(EmbeddedRegistry::open(&self.data_dir(0)).await?),
+        };
+        preload(registry, &app(), jobs).await
+    }
+
+    /// The address of the registry that schedulers share, if they do.
+    fn registry(&self) -> Option<String> {
+        let zookeeper = self.zookeeper.as_ref()?;
+        Some(format!("zk://{}/{NAMESPACE}", zookeeper.address()))
+    }
+
+    fn data_dir(&self, scheduler: usize) -> PathBuf {
+        self.path().join(format!("scheduler-{scheduler}"))
+    }
+
+    /// CPU time so far of the first scheduler, the master and ZooKeeper, seconds.
+    pub(super) fn cpu(&self) -> Result<[f64; 3]> {
+        let scheduler = self.schedulers.first().map(|scheduler| scheduler.process.id());
+        let zookeeper = self.zookeeper.as_ref().map(|zookeeper| zookeeper.process().id());
+        let mut cpu = [0.0; 3];
+        for (cpu, pid) in cpu.iter_mut().zip([scheduler, Some(self.master.id()), zookeeper]) {
+            *cpu = pid.map(Usage::of).transpose()?.map_or(0.0, |usage| usage.cpu.as_secs_f64());
+        }
+        Ok(cpu)
     }
 
     /// One more scheduler, ready to lead or to stand by.
@@ -66,12 +139,12 @@ impl Service {
         let mut command = Command::new(beside("shiftwork")?);
         command
             .args(["scheduler", "--http", &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(self.directory.path().join(format!("scheduler-{number}")))
-            .args(["--mesos", &format!("127.0.0.1:{}", self.master_port)])
+            .arg(self.data_dir(number))
+            .args(["--mesos", &self.mesos])
             .env("RUST_LOG", "warn");
-        if let Some(zookeeper) = &self.zookeeper {
+        if let Some(registry) = self.registry() {
             command
-                .args(["--registry", &format!("zk://{}/{NAMESPACE}", zookeeper.address())])
+                .args(["--registry", &registry])
                 .args(["--zk-session-timeout", &session_timeout_s.to_string()]);
         }
         let log = self.path().join(format!("scheduler-{number}.log"));
@@ -110,9 +183,8 @@ impl Service {
     /// Registers an app and jobs, many at once.
     pub(super) async fn register(&self, jobs: impl Iterator<Item = Value>) -> Result<()> {
         let client = self.client()?;
-        let app = json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32});
         let (status, answer) =
-            client.call(reqwest::Method::POST, "/api/v1/apps", Some(&app)).await?;
+            client.call(reqwest::Method::POST, "/api/v1/apps", Some(&app())).await?;
         ensure!(matches!(status, 201 | 409), "the app is refused: {answer}");
         let mut on_their_way = JoinSet::new();
         for job in jobs {
@@ -129,6 +201,11 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// The app of all jobs.
+pub(super) fn app() -> Value {
+    json!({"appName": "app", "cpuCount": 0.1, "memoryMB": 32})
 }
 
 /// A job of a script that never runs really: executors are simulated.
@@ -148,4 +225,9 @@ pub(super) async fn metric(client: &Client, name: &str, label: &str) -> Result<f
     let text = client.text("/metrics").await?;
     let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
     Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+}
+
+/// A histogram without labels.
+pub(super) async fn histogram(client: &Client, name: &str) -> Result<Histogram> {
+    Ok(Histogram::parse(&client.text("/metrics").await?, name))
 }

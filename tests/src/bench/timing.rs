@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::processes::Usage;
+
 /// Times of all runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -47,6 +49,11 @@ pub(super) fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let first = text.split_whitespace().next().and_then(|number| number.parse().ok());
     Duration::from_nanos(first.unwrap_or(0))
+}
+
+/// CPU time of this process so far, all its threads.
+pub(super) fn process_cpu_time() -> anyhow::Result<Duration> {
+    Ok(Usage::of(std::process::id())?.cpu)
 }
 
 #[cfg(test)]

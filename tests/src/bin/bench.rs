@@ -2,15 +2,20 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use shiftwork_tests::bench::all::{self, AllArguments};
+use shiftwork_tests::bench::burst::{self, BurstArguments};
 use shiftwork_tests::bench::console::{self, ConsoleArguments};
 use shiftwork_tests::bench::engine::{self, EngineArguments};
 use shiftwork_tests::bench::executor::{self, ExecutorArguments};
 use shiftwork_tests::bench::idle::{self, IdleArguments};
+use shiftwork_tests::bench::latency::{self, LatencyArguments};
 use shiftwork_tests::bench::launch::{self, LaunchArguments};
+use shiftwork_tests::bench::machine;
 use shiftwork_tests::bench::place::{self, PlaceArguments};
 use shiftwork_tests::bench::recover::{self, RecoverArguments};
 use shiftwork_tests::bench::registry::{self, RegistryArguments};
 use shiftwork_tests::bench::rest::{self, RestArguments};
+use shiftwork_tests::bench::table::{self, TableArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
 use shiftwork_tests::bench::watchers::{self, WatchersArguments};
 
@@ -23,6 +28,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Every figure that matters, as a table or as JSON for one.
+    All(AllArguments),
+    /// Many jobs due at the same moment: the last ACCEPT, the record of the firings.
+    Burst(BurstArguments),
     /// Pages of the console: how long they take and how large they are, with very many jobs.
     Console(ConsoleArguments),
     /// Events a second of the pure engine.
@@ -31,7 +40,9 @@ enum What {
     Executor(ExecutorArguments),
     /// What a scheduler costs while nothing is due.
     Idle(IdleArguments),
-    /// Tasks from due to finished, over real HTTP.
+    /// From due to ACCEPT while many jobs wait.
+    Latency(LatencyArguments),
+    /// Tasks from due to finished, over real HTTP or in this process.
     Launch(LaunchArguments),
     /// Placement of tasks on offered agents.
     Place(PlaceArguments),
@@ -41,6 +52,8 @@ enum What {
     Rest(RestArguments),
     /// From a leader's death to the first launch of its successor.
     Recover(RecoverArguments),
+    /// What `all --json` measured as the table of the documentation.
+    Table(TableArguments),
     /// Schedules: memory of idle jobs, many due at once, turns with none due.
     Timers(TimersArguments),
     /// gRPC watchers: how soon they are told, and what they cost.
@@ -48,16 +61,22 @@ enum What {
 }
 
 fn main() -> Result<()> {
-    match Arguments::parse().what {
+    let what = Arguments::parse().what;
+    machine::begin();
+    match what {
+        What::All(arguments) => all::run(&arguments),
+        What::Burst(arguments) => runtime()?.block_on(burst::run(&arguments)),
         What::Executor(arguments) => executor::run(&arguments),
         What::Console(arguments) => runtime()?.block_on(console::run(&arguments)),
         What::Engine(arguments) => engine::run(&arguments),
         What::Idle(arguments) => runtime()?.block_on(idle::run(&arguments)),
-        What::Launch(arguments) => runtime()?.block_on(launch::run(&arguments)),
+        What::Latency(arguments) => runtime()?.block_on(latency::run(&arguments)),
+        What::Launch(arguments) => launch::run(&arguments),
         What::Recover(arguments) => runtime()?.block_on(recover::run(&arguments)),
         What::Place(arguments) => place::run(&arguments),
         What::Registry(arguments) => registry::run(&arguments),
         What::Rest(arguments) => rest::run(&arguments),
+        What::Table(arguments) => table::run(&arguments),
         What::Timers(arguments) => timers::run(&arguments),
         What::Watchers(arguments) => watchers::run(&arguments),
     }
