@@ -121,6 +121,8 @@ pub struct Engine {
     pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
     pub(crate) dirty: BTreeSet<RunId>,
+    /// Active runs to be stored at the end of this turn.
+    pub(crate) dirty_until_place: BTreeSet<RunId>,
 }
 
 impl Engine {
@@ -164,6 +166,7 @@ impl Engine {
             tzdb_before: None,
             problems: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            dirty_until_place: BTreeSet::new(),
         }
     }
 
@@ -264,27 +267,40 @@ impl Engine {
     /// Stores every run that changed, once. The history hears of a run when its state changes;
     /// what happened to its tasks is told one by one.
     pub(crate) fn flush(&mut self, fx: &mut Effects) {
+        self.dirty.append(&mut self.dirty_until_place);
         for id in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.runs.get_mut(&id) else {
-                continue;
-            };
-            put_run(fx, run);
-            let state = run.state();
-            if run.told != Some(state) {
-                run.told = Some(state);
-                fx.trace(Trace::Run(Box::new(run.view())));
-            }
+            self.store_run(&id, fx);
         }
+    }
+
+    fn store_run(&mut self, id: &RunId, fx: &mut Effects) {
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        put_run(fx, run);
+        let state = run.state();
+        if run.told != Some(state) {
+            run.told = Some(state);
+            fx.trace(Trace::Run(Box::new(run.view())));
+        }
+    }
+
+    /// The run is no more: nothing of it is left to be stored.
+    pub(crate) fn forget_changes(&mut self, run: &RunId) {
+        self.dirty.remove(run);
+        self.dirty_until_place.remove(run);
     }
 
     /// Stores pending runs that changed, together with the watermark they rest on. Active runs are
     /// stored once a turn: the record of a thousand shards is not written for each of their updates.
     fn flush_pending(&mut self, fx: &mut Effects) {
-        let active = |run: &RunId| self.runs.get(run).is_some_and(|run| !run.is_pending());
-        let (later, now) = std::mem::take(&mut self.dirty).into_iter().partition(active);
-        self.dirty = now;
-        self.flush(fx);
-        self.dirty = later;
+        while let Some(id) = self.dirty.pop_first() {
+            if self.runs.get(&id).is_some_and(|run| !run.is_pending()) {
+                self.dirty_until_place.insert(id);
+            } else {
+                self.store_run(&id, fx);
+            }
+        }
     }
 
     pub(crate) fn app_document(&self, app: &AppName) -> Result<Arc<App>, String> {

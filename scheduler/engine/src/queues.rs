@@ -109,7 +109,7 @@ impl Engine {
         fx: &mut Effects,
     ) {
         self.dequeue(run, fx);
-        self.dirty.remove(run);
+        self.forget_changes(run);
         if let Some(ended) = self.take_run(run) {
             self.trace_end(ended, state, Some(reason), fx);
         }
@@ -204,7 +204,7 @@ impl Engine {
             return;
         };
         let job = ended.job.name.clone();
-        self.dirty.remove(run);
+        self.forget_changes(run);
         self.deactivate(&job, run);
         self.timers.cancel(&Deadline::RunTimeout(run.clone()));
         delete(fx, ended.key());

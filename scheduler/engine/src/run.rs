@@ -142,14 +142,16 @@ impl Run {
     /// the run; shards that live with another document are marked.
     pub(crate) fn launched_with(&mut self, item: u32, executor: &ExecutorLaunch) {
         let app = &executor.app;
-        let changed = self.app.as_ref().is_some_and(|old| old.source.get() != app.source.get());
-        for shard in &mut self.shards {
-            shard.other_app = shard.item != item && (shard.other_app || changed);
-            if shard.item == item {
-                shard.executor_generation = executor.id.generation();
+        let is_same =
+            |old: &Arc<App>| Arc::ptr_eq(old, app) || old.source.get() == app.source.get();
+        if self.app.as_ref().is_some_and(|old| !is_same(old)) {
+            for shard in &mut self.shards {
+                shard.other_app = true;
             }
         }
         if let Some(shard) = self.shard_mut(item) {
+            shard.other_app = false;
+            shard.executor_generation = executor.id.generation();
             let resources = &executor.resources;
             shard.executor_resources =
                 resources.has_reserved().then(|| Box::new(resources.clone()));

@@ -1,5 +1,5 @@
 //! The queue of calls: one in flight at a time, strictly in the order given; only ACKNOWLEDGEs that
-//! stand together go side by side. Absent: repeating what the engine repeats by its own timers.
+//! stand together go side by side, and many of them in one piece. Absent: repeating what the engine repeats by its own timers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,15 +19,22 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::Backoff;
 use super::http::{STREAM_ID, post, refusal_hint, refusal_text};
+use super::pipeline::Pipeline;
 use super::session::{Counters, Queued, Session, Shared};
 use super::wire::{WireError, call_kind, write_call};
 
 /// Actions taken from the queue at once: enough to find ACKNOWLEDGEs that stand together.
-const BATCH_LEN_MAX: usize = 256;
+const BATCH_LEN_MAX: usize = 1024;
 
 /// ACKNOWLEDGEs in flight at once. They are independent of each other, a wave of them follows every
 /// launch, and a round trip each would hold up the ACCEPT behind them.
 const ACKNOWLEDGE_CONCURRENCY: usize = 16;
+
+/// ACKNOWLEDGEs that stand together and go in one piece: fewer are as fast side by side.
+const PIPELINED_MIN: usize = 32;
+
+/// ACKNOWLEDGEs of one piece: its answers fit the socket's buffers, whatever the master does first.
+const PIPELINED_MAX: usize = 256;
 
 /// Tries of one call: a master that changes its mind within a second is served by the same stream,
 /// a longer outage ends it.
@@ -66,6 +73,7 @@ pub(super) struct Calls {
     pub shared: Arc<Shared>,
     pub events: mpsc::Sender<Event>,
     pub queue: mpsc::UnboundedReceiver<Queued>,
+    pub pipeline: Pipeline,
     pub call_timeout: Duration,
     pub flush_timeout: Duration,
 }
@@ -119,7 +127,7 @@ impl Calls {
         }
     }
 
-    async fn send_batch(&self, mut batch: VecDeque<Queued>) {
+    async fn send_batch(&mut self, mut batch: VecDeque<Queued>) {
         let is_acknowledge = |queued: &Queued| matches!(queued.action, Action::Acknowledge { .. });
         while let Some(first) = batch.pop_front() {
             if !is_acknowledge(&first) {
@@ -127,10 +135,43 @@ impl Calls {
                 continue;
             }
             let others = batch.iter().take_while(|queued| is_acknowledge(queued)).count();
-            let together = std::iter::once(first).chain(batch.drain(..others));
+            let mut together: VecDeque<Queued> =
+                std::iter::once(first).chain(batch.drain(..others)).collect();
+            self.send_in_pieces(&mut together).await;
+            let this = &*self;
             stream::iter(together)
-                .for_each_concurrent(ACKNOWLEDGE_CONCURRENCY, |queued| self.send_one(queued))
+                .for_each_concurrent(ACKNOWLEDGE_CONCURRENCY, |queued| this.send_one(queued))
                 .await;
+        }
+    }
+
+    /// Sends ACKNOWLEDGEs as many at a time as make a piece, and takes those out that the master took.
+    /// Leaves what must be sent one by one.
+    async fn send_in_pieces(&mut self, together: &mut VecDeque<Queued>) {
+        while together.len() >= PIPELINED_MIN {
+            let Some(session) = self.shared.session() else { return };
+            let write = |queued: &Queued| {
+                let is_ours = queued.epoch == session.epoch;
+                let call = is_ours.then(|| write_call(&queued.action, &session.framework));
+                Some(Bytes::from(call?.ok()??.encode_to_vec()))
+            };
+            let calls: Vec<Bytes> = together.iter().take(PIPELINED_MAX).map_while(write).collect();
+            if calls.len() < PIPELINED_MIN {
+                return;
+            }
+            let sending = self.pipeline.send(&session, &calls);
+            let taken = tokio::select! {
+                biased;
+                () = session.ended.cancelled() => return,
+                taken = tokio::time::timeout(self.call_timeout, sending) => taken.unwrap_or(0),
+            };
+            together.drain(..taken);
+            let counters = &self.shared.counters;
+            counters.calls.fetch_add(taken as u64, Ordering::Relaxed);
+            counters.calls_queued.fetch_sub(taken, Ordering::Relaxed);
+            if taken < calls.len() {
+                return;
+            }
         }
     }
 

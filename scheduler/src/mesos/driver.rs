@@ -17,11 +17,13 @@ use super::backoff::Backoff;
 use super::calls::Calls;
 use super::choice::Choice;
 use super::config::{ConfigError, DriverConfig};
+use super::credentials::Credentials;
 use super::detect::Detector;
 use super::framework::{framework_info, user};
 use super::handle::DriverHandle;
 use super::http;
 use super::masters::MasterSource;
+use super::pipeline::Pipeline;
 use super::session::{Counters, DriverState, Session, Shared};
 use super::subscribe::{EventStream, SubscribeError, subscribe};
 use super::wire::{Incoming, UnusableOffer, read_event};
@@ -64,6 +66,7 @@ pub fn spawn(
         shared: Arc::clone(&shared),
         events: events.clone(),
         queue: queued,
+        pipeline: Pipeline::new(config.credentials.as_ref().and_then(Credentials::authorization)),
         call_timeout: config.timing.call_timeout,
         flush_timeout: config.timing.flush_timeout,
     };

@@ -12,6 +12,7 @@ mod framework;
 mod handle;
 mod http;
 mod masters;
+mod pipeline;
 mod session;
 mod subscribe;
 pub mod wire;

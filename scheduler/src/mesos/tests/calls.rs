@@ -161,6 +161,60 @@ async fn acknowledgements_in_flight_are_bounded() {
 }
 
 #[tokio::test]
+async fn many_acknowledgements_go_in_one_piece_and_each_once() {
+    let (mut master, rig, _stream) = subscribed_rig().await;
+    let count = 200;
+    rig.handle.submit((0..count).map(acknowledge).chain([Action::Suppress]).collect());
+    for number in 0..count {
+        let request = master.expect(call::Type::Acknowledge).await;
+        assert_eq!(request.stream_id.as_deref(), Some("s-1"));
+        assert_eq!(request.path, "/api/v1/scheduler");
+        assert_eq!(request.call.framework_id.as_ref().unwrap().value, "f-1");
+        assert_eq!(request.call.acknowledge.as_ref().unwrap().uuid[..], [number]);
+        if number == 0 {
+            assert!(master.is_idle().await, "a master answers a connection's requests in order");
+        }
+        request.accepted();
+    }
+    master.expect(call::Type::Suppress).await.accepted();
+    assert_eq!(rig.handle.stats().calls_queued, 0);
+    assert_eq!(rig.handle.stats().calls, u64::from(count) + 1);
+}
+
+#[tokio::test]
+async fn what_a_piece_leaves_open_is_sent_one_by_one() {
+    let (mut master, rig, _stream) = subscribed_rig().await;
+    rig.handle.submit((0..40).map(acknowledge).chain([Action::Suppress]).collect());
+    let mut taken = std::collections::BTreeSet::new();
+    for number in 0..40 {
+        let request = master.expect(call::Type::Acknowledge).await;
+        if number == 10 {
+            request.answer(StatusCode::SERVICE_UNAVAILABLE);
+            break;
+        }
+        taken.insert(request.call.acknowledge.as_ref().unwrap().uuid[0]);
+        request.accepted();
+    }
+    assert_eq!(taken.len(), 10);
+    // Those of the piece that had arrived may come once more.
+    while taken.len() < 40 {
+        let request = master.expect(call::Type::Acknowledge).await;
+        taken.insert(request.call.acknowledge.as_ref().unwrap().uuid[0]);
+        request.accepted();
+    }
+    loop {
+        let request = master.request().await;
+        let kind = request.call.r#type();
+        request.accepted();
+        if kind == call::Type::Suppress {
+            break;
+        }
+        assert_eq!(kind, call::Type::Acknowledge);
+    }
+    assert_eq!(rig.handle.stats().calls_queued, 0);
+}
+
+#[tokio::test]
 async fn a_call_the_master_cannot_take_now_is_tried_again() {
     let (mut master, rig, _stream) = subscribed_rig().await;
     rig.handle.submit(vec![Action::Revive, Action::Suppress]);
