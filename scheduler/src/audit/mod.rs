@@ -12,7 +12,6 @@ mod tests;
 mod timeline;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use crate::trace::{History, StoreError};
 use crate::turn::{self, Handle, Unavailable};
 pub use judge::{Finding, FindingKind};
 use judge::{Slice, Verdict, judge};
-use timeline::Timeline;
+use timeline::{Fingerprint, Timeline};
 pub use watch::watch;
 
 /// The latest firings are not judged: they may be on their way into the history.
@@ -188,13 +187,14 @@ impl Auditor {
     /// of jobs for which it does not: these are noted as they are, and can be judged from now on.
     async fn read_changes(&self, known: &mut Timeline) -> Result<u64, AuditError> {
         let begun_ms = turn::now().as_millis();
-        let mut registered: Vec<(String, String)> = Vec::new();
+        // In the order of their names, as the engine has them.
+        let mut registered: Vec<(String, Fingerprint)> = Vec::new();
         loop {
             let after = registered.last().and_then(|(name, _)| JobName::parse(name).ok());
             let page = move |engine: &shiftwork_engine::Engine| {
                 let views = engine.jobs(None, after.as_ref(), Order::Ascending, JOBS_PAGE);
                 let rows =
-                    views.into_iter().map(|view| (view.name, view.document.get().to_owned()));
+                    views.into_iter().map(|view| (view.name, Fingerprint::of(view.document.get())));
                 rows.collect::<Vec<_>>()
             };
             let page = self.handle.query(page).await?;
@@ -214,25 +214,42 @@ impl Auditor {
                 known.take(row);
             }
         }
-        let names: BTreeSet<&str> = registered.iter().map(|(name, _)| name.as_str()).collect();
+        let is_there =
+            |name: &str| registered.binary_search_by(|(other, _)| other.as_str().cmp(name)).is_ok();
         let gone: Vec<String> = known
             .jobs()
-            .filter(|name| !names.contains(name) && known.is_registered(name))
+            .filter(|name| !is_there(name) && known.is_registered(name))
             .filter(|name| !known.changed_since(name, begun_ms))
             .map(str::to_owned)
             .collect();
         for name in &gone {
             known.forget(name);
         }
-        let unknown: Vec<(String, String)> = registered
+        let unknown: Vec<String> = registered
             .into_iter()
-            .filter(|(name, text)| !known.agrees(name, text, begun_ms))
+            .filter(|(name, document)| !known.agrees(name, *document, begun_ms))
+            .map(|(name, _)| name)
             .collect();
-        let now_ms = turn::now().as_millis();
-        for (name, text) in &unknown {
-            known.note(name, text, now_ms);
+        for names in unknown.chunks(JOBS_PAGE) {
+            self.note(known, names).await?;
         }
         Ok((unknown.len() + gone.len()) as u64)
+    }
+
+    /// Takes the documents of jobs as they are now. One that has gone meanwhile is in the history.
+    async fn note(&self, known: &mut Timeline, names: &[String]) -> Result<(), AuditError> {
+        let names: Vec<JobName> =
+            names.iter().filter_map(|name| JobName::parse(name).ok()).collect();
+        let documents = move |engine: &shiftwork_engine::Engine| {
+            let views = names.iter().filter_map(|name| engine.job(name));
+            views.map(|view| (view.name, view.document)).collect::<Vec<_>>()
+        };
+        let documents = self.handle.query(documents).await?;
+        let now_ms = turn::now().as_millis();
+        for (name, document) in &documents {
+            known.note(name, document.get(), now_ms);
+        }
+        Ok(())
     }
 
     async fn slice(&self, after: Timestamp, until: Timestamp) -> Result<Slice, AuditError> {

@@ -1,7 +1,8 @@
 //! What was registered when, from the changes the history holds: for each job the documents in the
 //! order in which they counted, for each flag when it was set. Absent: anything the engine believes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use shiftwork_engine::document::{
@@ -11,8 +12,8 @@ use shiftwork_schedule::{BoundedSchedule, Calendar, Timestamp, Timetable, Zone};
 
 use crate::trace::{ChangeRow, EventKey};
 
-/// What the audit asks of a job's document.
-#[derive(Debug)]
+/// What the audit asks of a job's document: equal for many, and then kept once.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JobFacts {
     pub(super) app: String,
     pub(super) execution: Execution,
@@ -21,6 +22,10 @@ pub(super) struct JobFacts {
     pub(super) misfire: Misfire,
     pub(super) concurrency: Concurrency,
 }
+
+/// Stands for a document's text: the texts of a million jobs would fill the memory of the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
 
 /// One value and from when on it counts, milliseconds since 1970: firings up to there are not its
 /// business.
@@ -35,8 +40,8 @@ struct Since<T> {
 struct JobLine {
     /// None where it was not registered, or its document cannot be read.
     versions: Vec<Since<Option<Arc<JobFacts>>>>,
-    /// The text of the last one, to be compared with what the engine has.
-    text: Option<String>,
+    /// That of the last one, to be compared with what the engine has.
+    last: Option<Fingerprint>,
 }
 
 /// A stretch of time in which a job fired by one timetable.
@@ -54,10 +59,22 @@ pub(super) struct Stretch {
 pub(super) struct Timeline {
     zone: Zone,
     jobs: BTreeMap<String, JobLine>,
+    /// All that stand in the lines of jobs.
+    facts: BTreeSet<Arc<JobFacts>>,
     calendars: BTreeMap<String, Vec<Since<Option<Arc<Calendar>>>>>,
     /// By kind and name: true while disabled.
     flags: BTreeMap<(String, String), Vec<Since<bool>>>,
     last: Option<EventKey>,
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    pub(super) fn of(text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 // === impl Timeline ===
@@ -66,7 +83,7 @@ impl Timeline {
     /// Nothing known. `zone` is that of documents which name none.
     pub(super) fn new(zone: Zone) -> Self {
         let (jobs, calendars, flags) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { zone, jobs, calendars, flags, last: None }
+        Self { zone, jobs, facts: BTreeSet::new(), calendars, flags, last: None }
     }
 
     /// The last change it knows.
@@ -80,10 +97,10 @@ impl Timeline {
         let (from_ms, content) = (row.at_ms, row.content.as_deref());
         match row.kind.as_str() {
             "job" => {
-                let value = content.and_then(|text| self.facts(text)).map(Arc::new);
+                let value = content.and_then(|text| self.facts(text));
                 let line = self.jobs.entry(row.name.clone()).or_default();
                 line.versions.push(Since { from_ms, value });
-                line.text.clone_from(&row.content);
+                line.last = content.map(Fingerprint::of);
             }
             "calendar" => {
                 let parse = |text: &str| {
@@ -102,16 +119,22 @@ impl Timeline {
         }
     }
 
-    fn facts(&self, text: &str) -> Option<JobFacts> {
+    fn facts(&mut self, text: &str) -> Option<Arc<JobFacts>> {
         let job = Job::parse(text.as_bytes(), Strictness::Stored, &self.zone).ok()?;
-        Some(JobFacts {
+        let facts = JobFacts {
             app: job.app.to_string(),
             execution: job.execution,
             schedule: job.schedule,
             calendars: job.calendars.iter().map(ToString::to_string).collect(),
             misfire: job.misfire,
             concurrency: job.concurrency,
-        })
+        };
+        if let Some(known) = self.facts.get(&facts) {
+            return Some(Arc::clone(known));
+        }
+        let facts = Arc::new(facts);
+        self.facts.insert(Arc::clone(&facts));
+        Some(facts)
     }
 
     /// True if a change of a job counts from this moment on, or later.
@@ -121,16 +144,16 @@ impl Timeline {
     }
 
     /// True if the last document known of a job is this one, or a newer one has come since `at_ms`.
-    pub(super) fn agrees(&self, job: &str, text: &str, at_ms: i64) -> bool {
-        let known = self.jobs.get(job).and_then(|line| line.text.as_deref());
-        known == Some(text) || self.changed_since(job, at_ms)
+    pub(super) fn agrees(&self, job: &str, document: Fingerprint, at_ms: i64) -> bool {
+        let known = self.jobs.get(job).and_then(|line| line.last);
+        known == Some(document) || self.changed_since(job, at_ms)
     }
 
     /// A document of which the history does not know counts from this moment on, at the latest.
     pub(super) fn note(&mut self, job: &str, text: &str, at_ms: i64) {
-        let value = self.facts(text).map(Arc::new);
-        let versions = vec![Since { from_ms: at_ms, value }];
-        self.jobs.insert(job.to_owned(), JobLine { versions, text: Some(text.to_owned()) });
+        let versions = vec![Since { from_ms: at_ms, value: self.facts(text) }];
+        let last = Some(Fingerprint::of(text));
+        self.jobs.insert(job.to_owned(), JobLine { versions, last });
     }
 
     /// Nothing that was known of a job can be relied on.
@@ -145,7 +168,7 @@ impl Timeline {
 
     /// True if a job is registered at the end of what is known.
     pub(super) fn is_registered(&self, job: &str) -> bool {
-        self.jobs.get(job).is_some_and(|line| line.text.is_some())
+        self.jobs.get(job).is_some_and(|line| line.last.is_some())
     }
 
     /// True if a job was TRANSIENT in all documents that are known of it. The shards of a DAEMON
