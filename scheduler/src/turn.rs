@@ -40,6 +40,9 @@ use crate::trace_rows::TraceRows;
 
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
 const TURN_INPUTS_MAX: usize = 1_000;
+/// A turn whose events change more records than this has them written before it places: with a
+/// hundred thousand firings of the same moment, placing takes as long as writing does.
+const CHANGES_BEFORE_PLACE_MAX: usize = 5_000;
 /// Commits on their way at once.
 const COMMITS_IN_FLIGHT_MAX: usize = 8;
 /// The owner looks at the wall clock at least this often, so that a step of it is noticed.
@@ -283,6 +286,9 @@ impl Owner {
                 }
             }
         }
+        if turn.changes() > CHANGES_BEFORE_PLACE_MAX {
+            self.commit_early(&mut turn);
+        }
         let placing = Instant::now();
         let placed = self.engine.place(now, &mut fx);
         turn.take(&mut fx);
@@ -295,6 +301,17 @@ impl Owner {
         self.outlets.metrics.on_turn(begun.elapsed(), cycle);
     }
 
+    /// Sends what is to be written so far on its way. What rests on it stays with the turn: an update
+    /// of a task is only recorded with what placing writes.
+    fn commit_early(&mut self, turn: &mut Turn) {
+        let traces = std::mem::take(&mut turn.traces);
+        let released =
+            Released { fired: traces.iter().filter_map(fired).collect(), ..Released::default() };
+        turn.released.events.extend(self.record(traces, Vec::new()));
+        let batch = std::mem::take(&mut turn.batch);
+        self.commit(Turn { batch, released, ..Turn::default() });
+    }
+
     /// Sends a turn's writes on their way; what rests on them waits for them.
     fn commit(&mut self, turn: Turn) {
         let Turn { batch, traces, entries, mut released, problem } = turn;
@@ -302,15 +319,15 @@ impl Owner {
             // Ids are checked at the edge, so that a path is never too long.
             tracing::error!(%problem, "a record has no place in the registry");
         }
-        released.fired = traces.iter().filter_map(fired).collect();
-        released.events = self.record(traces, entries);
+        released.fired.extend(traces.iter().filter_map(fired));
+        released.events.extend(self.record(traces, entries));
         if batch.is_empty() && released.is_empty() {
             return;
         }
         // A call to the master rests on the lead even where nothing is written: an empty commit
         // asks the fence, so that a deposed leader neither kills nor acknowledges.
         let fenced = !batch.is_empty() || !released.actions.is_empty();
-        let operations = batch.iter().map(|transaction| transaction.changes.len()).sum();
+        let operations = count_changes(&batch);
         let begun = Instant::now();
         let commit = fenced.then(|| self.registry.commit(self.epoch, batch));
         let metrics = self.outlets.metrics.clone();
@@ -418,9 +435,18 @@ impl Owner {
     }
 }
 
+fn count_changes(batch: &[Transaction]) -> usize {
+    batch.iter().map(|transaction| transaction.changes.len()).sum()
+}
+
 // === impl Turn ===
 
 impl Turn {
+    /// Records to be written so far.
+    fn changes(&self) -> usize {
+        count_changes(&self.batch)
+    }
+
     /// Takes the effects of one step.
     fn take(&mut self, fx: &mut Effects) {
         let mut writes = Vec::new();
