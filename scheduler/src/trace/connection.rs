@@ -56,6 +56,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
     ),
 ];
 
+/// `SQLite`'s cache of the writing connection: negative, so in KiB. It grows only as it is used.
+const WRITER_CACHE: &str = "-16384";
+
+/// Pages of 4 KiB that its log may hold before they are moved to their places.
+const WRITER_CHECKPOINT_PAGES: &str = "4000";
+
 /// How many queries may run beside each other; more wait. They share two cores with all the rest.
 const READERS_MAX: u32 = 4;
 
@@ -140,7 +146,13 @@ impl Pools {
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(WAIT_MAX);
                 let pool = || SqlitePoolOptions::new().acquire_timeout(WAIT_MAX);
-                let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+                // A busy scheduler's rows go to many places of a large file: what is written again
+                // and again is kept in memory, and goes from the log to its place less often.
+                let writing = options
+                    .clone()
+                    .pragma("cache_size", WRITER_CACHE)
+                    .pragma("wal_autocheckpoint", WRITER_CHECKPOINT_PAGES);
+                let writer = pool().max_connections(1).connect_with(writing).await?;
                 let readers = pool().max_connections(READERS_MAX);
                 Ok(Self::Sqlite {
                     writer,
