@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod audit;
 mod browser;
+mod chaos;
 mod cli;
 mod cluster;
 mod command_mode;
