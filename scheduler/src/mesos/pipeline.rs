@@ -40,6 +40,17 @@ struct Connection {
     read: BytesMut,
 }
 
+/// What was read so far.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// The call was taken, which takes so many bytes to say.
+    Taken { len: usize },
+    /// More must come.
+    Incomplete,
+    /// Anything else.
+    Other,
+}
+
 // === impl Pipeline ===
 
 impl Pipeline {
@@ -72,6 +83,7 @@ impl Pipeline {
             }
             Some(())
         };
+        // Either that fails ends the other: an answer that is not expected, a socket that takes no more.
         if tokio::try_join!(async { writing.await.ok_or(()) }, async { reading.await.ok_or(()) })
             .is_ok()
         {
@@ -120,9 +132,13 @@ impl Connection {
 /// Reads the next answer; none if it says anything but that the call was taken.
 async fn next_taken(answers: &mut OwnedReadHalf, read: &mut BytesMut) -> Option<()> {
     loop {
-        if let Some(len) = taken_len(read)? {
-            read.advance(len);
-            return Some(());
+        match answer(read) {
+            Answer::Taken { len } => {
+                read.advance(len);
+                return Some(());
+            }
+            Answer::Incomplete => {}
+            Answer::Other => return None,
         }
         read.reserve(READ_BYTES);
         if read.len() > HEAD_BYTES_MAX || answers.read_buf(read).await.ok()? == 0 {
@@ -131,13 +147,15 @@ async fn next_taken(answers: &mut OwnedReadHalf, read: &mut BytesMut) -> Option<
     }
 }
 
-/// The length of an answer with which what was read begins, `Some(None)` while it is not whole; none if
-/// it is not the one that is expected: 202 without a body, on a connection that stays open.
-fn taken_len(read: &[u8]) -> Option<Option<usize>> {
+/// What was read begins with an answer: that is expected to be 202 without a body, on a connection that
+/// stays open.
+fn answer(read: &[u8]) -> Answer {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut answer = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(len) = answer.parse(read).ok()? else {
-        return Some(None);
+    let len = match answer.parse(read) {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) => return Answer::Incomplete,
+        Err(_) => return Answer::Other,
     };
     let field = |name: &str| {
         let mut fields = answer.headers.iter();
@@ -147,7 +165,7 @@ fn taken_len(read: &[u8]) -> Option<Option<usize>> {
         && field("content-length") == Some(b"0")
         && field("transfer-encoding").is_none()
         && field("connection").is_none_or(|value| !value.eq_ignore_ascii_case(b"close"));
-    is_expected.then_some(Some(len))
+    if is_expected { Answer::Taken { len } } else { Answer::Other }
 }
 
 #[cfg(test)]
@@ -156,12 +174,13 @@ mod tests {
 
     #[test]
     fn only_one_answer_is_expected() {
-        let len = |text: &str| taken_len(text.as_bytes());
+        let read = |text: &str| answer(text.as_bytes());
         let taken = "HTTP/1.1 202 Accepted\r\nDate: now\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(len(taken), Some(Some(taken.len())));
-        assert_eq!(len(&taken.repeat(2)), Some(Some(taken.len())), "the next one is left");
-        assert_eq!(len(&taken[..taken.len() - 1]), Some(None), "more must come");
-        assert_eq!(len(""), Some(None));
+        let whole = Answer::Taken { len: taken.len() };
+        assert_eq!(read(taken), whole);
+        assert_eq!(read(&taken.repeat(2)), whole, "the next one is left");
+        assert_eq!(read(&taken[..taken.len() - 1]), Answer::Incomplete);
+        assert_eq!(read(""), Answer::Incomplete);
         for other in [
             "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello",
@@ -170,7 +189,7 @@ mod tests {
             "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             "not HTTP at all\r\n\r\n",
         ] {
-            assert_eq!(len(other), None, "{other}");
+            assert_eq!(read(other), Answer::Other, "{other}");
         }
     }
 }

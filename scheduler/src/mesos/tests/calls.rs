@@ -176,9 +176,10 @@ async fn many_acknowledgements_go_in_one_piece_and_each_once() {
         }
         request.accepted();
     }
-    master.expect(call::Type::Suppress).await.accepted();
+    let next = master.expect(call::Type::Suppress).await;
     assert_eq!(rig.handle.stats().calls_queued, 0);
-    assert_eq!(rig.handle.stats().calls, u64::from(count) + 1);
+    assert_eq!(rig.handle.stats().calls, u64::from(count));
+    next.accepted();
 }
 
 #[tokio::test]
