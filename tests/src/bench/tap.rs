@@ -136,17 +136,16 @@ async fn pass(
 impl Requests {
     /// The body of the next request that has arrived whole.
     fn next(&mut self) -> Result<Option<Bytes>> {
-        let body_len = match self.body_len {
-            Some(len) => len,
-            None => {
-                let Some(head_len) = find(&self.arrived, b"\r\n\r\n") else {
-                    ensure!(self.arrived.len() < HEAD_LEN_MAX, "no head of a request");
-                    return Ok(None);
-                };
-                let head = self.arrived.split_to(head_len);
-                self.arrived.advance(4);
-                *self.body_len.insert(content_length(&head)?)
-            }
+        let body_len = if let Some(len) = self.body_len {
+            len
+        } else {
+            let Some(head_len) = find(&self.arrived, b"\r\n\r\n") else {
+                ensure!(self.arrived.len() < HEAD_LEN_MAX, "no head of a request");
+                return Ok(None);
+            };
+            let head = self.arrived.split_to(head_len);
+            self.arrived.advance(4);
+            *self.body_len.insert(content_length(&head)?)
         };
         if self.arrived.len() < body_len {
             return Ok(None);

@@ -19,6 +19,10 @@ use shiftwork_tests::bench::table::{self, TableArguments};
 use shiftwork_tests::bench::timers::{self, TimersArguments};
 use shiftwork_tests::bench::watchers::{self, WatchersArguments};
 
+/// As the scheduler has it: what is measured in this process is its code.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures parts of Shiftwork on this machine. Build with `--release`.
 #[derive(Debug, Parser)]
 struct Arguments {
