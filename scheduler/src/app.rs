@@ -2,6 +2,7 @@
 //! stop. There is one path for start, take-over and doubt: be elected, take over, restore, run.
 
 mod data_dir;
+mod serving;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -172,24 +173,24 @@ pub async fn start(
     };
     if let Some(listener) = grpc_listener {
         let tls = config.tls.clone();
-        tracker.spawn(serve_grpc(listener, tls, state.clone(), shutdown.clone()));
+        tracker.spawn(serving::serve_grpc(listener, tls, state.clone(), shutdown.clone()));
     }
     if let Some(registry) = config.registry.clone() {
         let (told, nodes) = watch::channel(Nodes::new());
         tracker.spawn(follow(registry, AUTH_NODE, told, shutdown.clone()));
         let stop = shutdown.clone();
-        tracker.spawn(follow_auth(auth.clone(), nodes, standing.subscribe(), stop));
+        tracker.spawn(serving::follow_auth(auth.clone(), nodes, standing.subscribe(), stop));
     }
     let router = api::router(state, config.elastic_job.clone());
     let router = api::with_standby(router, standing.subscribe());
     if let Some(tls) = config.tls.clone() {
-        tracker.spawn(serve(tls.accept(listener), router, shutdown.clone()));
+        tracker.spawn(serving::serve(tls.accept(listener), router, shutdown.clone()));
         tracker.spawn(tls.follow(metrics.clone(), shutdown.clone()));
     } else {
-        tracker.spawn(serve(listener, router, shutdown.clone()));
+        tracker.spawn(serving::serve(listener, router, shutdown.clone()));
     }
     tracker.close();
-    let addresses = addresses(&config, http, grpc);
+    let addresses = serving::addresses(&config, http, grpc);
     let id = uuid::Uuid::new_v4().to_string();
     let history_of_tenures = history.clone();
     let tenures = Tenures {
@@ -215,19 +216,6 @@ pub async fn start(
     Ok(Scheduler { http, grpc, handle, tenures, tracker, history, lock })
 }
 
-/// Where others reach this process, REST first.
-fn addresses(config: &SchedulerConfig, http: SocketAddr, grpc: Option<SocketAddr>) -> Vec<String> {
-    let rest = config.advertise.clone().unwrap_or_else(|| {
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{http}")
-    });
-    let grpc = grpc.map(|grpc| {
-        let advertised = || grpc_args::advertised(&rest, grpc);
-        config.advertise_grpc.clone().unwrap_or_else(advertised)
-    });
-    std::iter::once(rest.clone()).chain(grpc).collect()
-}
-
 /// The key for secrets: of the file that is named, else of one in the data directory where no other
 /// scheduler could need it.
 fn secret_key(config: &SchedulerConfig) -> anyhow::Result<Option<SecretKey>> {
@@ -243,44 +231,6 @@ fn secret_key(config: &SchedulerConfig) -> anyhow::Result<Option<SecretKey>> {
 fn agent_files(driver: &DriverConfig) -> anyhow::Result<AgentFiles> {
     AgentFiles::new(driver.agents.clone(), &driver.tls, driver.credentials.as_ref())
         .context("the HTTP client for the agents cannot be built")
-}
-
-/// Tells who may do what from what another process that leads writes. While this one leads it knows
-/// better.
-async fn follow_auth(
-    auth: Auth,
-    mut nodes: watch::Receiver<Nodes>,
-    standing: watch::Receiver<Standing>,
-    stop: CancellationToken,
-) {
-    while let Some(Ok(())) = stop.run_until_cancelled(nodes.changed()).await {
-        let nodes = nodes.borrow_and_update();
-        if *standing.borrow() != Standing::Leading {
-            auth.load(nodes.iter().map(|(path, data)| (path, data)));
-        }
-    }
-}
-
-async fn serve_grpc(
-    listener: TcpListener,
-    tls: Option<ServerTls>,
-    state: ApiState,
-    shutdown: CancellationToken,
-) {
-    if let Err(error) = api::serve_grpc(listener, tls, state, shutdown).await {
-        let error = anyhow::Error::new(error);
-        tracing::error!(error = format!("{error:#}"), "gRPC stopped");
-    }
-}
-
-async fn serve(
-    listener: impl axum::serve::Listener<Addr = SocketAddr>,
-    router: axum::Router,
-    shutdown: CancellationToken,
-) {
-    if let Err(error) = api::serve(listener, router, shutdown).await {
-        tracing::error!(%error, "the API stopped");
-    }
 }
 
 // === impl Scheduler ===

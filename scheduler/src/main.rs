@@ -200,10 +200,10 @@ fn main() -> ExitCode {
     }
     let (cli, in_force) = parse();
     let server = match &cli.command {
-        Command::Standalone(args) => Some(&args.server),
-        Command::Scheduler(args) => Some(&args.server),
-        Command::Config(ConfigCommand::Check(Server::Standalone(args))) => Some(&args.server),
-        Command::Config(ConfigCommand::Check(Server::Scheduler(args))) => Some(&args.server),
+        Command::Standalone(args)
+        | Command::Config(ConfigCommand::Check(Server::Standalone(args))) => Some(&args.server),
+        Command::Scheduler(args)
+        | Command::Config(ConfigCommand::Check(Server::Scheduler(args))) => Some(&args.server),
         Command::Client(_) | Command::Completion(_) | Command::Man(_) => None,
     };
     if let Some(Err(problem)) = server.map(ServerArgs::choose_tzdb) {

@@ -2,12 +2,9 @@
 //! pages.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::{PATIENCE, block_on};
@@ -190,14 +187,6 @@ impl Browser {
     fn devtools(&self, command: &str, parameters: &Value) {
         let body = json!({"cmd": command, "params": parameters});
         self.post("goog/cdp/execute", &body).expect("the browser's own protocol");
-    }
-
-    /// Keeps what is seen as a PNG.
-    pub(crate) fn screenshot(&self, file: &Path) {
-        let shot = call(reqwest::Method::GET, &format!("{}/screenshot", self.session), None);
-        let text = shot.expect("a screenshot");
-        let bytes = STANDARD.decode(text.as_str().unwrap_or_default()).expect("base64");
-        std::fs::write(file, bytes).expect("it can be written");
     }
 
     /// What the browser complained of since it was last asked.

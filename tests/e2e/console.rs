@@ -106,6 +106,12 @@ fn every_page_shows_what_there_is() {
         let length = length_of(&standalone, path);
         assert!(length < PAGE_LEN_MAX, "{path} has {length} bytes");
     }
+    // In the dark everything can be read as well.
+    browser.scheme("dark");
+    for (path, _, _) in pages {
+        browser.go(path);
+        is_well_made(&browser, path);
+    }
     // On a phone nothing runs out of the page.
     browser.resize(390, 844);
     for (path, _, _) in pages {

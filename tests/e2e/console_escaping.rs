@@ -36,7 +36,7 @@ fn markup_in_what_users_and_tasks_write_is_text() {
         assert_eq!(status, 200, "{answer}");
     }
     let browser = Browser::start(&standalone.http);
-    let in_query: String = HOSTILE.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let in_query = HOSTILE.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
     let pages = [
         "/".to_owned(),
         "/jobs".to_owned(),

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::machine;
-use super::service::{Service, job};
+use super::service::{Service, Store, job};
 use crate::processes::Client;
 
 /// How many jobs.
@@ -45,7 +45,7 @@ const PAGES: [(&str, &str); 6] = [
 /// # Errors
 /// What could not be started, registered or read.
 pub async fn run(arguments: &ConsoleArguments) -> Result<()> {
-    let mut service = Service::start(false, &[])?;
+    let mut service = Service::start(Store::Embedded, &[])?;
     service.add_scheduler(0).await?;
     // Spread over all minutes of a day that is far.
     let cron = |number: usize| format!("0 {} {} 1 1 ?", number % 60, number / 60 % 24);
@@ -54,11 +54,17 @@ pub async fn run(arguments: &ConsoleArguments) -> Result<()> {
     service.register(jobs).await?;
     tokio::time::sleep(REST).await;
     let client = service.client()?;
-    let mut figures = json!({"jobs": arguments.jobs, "requests": arguments.requests});
+    let mut figures = json!({});
     for (name, address) in PAGES {
         figures[name] = page(client, address, arguments.requests).await?;
     }
-    machine::tell(arguments.json, &figures);
+    let load = format!(
+        "pages of a scheduler with {} jobs, each asked for {} times, one at a time; {} store",
+        arguments.jobs,
+        arguments.requests,
+        Store::Embedded.name()
+    );
+    machine::tell(arguments.json, &load, &figures);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use shiftwork_scheduler::metrics::Metrics;
 use shiftwork_scheduler::registry::{
     EmbeddedRegistry, LeaderInfo, Registry, Standing, ZooKeeperConfig, ZooKeeperRegistry,
 };
+use shiftwork_scheduler::secrets::Secrets;
 use shiftwork_scheduler::trace::{History, SpoolLimits, WriterOptions};
 use shiftwork_scheduler::turn::{self, Outlets, Owner};
 use tokio::sync::{mpsc, watch};
@@ -62,8 +63,13 @@ pub(super) async fn run(arguments: &LaunchArguments) -> Result<()> {
     let writing = tokio::spawn(writer.run(stop.clone()));
     let (handle, mut inbox) = turn::channel();
     let metrics = Metrics::new();
-    let outlets =
-        Outlets { driver, history: history.clone(), metrics, agents: AgentBook::default() };
+    let outlets = Outlets {
+        driver,
+        history: history.clone(),
+        metrics,
+        agents: AgentBook::default(),
+        secrets: Secrets::new(None, handle.clone()),
+    };
     let owner = Owner::new(engine, restored, registry, &tenure, outlets, &inbox);
     let (happened, mut events) = mpsc::channel(turn::INPUTS_MAX);
     let stopped = stop.clone();
