@@ -69,8 +69,9 @@ pub(super) fn select_runs<'q>(
 /// That a column begins with a text, no character of which means anything, as in LIKE it would. Names
 /// of apps are ASCII: bytes are characters.
 fn begins_with<'q>(sql: &mut Statement<'q>, column: &str, prefix: &'q str) {
-    sql.push("SUBSTR(").push(column).push(", 1, ").bind(prefix.len() as i64).push(") = ");
-    sql.bind(prefix);
+    // The length stands in the text: what is bound is a bigint, and PostgreSQL's function takes none.
+    let length = prefix.len().to_string();
+    sql.push("SUBSTR(").push(column).push(", 1, ").push(&length).push(") = ").bind(prefix);
 }
 
 /// One run, its document included.
