@@ -105,7 +105,9 @@ fn records() -> &'static Records {
 
 fn made() -> Records {
     let mut fx = Effects::default();
-    let mut engine = Engine::restore(Settings::default(), 1, NOW, Vec::new(), &mut fx);
+    // Everything happens in one moment.
+    let settings = Settings { launch_debounce_ms: 0, ..Settings::default() };
+    let mut engine = Engine::restore(settings, 1, NOW, Vec::new(), &mut fx);
     let mut records = Records::new();
     take(&mut fx, &mut records);
     let mut step = |engine: &mut Engine, event| {
