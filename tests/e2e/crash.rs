@@ -1,7 +1,7 @@
 //! kill -9 of the whole process at arbitrary moments: nothing is lost, nothing finished runs
 //! again, nothing of the old life goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,8 +11,8 @@ use crate::harness::{Standalone, wait_for};
 /// Lives that are ended; more by `SHIFTWORK_TEST_KILLS`.
 const KILLS_DEFAULT: usize = 4;
 
-/// The last thing a shard does is one appended line: a line more than once is a finished shard
-/// that ran again.
+/// The last thing a shard does is one appended line. A shard that is killed between that line and its
+/// end writes it again; one whose end was recorded never does.
 const SCRIPT: &str = r#"sleep 0.4; echo "$SHIFTWORK_RUN_ID $SHIFTWORK_ITEM" >> "$DONE";"#;
 
 #[test]
@@ -27,6 +27,8 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
         "env": {"DONE": done},
     });
     standalone.register_job("every-second", SCRIPT, &extra);
+    // The runs that were known to have succeeded when a life ended.
+    let mut recorded: BTreeSet<String> = BTreeSet::new();
     for life in 0..kills {
         wait_for("a run is active", || {
             !standalone.get("/api/v1/queues/running").1["items"]
@@ -36,6 +38,7 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
         // At another phase of a run in each life.
         std::thread::sleep(Duration::from_millis(1_300 + 170 * life as u64));
         let old = standalone.processes();
+        recorded.extend(standalone.runs("every-second").iter().filter_map(succeeded));
         standalone.kill();
         standalone.start_again(&[]);
         let left = standalone.processes();
@@ -66,7 +69,13 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
         *times.entry(line.to_owned()).or_default() += 1;
     }
     let repeated: Vec<_> = times.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(repeated.is_empty(), "finished shards that ran again: {repeated:?}");
+    let again = repeated
+        .iter()
+        .filter(|(line, _)| line.split_once(' ').is_some_and(|(run, _)| recorded.contains(run)));
+    assert_eq!(again.count(), 0, "finished shards that ran again: {repeated:?}");
+    assert!(!recorded.is_empty(), "runs ended before a kill");
+    // Only what was under way when a life ended can be among them: two shards of one run.
+    assert!(repeated.len() <= kills * 2, "{repeated:?}");
     let mut runs = standalone.runs("every-second");
     runs.sort_by_key(|run| run["logicalTime"].to_string());
     for run in &runs {
@@ -83,6 +92,10 @@ fn no_run_is_lost_and_no_finished_shard_runs_again() {
         assert_eq!(pair[1] - pair[0], 1, "a firing is missing or doubled");
     }
     println!("{} firings over {} lives, each run once", runs.len(), kills + 1);
+}
+
+fn succeeded(run: &serde_json::Value) -> Option<String> {
+    (run["state"] == "SUCCEEDED").then(|| run["id"].as_str().map(str::to_owned))?
 }
 
 fn seconds(time: &serde_json::Value) -> i64 {

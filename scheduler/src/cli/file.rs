@@ -189,6 +189,9 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
             let read = document(kind, item.get());
             documents.push(read.map_err(|problem| format!("[{index}]: {problem}"))?);
         }
+    } else if let Some(kind) = kind_of(&value) {
+        // Asked first: a job has a field `calendars`, too.
+        documents.push(document(kind, text)?);
     } else if ["apps", "calendars", "jobs"].iter().any(|kind| value.get(kind).is_some()) {
         let bundle: Bundle = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let calendars = (Kind::Calendar, bundle.calendars);
@@ -199,7 +202,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
             }
         }
     } else {
-        documents.push(document(kind_of(&value).ok_or(NEITHER)?, text)?);
+        return Err(NEITHER.to_owned());
     }
     documents.sort_by_key(|document| document.kind);
     Ok(documents)
@@ -237,6 +240,8 @@ mod tests {
         let expected = vec![(Kind::App, "a".to_owned()), (Kind::Job, "j".to_owned())];
         assert_eq!(names(&format!("[{job},{app}]")), expected);
         assert_eq!(names(&format!(r#"{{"jobs":[{job}],"apps":[{app}]}}"#)), expected);
+        let with_calendars = r#"{"jobName": "j", "appName": "a", "calendars": ["c"]}"#;
+        assert_eq!(names(with_calendars), [(Kind::Job, "j".to_owned())]);
         let calendar = r#"{"calendarName":"c"}"#;
         let calendars = vec![(Kind::Calendar, "c".to_owned()), (Kind::Job, "j".to_owned())];
         assert_eq!(names(&format!("[{job},{calendar}]")), calendars);
