@@ -157,7 +157,7 @@ fn a_job_lives_its_life_by_hand() {
     browser.write("#jobName", "nightly");
     browser.write(
         "#scriptCommandLine",
-        "echo shard $SHIFTWORK_ITEM got $SHIFTWORK_JOB_PARAMETER; sleep 2; echo over; true",
+        "echo shard $SHIFTWORK_ITEM got $SHIFTWORK_JOB_PARAMETER; sleep 8; echo over; true",
     );
     browser.write("#shardingTotalCount", "2");
     browser.write("#cron", "0 30 25 * * ?");
@@ -277,8 +277,8 @@ fn a_task_is_killed_and_its_log_followed_while_it_is_written() {
     browser.go(&format!("/runs/{run}"));
     browser.click("form[action$=kill] button");
     browser.wait_for_text(".said", "killed");
-    standalone.wait_for_run(&run, "FAILED");
-    browser.wait_for_text("main h2", "failed");
+    standalone.wait_for_run(&run, "CANCELLED");
+    browser.wait_for_text("main h2", "cancelled");
     browser.is_content("killed");
 }
 

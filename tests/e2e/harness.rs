@@ -58,7 +58,8 @@ impl Standalone {
     /// The same, not looking whether it is ready: that may take more than a plain request.
     pub(crate) fn start_without_waiting(&mut self, extra: &[&str]) {
         let mut process = Command::new(program("shiftwork"))
-            .args(["standalone", "--http", "127.0.0.1:0", "--mesos", "127.0.0.1:0"])
+            .args(["standalone", "--mesos", "127.0.0.1:0"])
+            .args(if extra.contains(&"--http") { &[][..] } else { &["--http", "127.0.0.1:0"] })
             .args(["--resources", "cpus:8;mem:4096;disk:1024;ports:[31000-31100]", "--data-dir"])
             .arg(self.data_dir())
             .args(extra)

@@ -67,8 +67,10 @@ fn goes_on_from(fixture: &Path) {
     // A run that waited goes on waiting, and runs when there is room; its parameters are kept.
     let waiting = expected["waiting"].as_str().expect("a run");
     assert_eq!(standalone.run(waiting)["state"], "PENDING", "{waiting}");
-    let (_, why) = standalone.get("/api/v1/jobs/wide/why");
-    assert!(why["answer"].as_str().is_some_and(|why| why.contains("cpus")), "{why}");
+    wait_for("the offers are there, and too small", || {
+        let (_, why) = standalone.get("/api/v1/jobs/wide/why");
+        why["answer"].as_str().is_some_and(|why| why.contains("cpus"))
+    });
     let (_, job) = standalone.get("/api/v1/jobs/wide");
     let mut document = job["document"].clone();
     document["cpuCount"] = json!(0.1);

@@ -129,6 +129,11 @@ impl<'a> Page<'a> {
     }
 
     fn markup(&self, visitor: &Visitor, body: &Markup) -> Markup {
+        // Who is shown some apps only may watch one job or one run; other pages are then polled.
+        let may_watch = |events: &&str| {
+            visitor.sees_all() || ["job=", "run="].iter().any(|one| events.contains(one))
+        };
+        let events = self.events.as_deref().filter(may_watch);
         let theme = (visitor.theme != Theme::System).then(|| visitor.theme.name());
         html! {
             (DOCTYPE)
@@ -145,7 +150,7 @@ impl<'a> Page<'a> {
                     }
                 }
                 body data-zone=[visitor.zone_chosen.then(|| visitor.zone.name())]
-                    data-events=[self.events.as_deref()] data-every=[self.every_s] {
+                    data-events=[events] data-every=[self.every_s] {
                     a.skip href="#main" { "Skip to the content" }
                     header.top {
                         a.brand href="/" { (mark()) "Shiftwork" }

@@ -45,7 +45,7 @@ async fn ask(
                     div.field {
                         label for="zone-field" { "Time zone" }
                         select #zone-field name="zone" {
-                            @for name in tzdb().names() { option selected[name == visitor.zone.name()] { (name) } }
+                            @for name in tzdb().names() { option value=(name) selected[name == visitor.zone.name()] { (name) } }
                         }
                         span.help { "All times on the pages are in this zone. Jobs are not touched by it: theirs stands in their documents; where they name none it is " (state.default_zone.name()) "." }
                     }
