@@ -1,7 +1,7 @@
 //! From records to an engine: the one path for start, take-over and doubt. A record that cannot
 //! be read is reported and stops nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use crate::effect::Effects;
 use crate::engine::{AppEntry, Broken, Engine, JobEntry, delete};
 use crate::ids::{AppName, CalendarName, FrameworkId, JobName, RunId};
 use crate::inherit::Inheritance;
-use crate::record::{DisabledRecord, Key, KillIntent, Phase, WatermarkRecord};
+use crate::record::{DisabledRecord, Key, KillIntent, Origin, Phase, WatermarkRecord};
 use crate::run::{Run, first_error};
 use crate::settings::Settings;
 use crate::timers::Deadline;
@@ -293,12 +293,13 @@ impl Engine {
             self.watermark = self.now;
         }
         let watermark = self.watermark;
+        let mut dealt_with = self.fired_since(watermark);
         let names: Vec<JobName> = self.jobs.keys().cloned().collect();
         for name in names {
             let Some(entry) = self.jobs.get_mut(&name) else {
                 continue;
             };
-            entry.effective_from = watermark;
+            entry.effective_from = dealt_with.remove(&name).unwrap_or(watermark);
             self.join_schedule(&name, watermark);
             self.ensure_daemon(&name, fx);
             self.refresh_ready(&name);
@@ -307,6 +308,20 @@ impl Engine {
         for id in runs {
             self.resume_active(&id, fx);
         }
+    }
+
+    /// The last firing after the watermark that has its run, of each job that has one: a large step
+    /// is stored in parts, the watermark with the last of them. Firings are dealt with in their
+    /// order, so up to this one there is nothing left to do.
+    fn fired_since(&self, watermark: Timestamp) -> BTreeMap<JobName, Timestamp> {
+        let mut fired = BTreeMap::new();
+        for run in self.runs.values() {
+            if run.origin == Origin::Schedule && run.logical_time > watermark {
+                let last = fired.entry(run.job.name.clone()).or_insert(run.logical_time);
+                *last = run.logical_time.max(*last);
+            }
+        }
+        fired
     }
 
     /// Waiting shards wait on; a run whose job is gone or may not run is ended.

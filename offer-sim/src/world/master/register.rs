@@ -36,15 +36,20 @@ impl Master {
         self.shut_down_removed(turn, &id, &executors);
         let used = tasks.iter().map(|task| &task.resources);
         let mut available = spec.resources.clone();
+        // Of an agent that was not known there is no task either.
+        let was_known = was_registered || was_unreachable;
+        let missing = if was_known { self.missing_tasks(&id, &tasks) } else { Vec::new() };
+        // What it does not name is free when it says so of the task, not before.
+        let unnamed = missing
+            .iter()
+            .filter_map(|it| self.tasks.get(&(it.framework.clone(), it.task.clone())));
+        let used = used.chain(unnamed.map(|task| &task.resources));
         for resources in used.chain(executors.iter().map(|executor| &executor.resources)) {
             available.subtract(&resources.allocated_to(None));
         }
         let running = running_executors(executors);
         let agent = RegisteredAgent { spec, available, executors: running, is_active: true };
         self.agents.insert(id.clone(), agent);
-        // Of an agent that was not known there is no task either.
-        let was_known = was_registered || was_unreachable;
-        let missing = if was_known { self.missing_tasks(&id, &tasks) } else { Vec::new() };
         for task in tasks {
             self.take_up_task(turn, &id, task, was_unreachable);
         }

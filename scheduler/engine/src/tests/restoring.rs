@@ -143,6 +143,35 @@ fn half_a_launch_counts_as_none() {
     assert_eq!(removed.count(), 3, "the run and its two shards");
 }
 
+/// A large step is stored in parts, and the leader may die between the runs and the watermark.
+#[test]
+fn a_firing_that_has_its_run_is_not_met_again_by_the_next_leader() {
+    for extra in [
+        r#""concurrency":"replace""#,
+        r#""concurrency":"skip""#,
+        r#""misfire":{"policy":"skip"}"#,
+        r#""misfire":{"policy":"all","maxPending":1}"#,
+    ] {
+        for launched in [true, false] {
+            let mut world = World::with_app();
+            world.job("j", extra);
+            let before = world.records[&Key::Watermark].clone();
+            if launched {
+                world.offer("a1", 4.0);
+            }
+            world.wait(10_000);
+            let runs = world.runs("j");
+            assert_eq!(runs.len(), 1, "{extra}: {runs:?}");
+            world.records.insert(Key::Watermark, before);
+            let turn = world.restart();
+            assert_eq!(turn.said(), Vec::<String>::new(), "{extra}: it goes on as it is");
+            let missed = turn.traces.iter().any(|trace| matches!(trace, Trace::Missed { .. }));
+            assert!(!missed, "{extra}: {:?}", turn.traces);
+            assert_eq!(world.runs("j"), runs, "{extra}");
+        }
+    }
+}
+
 #[test]
 fn a_run_whose_job_is_gone_or_disabled_is_ended() {
     let mut world = World::with_app();
