@@ -80,7 +80,8 @@ struct Running {
 // === impl Processes ===
 
 impl Processes {
-    /// Makes this process the one that adopts the orphans of its descendants.
+    /// Makes this process the one that adopts the orphans of its descendants, and scripts open to the
+    /// signals of terminals.
     ///
     /// # Errors
     ///
@@ -88,6 +89,7 @@ impl Processes {
     pub fn new(sandbox: PathBuf) -> io::Result<Self> {
         let own_pid = sys::getpid();
         sys::set_child_subreaper(Some(own_pid))?;
+        signals::hear_terminal()?;
         let own = procfs::find(own_pid)
             .ok_or_else(|| io::Error::other("/proc does not show this very process"))?;
         Ok(Self {

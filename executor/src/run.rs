@@ -60,9 +60,12 @@ pub(crate) async fn run(config: Config, jobs: Registry) -> Result<ExitReason, Ru
     let mut children = listen(SignalKind::child(), "to listen for SIGCHLD")?;
     let terminate = listen(SignalKind::terminate(), "to listen for SIGTERM")?;
     let interrupt = listen(SignalKind::interrupt(), "to listen for SIGINT")?;
-    let mut end = [terminate, interrupt];
-    let processes = Processes::new(config.sandbox.clone())
-        .map_err(|source| RunError::Kernel { step: "to adopt orphans (subreaper)", source })?;
+    let quit = listen(SignalKind::quit(), "to listen for SIGQUIT")?;
+    let mut end = [terminate, interrupt, quit];
+    let processes = Processes::new(config.sandbox.clone()).map_err(|source| RunError::Kernel {
+        step: "to adopt orphans (subreaper) and hear signals",
+        source,
+    })?;
     let clock = Clock { begun: Instant::now() };
     let limits = Limits {
         executor_id: config.executor_id,
@@ -96,14 +99,15 @@ pub(crate) async fn run(config: Config, jobs: Registry) -> Result<ExitReason, Ru
 
 impl Executor {
     /// Waits for the next thing to happen, and lets it happen.
-    async fn wait(&mut self, children: &mut SignalStream, end: &mut [SignalStream; 2]) {
-        let [terminate, interrupt] = end;
+    async fn wait(&mut self, children: &mut SignalStream, end: &mut [SignalStream; 3]) {
+        let [terminate, interrupt, quit] = end;
         let wakeup = self.core.wakeup_ms(self.clock.now()).map(Duration::from_millis);
         let sweep = self.works.processes.sweep_after();
         tokio::select! {
             _ = children.recv() => self.works.processes.on_child_ended(),
             _ = terminate.recv() => self.on_event(Event::Shutdown),
             _ = interrupt.recv() => self.on_event(Event::Shutdown),
+            _ = quit.recv() => self.on_event(Event::Shutdown),
             received = next_event(self.connection.as_mut()) => self.on_received(received),
             () = sleep(wakeup) => self.on_event(Event::Tick),
             () = sleep(sweep) => self.works.processes.sweep(),

@@ -1,10 +1,24 @@
 //! Signals to processes, and the news of their end. Absent: which process is whose.
 
+use std::io;
+
 use rustix::process::{self as sys, Pid, PidfdFlags, WaitId, WaitIdOptions};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::core::{Exited, Signal, TaskId, Usage};
 use crate::procfs::{self, Process};
 use crate::script::TASK_ID_VARIABLE;
+
+/// Listens to the signals that terminals send. What the executor ignores (under `nohup`, or behind a
+/// shell's `&`) its scripts would ignore as well, and no shell can change that; what it listens to
+/// does to them what it does by default. A terminal that is closed ends no executor: that is for
+/// its agent.
+pub(crate) fn hear_terminal() -> io::Result<()> {
+    for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()] {
+        signal(kind)?;
+    }
+    Ok(())
+}
 
 /// How the child `leader` ended, if it has; it stays to be reaped.
 pub(crate) fn peek_end(leader: Pid) -> Option<Exited> {
