@@ -15,7 +15,8 @@ use crate::script::TASK_ID_VARIABLE;
 /// its agent.
 pub(crate) fn hear_terminal() -> io::Result<()> {
     for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()] {
-        signal(kind)?;
+        // What installs the handler outlives what would tell of its signals.
+        let _heard = signal(kind)?;
     }
     Ok(())
 }

@@ -161,7 +161,12 @@ impl Engine {
                     return Err(Wait::NoDocument(problem));
                 }
                 let mut slots = Vec::new();
-                cycle.placer.draw(&candidate, placed, &mut slots).map(|()| slots)
+                let described = |agent: &AgentId| {
+                    let executor = self.fleet.executor(agent, executor_of)?;
+                    let unseen = executor.presence == Presence::Launched;
+                    executor.resources.as_ref().filter(|_| unseen)
+                };
+                cycle.placer.draw(&candidate, placed, &mut slots, described).map(|()| slots)
             }
             Err(unplaced) => {
                 if self.runs.get(id).is_some_and(Run::is_pending) {
@@ -266,13 +271,20 @@ impl Engine {
         placer: &Placer,
     ) -> Launch {
         let app = launch.executor.app.clone();
-        let before =
-            self.fleet.executor(agent, &app.name).map(|own| (own.presence, own.generation));
         // One that was launched and not seen may have to be paid for again, as it was described.
-        let launched = before.is_some_and(|(presence, _)| presence == Presence::Launched);
-        if let Some(resources) = charged.filter(|_| !launched) {
-            let next = || self.fleet.next_generation(agent, &app.name);
-            let generation = before.map_or_else(next, |(_, generation)| generation);
+        let before = self.fleet.executor(agent, &app.name).map(|own| {
+            let unseen = own.presence == Presence::Launched;
+            let same = own.resources.is_none() || own.resources == charged;
+            (own.generation, unseen && same, unseen && !same)
+        });
+        let (known, stays, differs) = before.unwrap_or_default();
+        if let Some(resources) = charged.filter(|_| !stays) {
+            let is_next = before.is_none() || differs;
+            let next = is_next.then(|| self.fleet.next_generation(agent, &app.name));
+            if differs {
+                self.fleet.drain(agent, &app.name);
+            }
+            let generation = next.unwrap_or(known);
             let mut executor = Executor::new(Arc::clone(&app), generation, Presence::Launched);
             executor.resources = Some(resources);
             self.fleet.add_executor(agent, executor);

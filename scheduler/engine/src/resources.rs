@@ -236,6 +236,23 @@ impl Resources {
         Some(taken)
     }
 
+    /// Takes these very pieces out; `None` (and nothing taken) if one is not there. Knows nothing of
+    /// ports: executors have none.
+    pub(crate) fn take_exactly(&mut self, wanted: &Self) -> Option<Self> {
+        if !wanted.ports.is_empty() {
+            return None;
+        }
+        let mut left = self.pieces.clone();
+        for piece in &wanted.pieces {
+            let same = |it: &&mut Piece| it.kind == piece.kind && it.origin == piece.origin;
+            let from = left.iter_mut().filter(same).find(|it| it.amount >= piece.amount)?;
+            from.amount.0 -= piece.amount.0;
+        }
+        left.retain(|piece| piece.amount > Milli::ZERO);
+        self.pieces = left;
+        Some(wanted.clone())
+    }
+
     /// Puts back what [`Resources::take`] gave: the way a gang is undone.
     pub fn put_back(&mut self, taken: Self) {
         for piece in taken.pieces {
@@ -362,6 +379,25 @@ mod tests {
         assert_eq!(lease.port_count(), 1);
         lease.put_back(taken);
         assert_eq!(lease.totals(), offer().totals());
+    }
+
+    #[test]
+    fn the_very_pieces_are_taken_or_nothing() {
+        let mut lease = offer();
+        let cpus = |amount, reserved| Resources {
+            pieces: vec![Piece {
+                kind: Kind::Cpus,
+                amount: Milli(amount),
+                origin: origin(reserved),
+            }],
+            ports: Vec::new(),
+        };
+        assert_eq!(lease.take_exactly(&cpus(1000, false)), Some(cpus(1000, false)));
+        assert_eq!(lease.take_exactly(&cpus(100, false)), None, "nothing of that origin is left");
+        assert_eq!(lease.take_exactly(&cpus(501, true)), None);
+        assert_eq!(lease.total(Kind::Cpus), Milli(500));
+        assert_eq!(lease.take_exactly(&cpus(500, true)), Some(cpus(500, true)));
+        assert_eq!(lease.total(Kind::Cpus), Milli::ZERO);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn pass(fleet: &mut Fleet, groups: &[&[Work]]) -> Outcome {
             continue;
         }
         for (work, placed) in works.iter().zip(all.drain(..)) {
-            if placer.draw(&work.candidate(), placed, &mut outcome.slots).is_none() {
+            if placer.draw(&work.candidate(), placed, &mut outcome.slots, |_| None).is_none() {
                 outcome.unplaced += 1;
             }
         }

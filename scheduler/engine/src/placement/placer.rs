@@ -17,7 +17,7 @@ use super::{Candidate, Slot};
 use crate::document::Placement;
 use crate::fleet::Lease;
 use crate::ids::AgentId;
-use crate::resources::Demand;
+use crate::resources::{Demand, Resources};
 
 /// How many values a cluster constraint is tried on beyond the first that seems to have room: it
 /// only seems so when several constraints stand in each other's way.
@@ -138,23 +138,30 @@ impl Placer {
     }
 
     /// Takes the resources of a placed candidate out of the leases: a slot for each shard is added
-    /// to `slots`.
+    /// to `slots`. What an executor that starts is charged is what `described` says of its agent, if
+    /// it says something and the lease still has it.
     ///
     /// # Errors
     /// `None` if a lease has less than its sums say, which would be a defect of this module; the
     /// shards must not be launched then.
-    pub fn draw(
+    pub fn draw<'d>(
         &mut self,
         candidate: &Candidate<'_>,
         placed: Placed,
         slots: &mut Vec<Slot>,
+        described: impl Fn(&AgentId) -> Option<&'d Resources>,
     ) -> Option<()> {
         slots.reserve(placed.need.count);
         for share in self.shares.get(placed.shares)? {
             let (agent, lease) = self.nodes.lease_mut(share.node);
             let free = &mut lease.free;
-            let mut executor =
-                if share.starts_executor { Some(free.take(candidate.executor)?) } else { None };
+            let mut executor = None;
+            if share.starts_executor {
+                let as_described =
+                    described(agent).filter(|it| Demand::of_resources(it) == *candidate.executor);
+                let taken = as_described.and_then(|it| free.take_exactly(it));
+                executor = Some(taken.map_or_else(|| free.take(candidate.executor), Some)?);
+            }
             for _ in 0..share.shards {
                 let (resources, executor) = (free.take(candidate.shard)?, executor.take());
                 slots.push(Slot { agent: agent.clone(), resources, executor });

@@ -104,7 +104,7 @@ fn work(count: usize, shard: Demand) -> Work {
 
 fn drawn(placer: &mut Placer, candidate: &Candidate<'_>, placed: Placed) -> Vec<Slot> {
     let mut slots = Vec::new();
-    placer.draw(candidate, placed, &mut slots).expect("sums and pieces agree");
+    placer.draw(candidate, placed, &mut slots, |_| None).expect("sums and pieces agree");
     slots
 }
 

@@ -8,6 +8,7 @@ use offer_sim::world::Event;
 use shiftwork_engine::effect::{Action, Launch};
 use shiftwork_engine::event::{Offer, StatusUpdate};
 use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId};
+use shiftwork_engine::resources::Resources;
 use shiftwork_scheduler::mesos::wire;
 
 use super::super::amounts::Amounts;
@@ -27,6 +28,8 @@ pub(super) struct OffersOut {
     /// When executors were launched last, and when they ended.
     launched: BTreeMap<(AgentId, ExecutorId), i64>,
     ended: BTreeMap<(AgentId, ExecutorId), i64>,
+    /// What executors were to be charged when they were last launched.
+    described: BTreeMap<(AgentId, ExecutorId), Resources>,
     accepting: Option<Accepting>,
 }
 
@@ -57,6 +60,10 @@ impl Real {
         env: &mut Env,
     ) -> Option<Action> {
         if !self.is_taken(stream, &action, env) {
+            // Whoever sent it cannot know that nothing of it arrived.
+            if let Action::Accept { agent, launches, .. } = &action {
+                self.offers.describe(agent, launches);
+            }
             return Some(action);
         }
         match &action {
@@ -64,6 +71,7 @@ impl Real {
                 let (now, outs) = (env.now(), self.offers.take(offers));
                 let since = outs.iter().map(|out| out.since).max().unwrap_or(now);
                 let spared = self.offers.spared(agent, &outs, launches);
+                self.offers.describe(agent, launches);
                 self.offers.accepting =
                     Some(Accepting { agent: agent.clone(), since, refused: false });
                 self.send(stream, &action, env);
@@ -174,6 +182,7 @@ impl OffersOut {
         let shiftwork_engine::Event::Failure { agent, executor } = event else { return };
         if let Some(executor) = executor {
             self.launched.remove(&(agent.clone(), executor.clone()));
+            self.described.remove(&(agent.clone(), executor.clone()));
             self.ended.insert((agent.clone(), executor.clone()), now);
         } else {
             self.launched.retain(|(on, _), _| on != agent);
@@ -200,6 +209,14 @@ impl OffersOut {
         offers.iter().filter_map(|offer| self.out.remove(offer)).collect()
     }
 
+    /// Notes what executors are to be charged, arrive or not.
+    fn describe(&mut self, agent: &AgentId, launches: &[Launch]) {
+        for Launch { executor, .. } in launches {
+            let key = (agent.clone(), executor.id.clone());
+            self.described.insert(key, executor.resources.clone());
+        }
+    }
+
     /// What an ACCEPT takes of resources that nobody reserved while it leaves some that are, if it
     /// does.
     fn spared(&self, agent: &AgentId, outs: &[OfferOut], launches: &[Launch]) -> Option<String> {
@@ -218,6 +235,11 @@ impl OffersOut {
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
             let runs = launched || newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
+                // A launch that got lost may have arrived all the same, and an executor that runs is
+                // not to be described anew.
+                if self.described.get(&key) == Some(&launch.executor.resources) {
+                    return None;
+                }
                 charged.push(id);
                 used += Amounts::of(&launch.executor.resources);
             }
