@@ -1,6 +1,8 @@
 //! The master: subscription, reconciliation, and what is gone. Nothing is declared lost before
 //! the master has answered or has had its time to.
 
+use std::collections::BTreeSet;
+
 use crate::effect::{Action, Effects};
 use crate::engine::{Engine, delete};
 use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
@@ -69,17 +71,17 @@ impl Engine {
         executor: Option<&ExecutorId>,
         fx: &mut Effects,
     ) {
-        let held = match executor {
-            Some(executor) => {
-                let of = self.fleet.executors_on(agent).filter(|own| own.id(agent) == *executor);
-                of.flat_map(|own| own.tasks.iter().chain(&own.former)).cloned().collect()
-            }
-            None => self.tasks_on(agent),
+        let held: Vec<TaskId> = if let Some(executor) = executor {
+            let of = self.fleet.executors_on(agent).filter(|own| own.id(agent) == *executor);
+            let held = of.flat_map(|own| own.tasks.iter().chain(&own.former)).cloned().collect();
+            self.fleet.executor_gone(agent, executor);
+            held
+        } else {
+            let live = self.live(self.tasks.keys());
+            let used: BTreeSet<&AgentId> = live.iter().map(|(_, on)| on).collect();
+            self.fleet.forget_agent(agent, |agent| used.contains(agent));
+            live.into_iter().filter(|(_, on)| on == agent).map(|(task, _)| task).collect()
         };
-        match executor {
-            Some(executor) => self.fleet.executor_gone(agent, executor),
-            None => self.fleet.forget_agent(agent),
-        }
         // What was refused because of it may fit now.
         self.place_needed = true;
         let tasks = self.live(held.iter());
@@ -91,11 +93,6 @@ impl Engine {
         let asked = self.live(tasks.iter());
         self.ask_about(asked, fx);
         self.place_needed = true;
-    }
-
-    fn tasks_on(&self, agent: &AgentId) -> Vec<TaskId> {
-        let live = self.live(self.tasks.keys());
-        live.into_iter().filter(|(_, on)| on == agent).map(|(task, _)| task).collect()
     }
 
     /// The tasks with the agents they are on.

@@ -157,10 +157,11 @@ impl Fleet {
         });
     }
 
-    /// An executor is gone; what became of its tasks is not known yet.
+    /// An executor is gone; what became of its tasks is not known yet. The news may be old: of one that
+    /// was launched and not seen, it may tell of the one with its id before it.
     pub(crate) fn executor_gone(&mut self, agent: &AgentId, id: &ExecutorId) {
         self.retain_executors(agent, |executor| {
-            if executor.id(agent) == *id {
+            if executor.id(agent) == *id && executor.presence == Presence::Seen {
                 executor.presence = Presence::Absent;
             }
             executor.is_wanted()

@@ -66,6 +66,9 @@ pub struct Fleet {
     agents_by_offer: BTreeMap<OfferId, AgentId>,
     /// Agents that ever made an offer and are not known to be gone.
     seen: BTreeMap<AgentId, Seen>,
+    /// Agents that are gone while tasks there are not known to have ended: where those tasks are
+    /// still counts for their siblings.
+    former: BTreeMap<AgentId, Site>,
 }
 
 impl Fleet {
@@ -99,6 +102,7 @@ impl Fleet {
         if self.seen.len() >= SEEN_AGENTS_MAX && !self.seen.contains_key(&site.agent) {
             self.seen.pop_first();
         }
+        self.former.remove(&site.agent);
         match self.seen.entry(site.agent.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(Seen { site, most: offered, restored: Demand::default() });
@@ -150,10 +154,14 @@ impl Fleet {
         self.agents_by_offer.clear();
     }
 
-    /// An agent is gone, and so are its offers and executors, unless it comes back.
-    pub(crate) fn forget_agent(&mut self, agent: &AgentId) {
+    /// An agent is gone, and so are its offers and executors, unless it comes back. `has_tasks` tells
+    /// of which agents more must be remembered.
+    pub(crate) fn forget_agent(&mut self, agent: &AgentId, has_tasks: impl Fn(&AgentId) -> bool) {
         self.spend(agent);
-        self.seen.remove(agent);
+        if let Some(seen) = self.seen.remove(agent) {
+            self.former.insert(agent.clone(), seen.site);
+        }
+        self.former.retain(|agent, _| has_tasks(agent));
         self.unavailable.remove(agent);
         self.executors_gone(agent);
     }
@@ -180,7 +188,8 @@ impl Fleet {
 
     /// What an agent is, if it ever made an offer to this leader.
     pub(crate) fn site(&self, agent: &AgentId) -> Option<&Site> {
-        self.seen.get(agent).map(|seen| &seen.site)
+        let seen = self.seen.get(agent).map(|seen| &seen.site);
+        seen.or_else(|| self.former.get(agent))
     }
 
     /// Something ran on an agent when this leader began: its offers will not show that.

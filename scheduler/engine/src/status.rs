@@ -7,6 +7,7 @@ use crate::event::{StatusReason, StatusUpdate, TaskState};
 use crate::ids::{RunId, TaskId};
 use crate::outcome;
 use crate::record::{KillIntent, Phase, ShardOutcome};
+use crate::run::Run;
 use crate::timers::Deadline;
 
 /// A daemon shard that ran this long has recovered: its next loss waits as briefly as the first.
@@ -23,7 +24,9 @@ impl Engine {
     fn handle_status(&mut self, update: &StatusUpdate, fx: &mut Effects) {
         self.unanswered.remove(&update.task);
         let Some((run, item)) = self.tasks.get(&update.task).cloned() else {
-            on_unknown_task(update, fx);
+            if !self.finished_after_all(update, fx) {
+                on_unknown_task(update, fx);
+            }
             return;
         };
         self.trace_status(&run, item, update, fx);
@@ -153,6 +156,35 @@ impl Engine {
         } else {
             self.shard_ended(id, item, ShardOutcome::Succeeded, fx);
         }
+    }
+
+    /// A task that was taken for lost had finished: nothing is done again that need not be, as long
+    /// as its shard still waits to be launched anew.
+    fn finished_after_all(&mut self, update: &StatusUpdate, fx: &mut Effects) -> bool {
+        let (TaskState::Finished, Some((job, item))) = (update.state, update.task.job_and_item())
+        else {
+            return false;
+        };
+        let waits_after_it = |run: &&Run| {
+            let shard = run.shard(item).filter(|_| !run.is_daemon());
+            shard.is_some_and(|shard| {
+                matches!(shard.phase, Phase::Waiting { .. })
+                    && shard.task_id.as_ref() == Some(&update.task)
+            })
+        };
+        let Some(id) = self.active_runs(&job).find(waits_after_it).map(|run| run.id.clone()) else {
+            return false;
+        };
+        self.trace_status(&id, item, update, fx);
+        self.unqueue_shard(&id, item, fx);
+        if let Some(run) = self.runs.get_mut(&id) {
+            let shards = run.shards.len();
+            if let Some(shard) = run.shard_mut(item) {
+                shard.note_end(update, shards);
+            }
+        }
+        self.shard_ended(&id, item, ShardOutcome::Succeeded, fx);
+        true
     }
 
     fn on_killed(&mut self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {

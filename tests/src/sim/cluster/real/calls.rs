@@ -182,7 +182,6 @@ impl OffersOut {
         let shiftwork_engine::Event::Failure { agent, executor } = event else { return };
         if let Some(executor) = executor {
             self.launched.remove(&(agent.clone(), executor.clone()));
-            self.described.remove(&(agent.clone(), executor.clone()));
             self.ended.insert((agent.clone(), executor.clone()), now);
         } else {
             self.launched.retain(|(on, _), _| on != agent);
