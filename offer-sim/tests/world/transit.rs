@@ -102,9 +102,10 @@ fn a_launch_is_lost_with_its_connection_and_dropped_when_there_is_another() {
     launch(&mut bench);
     assert_eq!(bench.world.messages_lost(Lost::Launch), 1);
     let told = bench.wait(200);
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[0].contains("TASK_DROPPED REASON_RECONCILIATION"), "{told:?}");
-    assert!(told[1].ends_with("OFFERS O1 S0 cpus=2 mem=512"), "all is offered again: {told:?}");
+    assert!(told[1].ends_with("s FAILURE e -1"), "its executor was not there either: {told:?}");
+    assert!(told[2].ends_with("OFFERS O1 S0 cpus=2 mem=512"), "all is offered again: {told:?}");
     assert!(deeds(&mut bench).is_empty());
     bench.step(Event::Fault(Fault::EndDisturbances));
     let update = bench.last_update.clone().unwrap();

@@ -18,7 +18,7 @@ use super::Agent;
 use super::executor::{Executor, Phase, RunningTask};
 
 /// The wait status of an executor that never ran, as an agent reports it.
-const NO_WAIT_STATUS: i32 = -1;
+pub(super) const NO_WAIT_STATUS: i32 = -1;
 
 // === impl Agent ===
 

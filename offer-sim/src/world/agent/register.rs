@@ -10,6 +10,7 @@ use super::super::resources::Resources;
 use super::super::status::{Cause, is_terminal};
 use super::Agent;
 use super::executor::{Executor, Phase};
+use super::launch::NO_WAIT_STATUS;
 
 // === impl Agent ===
 
@@ -80,14 +81,26 @@ impl Agent {
     /// The master took the agent up. Tasks that it thought were here never arrived, or are gone.
     pub(super) fn on_registered(&mut self, turn: &mut Turn<'_>, missing: Vec<MissingTask>) {
         self.send_all(turn);
+        let mut unknown = Vec::new();
         for MissingTask { framework, task, executor, state } in missing {
-            let stream = self.streams.get(&(framework.clone(), task.clone()));
-            if stream.is_none_or(|stream| !is_terminal(stream.latest)) {
-                let key = (framework, executor.unwrap_or_else(|| ExecutorId(task.0.clone())));
+            let key = (framework, executor.unwrap_or_else(|| ExecutorId(task.0.clone())));
+            // It may have arrived since the agent said what it has.
+            let executor = self.executors.get(&key);
+            let is_here = executor.is_some_and(|executor| executor.tasks.contains_key(&task));
+            let stream = self.streams.get(&(key.0.clone(), task.clone()));
+            if !is_here && stream.is_none_or(|stream| !is_terminal(stream.latest)) {
+                if executor.is_none() && !unknown.contains(&key) {
+                    unknown.push(key.clone());
+                }
                 let message = "Reconciliation: task unknown to the agent";
                 let cause = Cause::agent(task_status::Reason::Reconciliation, message);
                 self.report(turn, &key, &task, state, cause);
             }
+        }
+        // The master keeps what these would have cost until it hears that they are not there.
+        for (framework, executor) in unknown {
+            let wait_status = NO_WAIT_STATUS;
+            self.tell_master(turn, ToMaster::ExitedExecutor { framework, executor, wait_status });
         }
     }
 }

@@ -72,7 +72,7 @@ struct RegisteredAgent {
 }
 
 /// An executor as the master knows it: charged once, however many tasks it has.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RunningExecutor {
     info: ExecutorInfo,
     resources: Resources,

@@ -39,7 +39,7 @@ impl Master {
         // Of an agent that was not known there is no task either.
         let was_known = was_registered || was_unreachable;
         let missing = if was_known { self.missing_tasks(&id, &tasks) } else { Vec::new() };
-        // What it does not name is free when it says so of the task, not before.
+        // What it does not name may be on its way to it: it is free when the agent says so, not before.
         let unnamed = missing
             .iter()
             .filter_map(|it| self.tasks.get(&(it.framework.clone(), it.task.clone())));
@@ -47,7 +47,18 @@ impl Master {
         for resources in used.chain(executors.iter().map(|executor| &executor.resources)) {
             available.subtract(&resources.allocated_to(None));
         }
-        let running = running_executors(executors);
+        let mut running = running_executors(executors);
+        let former = self.agents.get(&id).map(|agent| &agent.executors);
+        for MissingTask { framework, executor, .. } in &missing {
+            let Some(executor) = executor.clone() else { continue };
+            let key = (framework.clone(), executor);
+            if let Some(known) = former.and_then(|former| former.get(&key))
+                && !running.contains_key(&key)
+            {
+                available.subtract(&known.resources.allocated_to(None));
+                running.insert(key, known.clone());
+            }
+        }
         let agent = RegisteredAgent { spec, available, executors: running, is_active: true };
         self.agents.insert(id.clone(), agent);
         for task in tasks {
