@@ -51,6 +51,7 @@ impl World {
     fn lose_accept(&mut self, process: Process, stream: StreamId, action: &Action) -> bool {
         let Action::Accept { offers, .. } = action else { return false };
         if self.env.strikes(Fault::AcceptLost) {
+            self.cluster.missed(action);
             return true;
         }
         let refused = self.env.strikes(Fault::AcceptRefused);
@@ -60,6 +61,7 @@ impl World {
         if !refused && self.env.random.chance(0.5) {
             self.call(process, stream, action.clone());
         }
+        self.cluster.missed(action);
         // As the real driver: the offers are given back before the owner hears of it.
         let (offers, refuse_ms) = (offers.clone(), GIVE_BACK_REFUSE_MS);
         self.call(process, stream, Action::Decline { offers, refuse_ms });

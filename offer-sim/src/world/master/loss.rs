@@ -7,7 +7,6 @@ use shiftwork_proto::mesos::v1::{TaskState, TaskStatus, scheduler, task_status};
 use super::super::event::AgentSpec;
 use super::super::id::{AgentId, FrameworkId, OfferId, TaskId};
 use super::super::mail::ToAgent;
-use super::super::resources::Resources;
 use super::super::status::Cause;
 use super::super::timers::Timer;
 use super::super::{Effect, Turn};
@@ -70,8 +69,8 @@ impl Master {
             self.tell(turn, &key.0, update(TaskStatus { unreachable_time, ..status }));
             let aware = self.frameworks.get(&key.0);
             if aware.is_none_or(|it| it.can(capability::Type::PartitionAware)) {
+                // What it holds counts again if its agent comes back.
                 if let Some(task) = self.tasks.get_mut(&key) {
-                    task.resources = Resources::default();
                     task.unreachable_since_ms = Some(turn.now_ms);
                 }
             } else {

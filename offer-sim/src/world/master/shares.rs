@@ -71,7 +71,8 @@ impl Master {
         for offer in self.offers.values() {
             shares.add(&offer.framework, &offer.role, &offer.resources);
         }
-        let tasks = self.tasks.iter().map(|((framework, _), task)| (framework, &task.resources));
+        let reachable = self.tasks.iter().filter(|(_, task)| task.unreachable_since_ms.is_none());
+        let tasks = reachable.map(|((framework, _), task)| (framework, &task.resources));
         let executors = self.agents.values().flat_map(|agent| &agent.executors);
         let executors =
             executors.map(|((framework, _), executor)| (framework, &executor.resources));

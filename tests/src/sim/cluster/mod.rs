@@ -35,6 +35,9 @@ pub(crate) trait Cluster: std::fmt::Debug {
     /// The other end has closed its stream.
     fn stream_closed(&mut self, stream: StreamId, env: &mut Env);
 
+    /// A call does not arrive, or is refused, and whoever sent it cannot know that.
+    fn missed(&mut self, action: &Action);
+
     /// A call arrives. It is given back if it was not taken.
     fn call(&mut self, stream: StreamId, action: Action, env: &mut Env) -> Option<Action>;
 

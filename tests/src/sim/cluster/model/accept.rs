@@ -23,6 +23,7 @@ impl Model {
         launches: Vec<Launch>,
         env: &mut Env,
     ) {
+        let repeats = self.describe(agent, &launches);
         let outs: Vec<Option<OfferOut>> =
             offers.iter().map(|offer| self.master.offers.remove(offer)).collect();
         let known = !outs.is_empty() && outs.iter().all(Option::is_some);
@@ -73,10 +74,26 @@ impl Model {
         let mut used = offered;
         used -= free;
         let spared = free.spared(&used);
-        if !refused && !spared.is_empty() {
+        if !refused && !repeats && !spared.is_empty() {
             let text = format!("on {agent} reserved {spared:?} are spared and unreserved are used");
             env.facts.push(Fact::Improper(text));
         }
+    }
+}
+
+impl Model {
+    /// Notes how executors are described. True if one that does not run is described as it was
+    /// before: whoever launched it cannot know that it never came to be.
+    pub(super) fn describe(&mut self, agent: &AgentId, launches: &[Launch]) -> bool {
+        let mut repeats = false;
+        for Launch { executor, .. } in launches {
+            let runs = self.master.slaves.get(agent).map(|slave| &slave.executors);
+            let runs = runs.is_some_and(|executors| executors.contains_key(&executor.id));
+            let key = (agent.clone(), executor.id.clone());
+            let before = self.described.insert(key, executor.resources.clone());
+            repeats |= !runs && before.as_ref() == Some(&executor.resources);
+        }
+        repeats
     }
 }
 

@@ -12,6 +12,7 @@ mod work;
 use shiftwork_engine::effect::{Action, Launch};
 use shiftwork_engine::event::{Outcome, StatusReason, TaskState};
 use shiftwork_engine::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use shiftwork_engine::resources::Resources;
 use std::collections::BTreeMap;
 
 use self::agent::Agent;
@@ -120,6 +121,8 @@ pub(crate) struct Model {
     machines: Vec<Machine>,
     agents: BTreeMap<AgentId, Agent>,
     master: Master,
+    /// What executors were to be charged when they were last launched.
+    described: BTreeMap<(AgentId, ExecutorId), Resources>,
     updates_made: u64,
 }
 
@@ -148,6 +151,7 @@ impl Model {
             machines: sizes.iter().enumerate().map(machine).collect(),
             agents: BTreeMap::new(),
             master: Master::default(),
+            described: BTreeMap::new(),
             updates_made: 0,
         };
         for number in 0..cluster.machines.len() {
@@ -214,6 +218,12 @@ impl Cluster for Model {
 
     fn stream_closed(&mut self, stream: StreamId, _env: &mut Env) {
         self.forget_stream(stream);
+    }
+
+    fn missed(&mut self, action: &Action) {
+        if let Action::Accept { agent, launches, .. } = action {
+            self.describe(agent, launches);
+        }
     }
 
     fn call(&mut self, stream: StreamId, action: Action, env: &mut Env) -> Option<Action> {

@@ -11,6 +11,7 @@ use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId};
 use shiftwork_engine::resources::Resources;
 use shiftwork_scheduler::mesos::wire;
 
+use super::super::Cluster;
 use super::super::amounts::Amounts;
 use super::Real;
 use super::told::is_improper;
@@ -60,10 +61,7 @@ impl Real {
         env: &mut Env,
     ) -> Option<Action> {
         if !self.is_taken(stream, &action, env) {
-            // Whoever sent it cannot know that nothing of it arrived.
-            if let Action::Accept { agent, launches, .. } = &action {
-                self.offers.describe(agent, launches);
-            }
+            self.missed(&action);
             return Some(action);
         }
         match &action {
@@ -132,6 +130,10 @@ impl Real {
             }
         };
         if let Err(refused) = self.world.admit_scheduler_call(&call, Some(&stream.to_string())) {
+            // The connection leads to a master that is dead.
+            if refused.text == "Framework cannot be found" && env.now() < self.away_until {
+                return self.cut(stream, env);
+            }
             let kind = wire::call_kind(action);
             env.facts.push(Fact::Improper(format!("{kind} is refused: {}", refused.text)));
             return;
@@ -209,7 +211,7 @@ impl OffersOut {
     }
 
     /// Notes what executors are to be charged, arrive or not.
-    fn describe(&mut self, agent: &AgentId, launches: &[Launch]) {
+    pub(super) fn describe(&mut self, agent: &AgentId, launches: &[Launch]) {
         for Launch { executor, .. } in launches {
             let key = (agent.clone(), executor.id.clone());
             self.described.insert(key, executor.resources.clone());

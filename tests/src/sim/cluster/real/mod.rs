@@ -268,6 +268,12 @@ impl Cluster for Real {
         }
     }
 
+    fn missed(&mut self, action: &Action) {
+        if let Action::Accept { agent, launches, .. } = action {
+            self.offers.describe(agent, launches);
+        }
+    }
+
     fn call(&mut self, stream: StreamId, action: Action, env: &mut Env) -> Option<Action> {
         self.take_call(stream, action, env)
     }
