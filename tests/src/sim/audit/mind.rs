@@ -86,6 +86,12 @@ pub(super) struct Mind {
 // === impl Mind ===
 
 impl Mind {
+    /// Whether a run still has its place in a ready queue: of a launch that was stored in half, the half
+    /// is taken back.
+    pub(super) fn waits(&self, run: &RunId) -> bool {
+        self.pending.values().any(|pending| pending.contains(run))
+    }
+
     /// As a tenure begins.
     pub(super) fn restored(
         epoch: u64,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shiftwork_engine::Settings;
 use shiftwork_engine::event::TaskState;
-use shiftwork_engine::ids::{JobName, TaskId};
-use shiftwork_engine::record::Write;
+use shiftwork_engine::ids::{JobName, RunId, TaskId};
+use shiftwork_engine::record::{Key, Write};
 
 use super::mind::{Before, Mind};
 use super::{Task, cause, is_terminal};
@@ -29,6 +29,9 @@ pub(super) fn on_step(
         if value.as_deref() == Some(task.as_str().as_bytes()) {
             continue;
         }
+        if value.is_none() && run_of(mind, key).is_some_and(|run| mind.waits(run)) {
+            continue;
+        }
         // A task that Mesos calls lost may work on; nobody can know.
         let Some(lost) = verdict(mind, step, task) else {
             let heard = mind.heard.get(task);
@@ -44,6 +47,15 @@ pub(super) fn on_step(
         }
     }
     Ok(())
+}
+
+/// The run whose shard an entry stands for.
+fn run_of<'a>(mind: &'a Mind, key: &'a Key) -> Option<&'a RunId> {
+    match key {
+        Key::RunningShard(job, _) => mind.primary.get(job),
+        Key::ParallelShard(run, _) => Some(run),
+        _ => None,
+    }
 }
 
 /// Whether a task has ended (`false`) or is lost by the rules (`true`); `None` if neither.

@@ -28,9 +28,7 @@ pub(super) fn on_step(mind: &Mind, step: &Step) -> Result<(), String> {
                     _ => None,
                 };
                 let Some(run) = run else { continue };
-                // Of a launch that was stored in half, the half is taken back: it still waits.
-                let waits = mind.pending.values().any(|pending| pending.contains(run));
-                if !waits && !ended(step).any(|ended| ended == run) {
+                if !mind.waits(run) && !ended(step).any(|ended| ended == run) {
                     return Err(format!(
                         "run {run} left the running queue and did not end ({})",
                         cause(step)
