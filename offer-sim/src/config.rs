@@ -45,6 +45,8 @@ pub struct Config {
     pub offer_timeout: Option<Duration>,
     /// From an executor's SHUTDOWN to its death.
     pub executor_shutdown_grace: Duration,
+    /// Takes only requests under names of this machine, so that no web page leads a browser here.
+    pub own_names_only: bool,
 }
 
 /// How a master stands for election.
@@ -162,6 +164,7 @@ impl Default for Config {
             allocation_interval: Duration::from_millis(50),
             offer_timeout: None,
             executor_shutdown_grace: Duration::from_secs(5),
+            own_names_only: false,
         }
     }
 }

@@ -18,4 +18,5 @@ pub mod world;
 pub use admin::{Scenario, ScenarioError};
 pub use cluster::{AddressError, MasterAddress, ZooKeeperAddress};
 pub use config::{Config, ElectionConfig, LocalAgentConfig, SimulatedAgentsConfig, StartError};
+pub use http::host_is_local;
 pub use serve::{Running, start};

@@ -112,6 +112,11 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let links = cluster::Links::new(hub.clone(), leads.clone());
     let router =
         http::router(http::Shared { hub, layout, own_address, leads }).merge(links.router());
+    let router = if config.own_names_only {
+        router.layer(axum::middleware::from_fn(http::guard))
+    } else {
+        router
+    };
     let server = tokio::spawn(serve(listener, router, stop_server.clone()));
     Ok(Running { addr, admin: admin_addr, owner, server, stop_server, helpers, lost })
 }

@@ -83,6 +83,20 @@ impl AuthArgs {
         self.max_requests_per_second
     }
 
+    /// Mesos' API, as standalone serves it, asks nobody who they are: whoever reaches it runs commands
+    /// on this machine.
+    ///
+    /// # Errors
+    /// It would be reached from other machines, and nobody said that it may.
+    pub fn check_mesos(&self, mesos: SocketAddr) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            mesos.ip().is_loopback() || self.insecure,
+            "--mesos {mesos} would let anybody who reaches it run commands on this machine: leave it \
+             on 127.0.0.1, or say --insecure"
+        );
+        Ok(())
+    }
+
     fn mode(&self, addresses: &[SocketAddr]) -> Mode {
         let loopback = addresses.iter().all(|address| address.ip().is_loopback());
         match (self.insecure, self.require_authentication) {
@@ -170,6 +184,17 @@ mod tests {
             line.auth.mode(&addresses) == Mode::Insecure
         );
         line.auth.mode(&addresses)
+    }
+
+    #[test]
+    fn commands_from_other_machines_are_only_taken_when_that_was_said() {
+        let check = |options: &[&str], mesos: &str| {
+            let line = Line::try_parse_from([&["x"], options].concat()).unwrap();
+            line.auth.check_mesos(mesos.parse().unwrap()).is_ok()
+        };
+        assert!(check(&[], "127.0.0.1:5050") && check(&[], "[::1]:5050"));
+        assert!(!check(&[], "0.0.0.0:5050") && !check(&["--require-authentication"], "[::]:5050"));
+        assert!(check(&["--insecure"], "0.0.0.0:5050"));
     }
 
     #[test]

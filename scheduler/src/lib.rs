@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod oidc;
 pub mod oidc_args;
 pub mod otel;
+mod private_file;
 pub mod registry;
 pub mod secrets;
 pub mod standalone;

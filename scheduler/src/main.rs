@@ -373,6 +373,7 @@ fn say_grpc(address: Option<SocketAddr>) {
 }
 
 async fn run_standalone(args: StandaloneArgs, otel: Option<Otel>) -> anyhow::Result<()> {
+    args.server.auth.check_mesos(args.mesos)?;
     let (auth, tls) = (args.server.auth()?, args.server.auth.tls()?);
     let shutdown = shutdown_on_signal()?;
     let data_dir = args.server.data_dir.clone();

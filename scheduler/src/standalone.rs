@@ -79,6 +79,7 @@ pub async fn start(
     let master_stop = CancellationToken::new();
     let master = offer_sim::Config {
         listen: config.mesos,
+        own_names_only: config.mesos.ip().is_loopback(),
         work_dir: data_dir.join("agent"),
         agent: Some(offer_sim::LocalAgentConfig {
             resources: config.resources,

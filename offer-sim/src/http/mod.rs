@@ -4,6 +4,7 @@
 mod files;
 mod leader;
 mod negotiate;
+mod own_name;
 mod respond;
 mod state;
 mod stream;
@@ -23,6 +24,8 @@ use crate::cluster::Leadership;
 use crate::hub::{Hub, Input};
 use crate::local::Layout;
 use negotiate::{accepted_format, parse_call};
+pub(crate) use own_name::guard;
+pub use own_name::host_is_local;
 use respond::{accepted, method_not_allowed, rejected};
 pub(crate) use state::States;
 

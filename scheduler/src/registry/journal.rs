@@ -14,6 +14,7 @@ use redb::{
 use super::error::StorageError;
 use super::tree::Write;
 use super::{FILE_NAME, OpenError, Path, Tree};
+use crate::private_file;
 use crate::trace::crc32;
 
 /// The layout of the file: raise it when a table or the meaning of a row changes.
@@ -63,6 +64,8 @@ impl Journal {
         fs::create_dir_all(data_dir)
             .map_err(|source| OpenError::Io { file: data_dir.to_owned(), source: source.into() })?;
         let is_new = !file.exists();
+        private_file::make(&file)
+            .map_err(|source| OpenError::Io { file: file.clone(), source: source.into() })?;
         let (mut journal, tree) = guarded(&file, || {
             let database = Builder::new()
                 .set_cache_size(CACHE_BYTES)

@@ -12,6 +12,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::statement::{Cell, Column, Row, Statement, Value};
 use super::target::{Dialect, HistoryTarget};
+use crate::private_file;
 
 type Result<T> = sqlx::Result<T>;
 
@@ -138,6 +139,7 @@ impl Pools {
     pub(super) async fn open(target: &HistoryTarget) -> Result<Self> {
         match target {
             HistoryTarget::Sqlite(file) => {
+                private_file::make(file)?;
                 let options = SqliteConnectOptions::new()
                     .filename(file)
                     .create_if_missing(true)

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::TraceRecord;
 use super::backlog::{Backlog, Position, write_cursor};
 use super::segment::{self, Frames};
+use crate::private_file;
 
 /// How much the spool may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Spool {
     ///
     /// What the file system says. Damaged content is no error: it is counted, reported and passed.
     pub fn open(directory: &Path, limits: SpoolLimits) -> io::Result<(Self, SpoolReader)> {
-        fs::create_dir_all(directory)?;
+        private_file::make_directory(directory)?;
         let backlog = Backlog::load(directory)?;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
