@@ -362,7 +362,9 @@ impl Tenures {
                 // Others may mend it, and must not find every scheduler gone when they have.
                 Err(error) if led || self.config.registry.is_some() => {
                     let error = anyhow::Error::new(error);
-                    tracing::error!(error = format!("{error:#}"), "cannot take the lead");
+                    let why = format!("{error:#}");
+                    tracing::error!(error = why, "cannot take the lead");
+                    self.standing.send_replace(Standing::Hindered { why: why.into() });
                 }
                 Err(error) => return Err(error.into()),
             }

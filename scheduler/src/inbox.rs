@@ -158,7 +158,9 @@ impl Inbox {
     /// The same for everything that comes, while another process leads. Never ends.
     pub async fn refuse_on_standby(&mut self, mut standing: watch::Receiver<Standing>) {
         loop {
-            let on_standby = |standing: &Standing| matches!(standing, Standing::Standby { .. });
+            let on_standby = |standing: &Standing| {
+                matches!(standing, Standing::Standby { .. } | Standing::Hindered { .. })
+            };
             if standing.wait_for(on_standby).await.is_err() || self.inputs.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }

@@ -1,6 +1,8 @@
 //! What is logged and in which form, on the command line and in the environment. Absent: what is
 //! worth logging.
 
+use std::io::IsTerminal as _;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
@@ -43,6 +45,7 @@ impl LogArgs {
         let filter = filter.unwrap_or_else(|_| EnvFilter::new(default));
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             // Or else a line that cannot be written is complained of on stderr as well, which panics: a
             // full disk or a reader that left must not stop what is logged about.
             .log_internal_errors(false);

@@ -184,12 +184,22 @@ struct SchedulerArgs {
     registry: RegistryArgs,
     /// Address at which other machines reach this scheduler, for the shared registry and redirects
     /// (default: http:// and what --http says)
-    #[arg(long, env = "SHIFTWORK_ADVERTISE", value_name = "URL")]
+    #[arg(long, env = "SHIFTWORK_ADVERTISE", value_name = "URL", value_parser = base_url)]
     advertise: Option<String>,
     /// Address at which other machines reach its gRPC, as grpc://host:port
     /// (default: the host of --advertise and the port of --grpc)
     #[arg(long, env = "SHIFTWORK_ADVERTISE_GRPC", value_name = "URL")]
     advertise_grpc: Option<String>,
+}
+
+/// An address to send clients to.
+fn base_url(text: &str) -> Result<String, String> {
+    let url: reqwest::Url =
+        text.parse().map_err(|error| format!("{error}: write for example http://host:8899"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("must be an http:// or https:// address, such as http://host:8899".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn main() -> ExitCode {

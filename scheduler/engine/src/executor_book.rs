@@ -34,6 +34,9 @@ pub(crate) struct Executor {
 pub(crate) enum Presence {
     /// It was launched and has not shown itself: the launch may have got lost.
     Launched,
+    /// The same, and one with its id has ended: it, or the one before it. Only an offer can show that
+    /// it lives.
+    Doubted,
     /// The master or a task has shown that it lives.
     Seen,
     /// It has ended, or its agent is away; some of its tasks have not been told of.
@@ -59,6 +62,11 @@ impl Executor {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.former.is_empty()
+    }
+
+    /// True for one that may have to be paid for again, as it was described.
+    pub(crate) fn is_unseen(&self) -> bool {
+        matches!(self.presence, Presence::Launched | Presence::Doubted)
     }
 
     fn holds(&self, task: &TaskId) -> bool {
@@ -161,8 +169,11 @@ impl Fleet {
     /// was launched and not seen, it may tell of the one with its id before it.
     pub(crate) fn executor_gone(&mut self, agent: &AgentId, id: &ExecutorId) {
         self.retain_executors(agent, |executor| {
-            if executor.id(agent) == *id && executor.presence == Presence::Seen {
-                executor.presence = Presence::Absent;
+            if executor.id(agent) == *id {
+                executor.presence = match executor.presence {
+                    Presence::Launched | Presence::Doubted => Presence::Doubted,
+                    Presence::Seen | Presence::Absent => Presence::Absent,
+                };
             }
             executor.is_wanted()
         });

@@ -163,8 +163,7 @@ impl Engine {
                 let mut slots = Vec::new();
                 let described = |agent: &AgentId| {
                     let executor = self.fleet.executor(agent, executor_of)?;
-                    let unseen = executor.presence == Presence::Launched;
-                    executor.resources.as_ref().filter(|_| unseen)
+                    executor.resources.as_ref().filter(|_| executor.is_unseen())
                 };
                 cycle.placer.draw(&candidate, placed, &mut slots, described).map(|()| slots)
             }
@@ -273,9 +272,8 @@ impl Engine {
         let app = launch.executor.app.clone();
         // One that was launched and not seen may have to be paid for again, as it was described.
         let before = self.fleet.executor(agent, &app.name).map(|own| {
-            let unseen = own.presence == Presence::Launched;
             let same = own.resources.is_none() || own.resources == charged;
-            (own.generation, unseen && same, unseen && !same)
+            (own.generation, own.is_unseen() && same, own.is_unseen() && !same)
         });
         let (known, stays, differs) = before.unwrap_or_default();
         if let Some(resources) = charged.filter(|_| !stays) {

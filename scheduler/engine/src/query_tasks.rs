@@ -244,7 +244,7 @@ fn executor_view(agent: &AgentId, executor: &Executor, draining: bool) -> Execut
         app: executor.app.name.clone(),
         agent: agent.clone(),
         state: match executor.presence {
-            Presence::Launched => ExecutorState::Launching,
+            Presence::Launched | Presence::Doubted => ExecutorState::Launching,
             Presence::Seen if draining => ExecutorState::Retiring,
             Presence::Seen => ExecutorState::Running,
             Presence::Absent => ExecutorState::Lost,

@@ -38,6 +38,10 @@ async fn answer(
     let standing = standing.borrow().clone();
     let leader = match standing {
         Standing::Standby { leader } if !own_answer(request.uri().path()) => leader,
+        Standing::Hindered { why } if !own_answer(request.uri().path()) => {
+            let detail = format!("this scheduler cannot take the lead: {why}");
+            return Problem::unavailable(detail).into_response();
+        }
         _ => return next.run(request).await,
     };
     let address = leader.and_then(|leader| leader.addresses.into_iter().next());
@@ -91,6 +95,17 @@ mod tests {
             since: jiff::Timestamp::UNIX_EPOCH,
         };
         Standing::Standby { leader: Some(leader) }
+    }
+
+    #[tokio::test]
+    async fn what_keeps_it_from_the_lead_is_said() {
+        let hindered = Standing::Hindered { why: "ZooKeeper at a:1 failed: start it".into() };
+        for path in ["/readyz", "/api/v1/jobs"] {
+            let answer = ask(hindered.clone(), "GET", path).await;
+            assert_eq!(answer.status, 503);
+            assert!(answer.text.contains("cannot take the lead: ZooKeeper at a:1"), "{path}");
+        }
+        assert_eq!(ask(hindered, "GET", "/healthz").await.text, "here");
     }
 
     #[tokio::test]

@@ -96,9 +96,21 @@ impl Book {
 
     /// Whether somebody can decide who may do what.
     pub(super) fn has_admin(&self, now: Timestamp) -> bool {
+        self.has_admin_besides(None, None, now)
+    }
+
+    /// The same without a user, or without a token.
+    pub(super) fn has_admin_besides(
+        &self,
+        user: Option<&str>,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> bool {
         let is_admin = |role: Role, apps: &AppScope| role == Role::Admin && apps.is_all();
-        self.users.values().any(|user| is_admin(user.role, &user.apps))
-            || self.tokens.values().any(|token| {
+        let mut users = self.users.iter().filter(|(name, _)| user != Some(name.as_str()));
+        let mut tokens = self.tokens.iter().filter(|(name, _)| token != Some(name.as_str()));
+        users.any(|(_, user)| is_admin(user.role, &user.apps))
+            || tokens.any(|(_, token)| {
                 let lives = token.expires_at.is_none_or(|end| end > now);
                 lives && is_admin(token.role, &token.apps)
             })

@@ -196,11 +196,16 @@ impl Auth {
         let turn = self.change().await;
         let old = self.book().users.get(name).cloned();
         let old = old.ok_or_else(|| AuthError::NotFound(format!("user {name}")))?;
+        let role = wanted.role.unwrap_or(old.role);
+        let stays_admin = role == Role::Admin && wanted.apps.as_ref().unwrap_or(&old.apps).is_all();
+        if !stays_admin {
+            self.keep_an_admin(Some(name), None)?;
+        }
         let before = UserView::from(&old);
         let ended = if password_hash.is_some() { self.sessions_of(name) } else { Vec::new() };
         let changed_password = password_hash.is_some();
         let record = UserRecord {
-            role: wanted.role.unwrap_or(old.role),
+            role,
             apps: wanted.apps.unwrap_or(old.apps),
             password_hash: password_hash.unwrap_or(old.password_hash),
             ..old
@@ -233,6 +238,7 @@ impl Auth {
     pub async fn delete_user(&self, name: &str, by: Actor) -> Result<(), AuthError> {
         let turn = self.change().await;
         let before = self.user(name).ok_or_else(|| AuthError::NotFound(format!("user {name}")))?;
+        self.keep_an_admin(Some(name), None)?;
         let ended = self.sessions_of(name);
         let mut changes = vec![Place::User(name.to_owned()).change::<UserRecord>(None)?];
         for session in &ended {
@@ -247,6 +253,21 @@ impl Auth {
             }
         })
         .await
+    }
+
+    /// Without an admin nobody is asked any more on this machine, and nobody gets in from another: that
+    /// is not to happen by the way.
+    fn keep_an_admin(&self, user: Option<&str>, token: Option<&str>) -> Result<(), AuthError> {
+        let now = now();
+        let book = self.book();
+        let others = book.has_admin_besides(user, token, now) || self.inner.admin_token.is_some();
+        if others || !book.has_admin(now) {
+            return Ok(());
+        }
+        let name = user.or(token).unwrap_or_default();
+        Err(AuthError::Conflict(format!(
+            "{name} is the last admin of all apps: make another one first"
+        )))
     }
 
     fn sessions_of(&self, user: &str) -> Vec<secret::Hash> {
@@ -310,6 +331,7 @@ impl Auth {
         let turn = self.change().await;
         let before =
             self.token(name).ok_or_else(|| AuthError::NotFound(format!("token {name}")))?;
+        self.keep_an_admin(None, Some(name))?;
         let change = Place::Token(name.to_owned()).change::<TokenRecord>(None)?;
         let entry = Entry::new("revoke", "token", name).before(&before);
         let name = name.to_owned();

@@ -113,7 +113,12 @@ impl RegistryArgs {
     /// # Errors
     /// What is wrong with its address, its credentials or its files.
     pub fn config(&self) -> Result<Option<ZooKeeperConfig>, ZooKeeperConfigError> {
-        let Some(address) = &self.registry else { return Ok(None) };
+        let Some(address) = &self.registry else {
+            if self.namespace != NAMESPACE_DEFAULT {
+                return Err(ZooKeeperConfigError::NamespaceAlone(self.namespace.clone()));
+            }
+            return Ok(None);
+        };
         let auth = match &self.registry_credentials_file {
             Some(path) => Some(ZooKeeperConfig::read_auth(path)?),
             None => self.zk_auth.clone(),
@@ -153,6 +158,11 @@ async fn read(args: &NodeArgs) -> Result<Tree, CliError> {
 }
 
 fn list(out: Output, tree: &Tree, parent: Option<&Path>) -> Result<(), CliError> {
+    if tree.is_empty() {
+        let text = "there is nothing: no scheduler has used this registry, or it is another one, or \
+                    another --namespace";
+        return Err(CliError::Registry(text.to_owned()));
+    }
     if let Some(parent) = parent
         && registry::get(tree, parent).is_none()
     {

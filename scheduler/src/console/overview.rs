@@ -118,7 +118,7 @@ fn health(state: &ApiState, visitor: &Visitor, status: &StatusView) -> Markup {
     let leader = match standing {
         Standing::Leading => state.leadership.own.borrow().clone(),
         Standing::Standby { leader } => leader,
-        Standing::Starting => None,
+        Standing::Starting | Standing::Hindered { .. } => None,
     };
     let (class, text) = if status.connected {
         ("state s-succeeded", "master connected")

@@ -28,6 +28,7 @@ async fn show(State(state): State<ApiState>, visitor: Visitor) -> Answer {
         Standing::Leading => "leads",
         Standing::Standby { .. } => "stands by",
         Standing::Starting => "is starting",
+        Standing::Hindered { .. } => "cannot take the lead",
     };
     let rows = rows(&settings);
     let body = html! {

@@ -149,6 +149,7 @@ impl Detector {
                 // Made between the two questions, it is listed at once.
                 let (stat, made) = client.check_and_watch_stat(path).await.map_err(failed)?;
                 if stat.is_none() {
+                    self.warn_of_none();
                     made.changed().await;
                 }
                 return Ok(());
@@ -156,7 +157,10 @@ impl Detector {
             Err(error) => return Err(failed(error)),
         };
         match first(children) {
-            None => self.tell(None),
+            None => {
+                self.tell(None);
+                self.warn_of_none();
+            }
             Some(node) => match client.get_data(&format!("{path}/{node}")).await {
                 Ok((data, _)) => self.tell(Some(leader(node, &data, self.masters.tls)?)),
                 // It has gone since: the list is another one already.
@@ -180,6 +184,11 @@ impl Detector {
             }
             changed
         });
+    }
+
+    fn warn_of_none(&self) {
+        let (hosts, path) = (&self.masters.hosts, &self.masters.path);
+        tracing::warn!(hosts, path, "no Mesos master is registered there: waiting for one");
     }
 
     fn failed(&self, source: Error) -> DetectError {

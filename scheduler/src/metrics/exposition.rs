@@ -4,7 +4,7 @@
 //! The two differ in the names of counters (only `OpenMetrics` leaves `_total` out of the lines that
 //! describe them), in whole numbers written as fractions, and in the mark of the end.
 
-/// The media type of what [`classic`] makes.
+/// The media type of what `classic` makes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The same metrics in the older format.

@@ -2,6 +2,7 @@
 //! change wakes one process and not all. Absent: the epoch; being first is not yet leading.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use zookeeper_client::{Client, CreateMode, Error, OneshotWatcher};
@@ -25,6 +26,11 @@ pub enum Standing {
     Standby {
         /// Who leads, as far as it is known.
         leader: Option<LeaderInfo>,
+    },
+    /// Nobody leads as far as is known, and something keeps this process from it.
+    Hindered {
+        /// What that is, with the way out.
+        why: Arc<str>,
     },
     /// This process decides.
     Leading,

@@ -208,7 +208,14 @@ impl Worker {
         &mut self,
         leader: LeaderInfo,
     ) -> Result<(Tenure, Writer, Client), TakeOverError> {
-        self.standing.send_replace(Standing::Standby { leader: None });
+        // What hindered the last try is said until another one gets further.
+        self.standing.send_if_modified(|standing| {
+            let leaves = !matches!(standing, Standing::Hindered { .. });
+            if leaves {
+                *standing = Standing::Standby { leader: None };
+            }
+            leaves
+        });
         let (client, candidate) = self.elected(&leader.id).await?;
         self.standing.send_replace(Standing::Standby { leader: None });
         tracing::info!(candidate, "elected; loading the registry");

@@ -60,6 +60,9 @@ pub enum ZooKeeperConfigError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A namespace was given and no registry that has namespaces.
+    #[error("namespace {0:?} is of a shared registry: name that with --registry, too")]
+    NamespaceAlone(String),
     /// The chroot or the namespace is no path.
     #[error("the chroot and the namespace of a registry must be nodes of ZooKeeper")]
     Root(#[from] PathError),

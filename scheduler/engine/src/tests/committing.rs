@@ -36,7 +36,7 @@ type Amounts = BTreeMap<(Kind, bool), i64>;
 #[derive(Default)]
 struct Books {
     offers: BTreeMap<OfferId, (AgentId, Amounts)>,
-    executors: BTreeMap<AgentId, Vec<AppName>>,
+    executors: BTreeMap<AgentId, Vec<ExecutorId>>,
     tasks: Vec<TaskId>,
     made: usize,
 }
@@ -65,8 +65,7 @@ impl Books {
         let mut amounts = Amounts::new();
         add(&mut amounts, &resources, 1);
         self.offers.insert(id.clone(), (agent.clone(), amounts));
-        let apps = self.executors.get(&agent).into_iter().flatten();
-        let executors = apps.map(|app| ExecutorId::of(app, &agent)).collect();
+        let executors = self.executors.get(&agent).cloned().unwrap_or_default();
         let hostname = agent.to_string();
         let (attributes, unavailability) = (Vec::new(), None);
         Offer { id, agent, hostname, resources, attributes, executors, unavailability }
@@ -88,10 +87,10 @@ impl Books {
                     }
                     for launch in launches {
                         add(&mut left, &launch.resources, -1);
-                        let apps = self.executors.entry(agent.clone()).or_default();
-                        if !apps.contains(&launch.executor.app.name) {
+                        let executors = self.executors.entry(agent.clone()).or_default();
+                        if !executors.contains(&launch.executor.id) {
                             add(&mut left, &launch.executor.resources, -1);
-                            apps.push(launch.executor.app.name.clone());
+                            executors.push(launch.executor.id.clone());
                         }
                         self.tasks.push(launch.task.clone());
                         if launch.attempt == 1 {
@@ -138,9 +137,7 @@ impl Books {
             }
             Step::ExecutorGone(agent) => {
                 let agent = AgentId::new(format!("a{agent}"));
-                let app = self.executors.get_mut(&agent).and_then(Vec::pop);
-                let executor = app.map(|app| ExecutorId::of(&app, &agent));
-                match executor {
+                match self.executors.get_mut(&agent).and_then(Vec::pop) {
                     Some(executor) => {
                         world.turn(Event::Failure { agent, executor: Some(executor) })
                     }

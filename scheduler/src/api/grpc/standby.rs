@@ -33,6 +33,10 @@ pub(super) async fn answer(
         Standing::Standby { leader } => {
             refusal(leader.as_ref()).into_http::<axum::body::Body>().into_response()
         }
+        Standing::Hindered { why } => {
+            let text = format!("this scheduler cannot take the lead: {why}");
+            Status::new(Code::Unavailable, text).into_http::<axum::body::Body>().into_response()
+        }
         Standing::Starting | Standing::Leading => next.run(request).await,
     }
 }

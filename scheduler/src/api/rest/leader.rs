@@ -46,13 +46,17 @@ async fn get(State(state): State<ApiState>) -> Answer {
 /// Who leads, as far as this process knows.
 ///
 /// # Errors
-/// 404 while nobody does.
+/// 404 while nobody does; 503 with the reason when this process cannot ask or lead.
 pub(in crate::api) fn leader(state: &ApiState) -> Result<LeaderView, Problem> {
     let standing = state.leadership.standing.borrow().clone();
     let (leader, is_self) = match standing {
         Standing::Leading => (state.leadership.own.borrow().clone(), true),
         Standing::Standby { leader } => (leader, false),
         Standing::Starting => (None, false),
+        Standing::Hindered { why } => {
+            let detail = format!("this scheduler cannot take the lead: {why}");
+            return Err(Problem::unavailable(detail));
+        }
     };
     let leader = leader
         .ok_or_else(|| Problem::not_found("leader at the moment: an election takes seconds"))?;
