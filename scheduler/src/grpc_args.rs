@@ -75,6 +75,19 @@ pub async fn bind(
     }
 }
 
+/// Reads an address to send clients to.
+///
+/// # Errors
+/// It is none; what it should look like.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let url: reqwest::Url =
+        text.parse().map_err(|error| format!("{error}: write for example http://host:8899"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("must be an http:// or https:// address, such as http://host:8899".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Where others reach gRPC: the host at which they reach REST.
 pub fn advertised(http: &str, grpc: SocketAddr) -> String {
     let host = reqwest::Url::parse(http).ok().and_then(|url| Some(url.host_str()?.to_owned()));
@@ -118,5 +131,13 @@ mod tests {
         assert_eq!(advertised("http://a.example:80", grpc), "grpc://a.example:8898");
         assert_eq!(advertised("https://[::1]:8899/x", grpc), "grpc://[::1]:8898");
         assert_eq!(advertised("a.example", grpc), "grpc://0.0.0.0:8898");
+    }
+
+    #[test]
+    fn clients_are_sent_to_addresses_only() {
+        assert_eq!(base_url("http://a.example:80").unwrap(), "http://a.example:80");
+        for bad in ["nonsense", "a.example:8899", "ftp://a", "http://"] {
+            assert!(base_url(bad).is_err(), "{bad}");
+        }
     }
 }

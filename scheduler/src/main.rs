@@ -18,7 +18,7 @@ use shiftwork_scheduler::config::{self, ConfigArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
-use shiftwork_scheduler::grpc_args::{GrpcArgs, GrpcListen};
+use shiftwork_scheduler::grpc_args::{GrpcArgs, GrpcListen, base_url};
 use shiftwork_scheduler::history_args::HistoryArgs;
 use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
@@ -190,16 +190,6 @@ struct SchedulerArgs {
     /// (default: the host of --advertise and the port of --grpc)
     #[arg(long, env = "SHIFTWORK_ADVERTISE_GRPC", value_name = "URL")]
     advertise_grpc: Option<String>,
-}
-
-/// An address to send clients to.
-fn base_url(text: &str) -> Result<String, String> {
-    let url: reqwest::Url =
-        text.parse().map_err(|error| format!("{error}: write for example http://host:8899"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("must be an http:// or https:// address, such as http://host:8899".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 fn main() -> ExitCode {

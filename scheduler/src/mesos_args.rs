@@ -168,6 +168,8 @@ mod tests {
         for (option, args) in [
             ("--mesos", &["--mesos", "zk://a"][..]),
             ("--role", &["--mesos", "m", "--role", ""]),
+            ("--role", &["--mesos", "m", "--role", "a b"]),
+            ("--role", &["--mesos", "m", "--role", "/x"]),
             ("--failover-timeout", &["--mesos", "m", "--failover-timeout", "0s"]),
             ("--failover-timeout", &["--mesos", "m", "--failover-timeout", "9999d"]),
             ("--mesos-secret-file", &["--mesos", "m", "--mesos-principal", "p"]),

@@ -61,7 +61,8 @@ pub struct Report {
     pub fired: u64,
     /// Of these, those that a rule of their job left out.
     pub left_out: u64,
-    /// Jobs that could not be judged, because their documents are not all in the history.
+    /// Jobs that could not be judged, or not for all of the time, because their documents are not all
+    /// in the history.
     pub jobs_unknown: u64,
     /// True if the history lost records since this process began: then nothing is alarmed, since
     /// what seems to be missing may be what was lost.
@@ -130,7 +131,7 @@ impl Auditor {
         until: Timestamp,
     ) -> Result<Report, AuditError> {
         let mut known = self.known.lock().await;
-        let jobs_unknown = self.read_changes(&mut known).await?;
+        let gone = self.read_changes(&mut known).await?;
         let since = since.max(self.complete_since().await?);
         let mut verdict = Verdict::default();
         let mut after = since;
@@ -149,7 +150,7 @@ impl Auditor {
             due: verdict.due,
             fired: verdict.fired,
             left_out: verdict.left_out,
-            jobs_unknown,
+            jobs_unknown: gone + known.noted_after(since.as_millis()),
             history_incomplete: lag.spool.dropped_records + lag.refused_records > 0,
             findings_total: verdict.findings_total,
             findings: verdict.findings,
@@ -183,8 +184,9 @@ impl Auditor {
         Ok(Timestamp::from_millis(began_at_ms))
     }
 
-    /// Brings the timeline up to now, and sees whether it ends where the engine is. Gives the number
-    /// of jobs for which it does not: these are noted as they are, and can be judged from now on.
+    /// Brings the timeline up to now, and sees whether it ends where the engine is. Jobs
+    /// for which it does not are noted as they are, and can be judged from now on. Gives the number of
+    /// those of which nothing is left.
     async fn read_changes(&self, known: &mut Timeline) -> Result<u64, AuditError> {
         let begun_ms = turn::now().as_millis();
         // In the order of their names, as the engine has them.
@@ -233,7 +235,7 @@ impl Auditor {
         for names in unknown.chunks(JOBS_PAGE) {
             self.note(known, names).await?;
         }
-        Ok((unknown.len() + gone.len()) as u64)
+        Ok(gone.len() as u64)
     }
 
     /// Takes the documents of jobs as they are now. One that has gone meanwhile is in the history.

@@ -64,6 +64,8 @@ pub(super) struct Timeline {
     calendars: BTreeMap<String, Vec<Since<Option<Arc<Calendar>>>>>,
     /// By kind and name: true while disabled.
     flags: BTreeMap<(String, String), Vec<Since<bool>>>,
+    /// Jobs whose documents were taken from the engine, and when: before that nothing is known.
+    noted: BTreeMap<String, i64>,
     last: Option<EventKey>,
 }
 
@@ -83,7 +85,8 @@ impl Timeline {
     /// Nothing known. `zone` is that of documents which name none.
     pub(super) fn new(zone: Zone) -> Self {
         let (jobs, calendars, flags) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { zone, jobs, facts: BTreeSet::new(), calendars, flags, last: None }
+        let noted = BTreeMap::new();
+        Self { zone, jobs, facts: BTreeSet::new(), calendars, flags, noted, last: None }
     }
 
     /// The last change it knows.
@@ -154,6 +157,12 @@ impl Timeline {
         let versions = vec![Since { from_ms: at_ms, value: self.facts(text) }];
         let last = Some(Fingerprint::of(text));
         self.jobs.insert(job.to_owned(), JobLine { versions, last });
+        self.noted.insert(job.to_owned(), at_ms);
+    }
+
+    /// How many jobs cannot be judged for all of the time from `since_ms` on.
+    pub(super) fn noted_after(&self, since_ms: i64) -> u64 {
+        self.noted.values().filter(|at_ms| **at_ms > since_ms).count() as u64
     }
 
     /// Nothing that was known of a job can be relied on.

@@ -136,9 +136,31 @@ async fn a_session_begins_with_a_password_and_ends_with_it() {
     assert!(rig.auth.admit(&bearer(&session.secret), None).await.is_err());
     assert!(login(PASSWORD).await.is_err());
     let session = login("quite another one").await.unwrap();
+    rig.user("bob", PASSWORD, Role::Admin).await;
     rig.auth.delete_user("alice", "test".into()).await.unwrap();
     assert!(rig.auth.admit(&bearer(&session.secret), None).await.is_err());
-    assert_eq!(rig.stored(), "");
+    assert!(!rig.stored().contains("alice"));
+}
+
+#[tokio::test]
+async fn the_last_admin_stays_one() {
+    let rig = Rig::required();
+    rig.user("alice", PASSWORD, Role::Admin).await;
+    rig.token("ci", Role::Admin, None).await;
+    rig.auth.revoke_token("ci", "test".into()).await.unwrap();
+    let to = |role| UserChange { role: Some(role), ..UserChange::default() };
+    let refused = [
+        rig.auth.update_user("alice", to(Role::Viewer), "test".into()).await.map(drop),
+        rig.auth.delete_user("alice", "test".into()).await,
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(AuthError::Conflict(_))), "{refused:?}");
+    }
+    rig.auth.update_user("alice", to(Role::Admin), "test".into()).await.unwrap();
+    rig.user("bob", PASSWORD, Role::Admin).await;
+    rig.auth.update_user("alice", to(Role::Viewer), "test".into()).await.unwrap();
+    rig.user("eve", PASSWORD, Role::Operator).await;
+    rig.auth.delete_user("eve", "test".into()).await.unwrap();
 }
 
 #[tokio::test]

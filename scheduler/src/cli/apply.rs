@@ -72,10 +72,29 @@ async fn compare(client: &Client, document: &Document) -> Result<Compared, CliEr
     let wanted: Value = client.parse(&document.text)?;
     let change = match &registered {
         None => Change::Create,
-        Some(registered) if *registered == wanted => Change::None,
+        Some(registered) if *registered == as_stored(&wanted, registered) => Change::None,
         Some(_) => Change::Update,
     };
     Ok(Compared { registered, wanted, change })
+}
+
+/// A document as it is stored beside one that is registered: what counts from registration counts from
+/// the first one.
+fn as_stored(wanted: &Value, registered: &Value) -> Value {
+    let mut stored = wanted.clone();
+    let Some(members) = stored.as_object_mut() else { return stored };
+    if members.contains_key("every")
+        && !members.contains_key("startAt")
+        && let Some(start) = registered.get("startAt")
+    {
+        members.insert("startAt".to_owned(), start.clone());
+    }
+    if let Some(at) = registered.get("at")
+        && members.remove("delay").is_some()
+    {
+        members.insert("at".to_owned(), at.clone());
+    }
+    stored
 }
 
 /// Applies the documents, jobs last, and stops at the first that is refused.
@@ -183,6 +202,19 @@ mod tests {
 
     fn compared(registered: Option<Value>, wanted: Value) -> Compared {
         Compared { registered, wanted, change: Change::Update }
+    }
+
+    #[test]
+    fn what_counts_from_registration_is_no_change() {
+        let same = |wanted: Value, registered: Value| as_stored(&wanted, &registered) == registered;
+        let start = "2026-11-20T02:00:00Z";
+        assert!(same(json!({"every": "1m"}), json!({"every": "1m", "startAt": start})));
+        assert!(same(json!({"delay": "2s"}), json!({"at": start})));
+        assert!(!same(json!({"every": "2m"}), json!({"every": "1m", "startAt": start})));
+        let later = "2026-11-21T02:00:00Z";
+        let wanted = json!({"every": "1m", "startAt": later});
+        assert!(!same(wanted, json!({"every": "1m", "startAt": start})));
+        assert!(!same(json!({"delay": "2s"}), json!({"cron": "* * * * * ?"})));
     }
 
     #[test]

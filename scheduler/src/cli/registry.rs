@@ -158,11 +158,6 @@ async fn read(args: &NodeArgs) -> Result<Tree, CliError> {
 }
 
 fn list(out: Output, tree: &Tree, parent: Option<&Path>) -> Result<(), CliError> {
-    if tree.is_empty() {
-        let text = "there is nothing: no scheduler has used this registry, or it is another one, or \
-                    another --namespace";
-        return Err(CliError::Registry(text.to_owned()));
-    }
     if let Some(parent) = parent
         && registry::get(tree, parent).is_none()
     {

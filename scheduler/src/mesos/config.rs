@@ -96,6 +96,15 @@ pub enum ConfigError {
     /// The role is empty.
     #[error("the Mesos role is empty; use * for resources nobody reserved")]
     NoRole,
+    /// The role is none that a master takes.
+    #[error(
+        "the Mesos role {role:?} is none that a master takes: it has no spaces and no backslash, and its \
+         parts between / are not empty, not . or .., and do not begin with -"
+    )]
+    Role {
+        /// As given.
+        role: String,
+    },
     /// The HTTP client cannot be built.
     #[error("the HTTP client for the Mesos master cannot be built")]
     Client(#[source] reqwest::Error),
@@ -135,6 +144,11 @@ impl DriverConfig {
     pub(super) fn source(&self) -> Result<MasterSource, ConfigError> {
         if self.role.is_empty() {
             return Err(ConfigError::NoRole);
+        }
+        let odd = |part: &str| matches!(part, "" | "." | "..") || part.starts_with('-');
+        let strange = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+        if self.role.split('/').any(odd) || self.role.contains(strange) {
+            return Err(ConfigError::Role { role: self.role.clone() });
         }
         MasterSource::parse(&self.masters, self.masters_tls)
     }

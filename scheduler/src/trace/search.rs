@@ -223,11 +223,16 @@ impl Store {
         let mut sql = Statement::new(self.dialect(), "SELECT at_ms ");
         // Where `/` gives fractions there is another word for it.
         sql.push(if self.dialect() == Dialect::MySql { "DIV " } else { "/ " }).bind(interval_ms);
-        sql.push(" AS interval_number, state, COUNT(*) AS number FROM run_event WHERE at_ms >= ");
+        // A daemon tells the end of each firing by RUNNING: `COMPLETE`, more than that word if it failed.
+        sql.push(
+            " AS interval_number, CASE WHEN state = 'TASK_RUNNING' AND message = 'COMPLETE' THEN \
+             'TASK_FINISHED' WHEN state = 'TASK_RUNNING' AND message LIKE 'COMPLETE%' THEN \
+             'TASK_FAILED' ELSE state END AS became, COUNT(*) AS number FROM run_event WHERE at_ms >= ",
+        );
         sql.bind(from_ms).push(" AND state IN (");
         let states = SUCCEEDED_STATES.iter().chain(&FAILED_STATES).chain([&RUNNING_STATE]);
         sql.list(states.copied());
-        sql.push(") GROUP BY interval_number, state ORDER BY interval_number");
+        sql.push(") GROUP BY interval_number, became ORDER BY interval_number");
         let rows = self.rows(sql, &[Column::Int, Column::Text, Column::Int]).await?;
         let read = || {
             let mut counts: BTreeMap<i64, TaskCounts> = BTreeMap::new();

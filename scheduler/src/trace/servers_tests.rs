@@ -272,9 +272,18 @@ async fn feeds_elastic_job(store: &Store) {
         event(second, 6, "TASK_RUNNING", "COMPLETE"),
         event(second, 7, "TASK_RUNNING", "BEGIN"),
     ];
+    let counted = async || {
+        let all = store.task_counts(0, i64::MAX).await.unwrap();
+        let one = all.first().copied().unwrap_or_default();
+        [one.started, one.succeeded, one.failed]
+    };
+    let before = counted().await;
     store.write(&records[..3]).await.unwrap();
     store.write(&records[2..]).await.unwrap();
     store.write(&records).await.unwrap();
+    let after = counted().await;
+    let more: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+    assert_eq!(more, [3, 1, 1], "a daemon's firings count as they end");
     let traces = texts(
         store,
         "SELECT state, execution_type, slave_id, sharding_item, source, original_task_id \

@@ -181,6 +181,7 @@ async fn expired_forged_and_revoked_tokens_are_of_no_use() {
     let short = Some(Duration::from_millis(1));
     let expired = guarded.token_for("short", Role::Admin, &[], short).await;
     let revoked = guarded.token("revoked", Role::Admin, &[]).await;
+    guarded.token("admin", Role::Admin, &[]).await;
     guarded.world.auth.revoke_token("revoked", "test".into()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let good = guarded.token("good", Role::Viewer, &[]).await;
