@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use shiftwork_scheduler::registry::{
-    EmbeddedRegistry, Registry, Standing, ZooKeeperConfig, ZooKeeperRegistry,
+    EmbeddedRegistry, NAMESPACE_DEFAULT, Registry, Standing, ZooKeeperConfig, ZooKeeperRegistry,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -104,7 +104,7 @@ impl Service {
     pub(super) async fn preload(&self, jobs: impl Iterator<Item = Value>) -> Result<()> {
         let registry: Box<dyn Registry> = match self.registry() {
             Some(address) => {
-                let config = ZooKeeperConfig::new(&address, "", None)?;
+                let config = ZooKeeperConfig::new(&address, NAMESPACE_DEFAULT, None)?;
                 Box::new(ZooKeeperRegistry::new(config, watch::channel(Standing::Starting).0))
             }
             None => Box::new(EmbeddedRegistry::open(&self.data_dir(0)).await?),
