@@ -45,6 +45,12 @@ const TURN_INPUTS_MAX: usize = 1_000;
 const CHANGES_BEFORE_PLACE_MAX: usize = 5_000;
 /// Commits on their way at once.
 const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// Calls to the master that may wait before launches are put off: about a tenth of a second's at what a
+/// busy master takes. Acknowledgements wait behind them, and what is not acknowledged within seconds
+/// is told again: whoever launches on is told more and more, and finishes nothing.
+const CALLS_QUEUED_AT_LAUNCH_MAX: usize = 2_000;
+/// How long launches are put off then, milliseconds.
+const CALLS_PAUSE_MS: i64 = 20;
 /// The owner looks at the wall clock at least this often, so that a step of it is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -288,6 +294,9 @@ impl Owner {
         }
         if turn.changes() > CHANGES_BEFORE_PLACE_MAX {
             self.commit_early(&mut turn);
+        }
+        if self.outlets.driver.stats().calls_queued > CALLS_QUEUED_AT_LAUNCH_MAX {
+            self.engine.put_off_launches(now.plus_millis(CALLS_PAUSE_MS));
         }
         let placing = Instant::now();
         let placed = self.engine.place(now, &mut fx);

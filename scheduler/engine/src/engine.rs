@@ -107,6 +107,8 @@ pub struct Engine {
     pub(crate) reserve_complete: bool,
     /// When the latest launch cycle was.
     pub(crate) cycle_at: Timestamp,
+    /// No launch cycle before that.
+    cycle_not_before: Timestamp,
     /// Something changed that may let a run start.
     pub(crate) place_needed: bool,
     /// Ids of triggered runs that ended lately: the same key must not make them again.
@@ -159,6 +161,7 @@ impl Engine {
             filters: None,
             reserve_complete: false,
             cycle_at: Timestamp::MIN,
+            cycle_not_before: Timestamp::MIN,
             place_needed: false,
             ended_triggers: VecDeque::new(),
             firings: FiringCounts::default(),
@@ -219,10 +222,17 @@ impl Engine {
         placing
     }
 
+    /// No launch cycle before that. Whoever carries out what launch cycles want is behind: what is
+    /// launched beyond what can be acknowledged in time is only told of again and again.
+    pub fn put_off_launches(&mut self, until: Timestamp) {
+        self.cycle_not_before = until;
+    }
+
     /// A burst of events is one launch cycle, not one each: the first has it at once, and what comes
     /// within the debounce has the next together.
     fn is_cycle_time(&mut self) -> bool {
-        let earliest = self.cycle_at.saturating_add(self.settings.launch_debounce_ms);
+        let debounced = self.cycle_at.saturating_add(self.settings.launch_debounce_ms);
+        let earliest = debounced.max(self.cycle_not_before);
         let is_time = earliest <= self.now;
         if !is_time {
             self.timers.set_no_later(Deadline::LaunchCycle, earliest);

@@ -1,6 +1,7 @@
 //! What the owner holds of a running driver. Absent: anything that waits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use shiftwork_engine::effect::Action;
 use tokio::sync::{mpsc, watch};
@@ -15,7 +16,10 @@ pub struct DriverHandle {
 
 /// Actions that were submitted to a handle without a driver.
 #[derive(Debug)]
-pub struct Actions(mpsc::UnboundedReceiver<Queued>);
+pub struct Actions {
+    queued: mpsc::UnboundedReceiver<Queued>,
+    shared: Arc<Shared>,
+}
 
 // === impl Actions ===
 
@@ -23,7 +27,8 @@ impl Actions {
     /// Waits for actions and adds at most `count_max` of them, in order; 0 when no handle is left.
     pub async fn recv_many(&mut self, actions: &mut Vec<Action>, count_max: usize) -> usize {
         let mut queued = Vec::new();
-        let taken = self.0.recv_many(&mut queued, count_max).await;
+        let taken = self.queued.recv_many(&mut queued, count_max).await;
+        self.shared.counters.calls_queued.fetch_sub(taken, Ordering::Relaxed);
         actions.extend(queued.into_iter().map(|queued| queued.action));
         taken
     }
@@ -40,7 +45,8 @@ impl DriverHandle {
     /// the master without HTTP, as a measurement of the rest does.
     pub fn detached() -> (Self, Actions) {
         let (queue, queued) = mpsc::unbounded_channel();
-        (Self::new(Arc::new(Shared::new(queue, usize::MAX))), Actions(queued))
+        let shared = Arc::new(Shared::new(queue, usize::MAX));
+        (Self::new(Arc::clone(&shared)), Actions { queued, shared })
     }
 
     /// Queues actions, to be carried out in this order; never waits.

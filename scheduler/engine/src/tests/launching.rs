@@ -216,3 +216,15 @@ fn nothing_is_launched_while_not_subscribed() {
     assert_eq!(turn.said(), ["reconcile []"]);
     assert_eq!(world.offer("a1", 4.0).said(), ["accept a1 [o2]: j/0#1 j/1#1"]);
 }
+
+#[test]
+fn launches_that_are_put_off_come_when_that_time_is_over() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    world.offer("a1", 4.0);
+    world.engine.put_off_launches(world.now.plus_millis(10_700));
+    assert_eq!(world.wait(10_000).said(), Vec::<String>::new(), "it is due, and put off");
+    assert_eq!(world.engine.status().pending_runs, 1, "its firing is not");
+    assert_eq!(world.wait(600).said(), Vec::<String>::new());
+    assert_eq!(world.wait(200).said(), ["accept a1 [o1]: j/0#1 j/1#1"]);
+}
