@@ -257,11 +257,13 @@ fn check(what: Server) -> anyhow::Result<()> {
     server.auth.check()?;
     server.auth.tls()?;
     server.oidc.config("http://127.0.0.1")?;
-    if let Server::Scheduler(args) = what {
-        args.registry.config()?;
-        args.mesos.config()?;
+    match what {
+        Server::Standalone(args) => args.server.auth.check_mesos(args.mesos),
+        Server::Scheduler(args) => {
+            args.registry.config()?;
+            args.mesos.config().map(drop)
+        }
     }
-    Ok(())
 }
 
 async fn dispatch(cli: Cli, in_force: &str) -> ExitCode {

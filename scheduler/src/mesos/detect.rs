@@ -188,7 +188,11 @@ impl Detector {
 
     fn warn_of_none(&self) {
         let (hosts, path) = (&self.masters.hosts, &self.masters.path);
-        tracing::warn!(hosts, path, "no Mesos master is registered there: waiting for one");
+        tracing::warn!(
+            hosts,
+            path,
+            "no Mesos master is registered there: waiting for one; check the path in --mesos if that lasts"
+        );
     }
 
     fn failed(&self, source: Error) -> DetectError {
