@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shiftwork_schedule::{Timestamp, Timetable};
 
 use crate::command::Overrides;
-use crate::document::{Concurrency, MisfirePolicy};
+use crate::document::{Concurrency, Misfire as MisfireRule, MisfirePolicy};
 use crate::effect::{Effects, Trace};
 use crate::engine::{Engine, JobEntry, put_json, put_run, put_text};
 use crate::ids::{JobName, RunId};
@@ -25,6 +25,9 @@ const LATE_MS: i64 = 5_000;
 
 /// Firings looked at one by one when a gap is dealt with; of more, only the number is not exact.
 const GAP_FIRINGS_MAX: usize = 100_000;
+
+/// Why a firing is left out that nobody dealt with in time.
+const OUTDATED: &str = "older than the misfire window";
 
 /// A run to be made.
 pub(crate) struct NewRun {
@@ -200,8 +203,9 @@ impl Engine {
         fx: &mut Effects,
     ) {
         let now = self.now;
-        if let Some(reason) = self.disabled_reason(&job.name, &job.app) {
-            self.miss(job, timetable, (from, now), Misfire::Missed, &reason, fx);
+        let disabled = self.disabled_reason(&job.name, &job.app);
+        if let (Some(reason), MisfirePolicy::Skip) = (&disabled, job.rules.misfire.policy) {
+            self.miss(job, timetable, (from, now), Misfire::Missed, reason, fx);
             return;
         }
         let window_from = match job.rules.misfire.window_ms {
@@ -209,15 +213,66 @@ impl Engine {
             None => from,
         };
         if window_from > from {
-            let reason = "older than the misfire window";
-            self.miss(job, timetable, (from, window_from), Misfire::Missed, reason, fx);
+            self.miss(job, timetable, (from, window_from), Misfire::Missed, OUTDATED, fx);
         }
-        match job.rules.misfire.policy {
-            MisfirePolicy::All => self.fire_all(job, timetable, window_from, fx),
+        let latest = match job.rules.misfire.policy {
+            MisfirePolicy::All => None,
             MisfirePolicy::Coalesce | MisfirePolicy::Skip => {
                 let latest = found.latest(timetable, window_from, now);
-                self.fire_latest(job, latest, fx);
+                if latest.is_none() {
+                    return;
+                }
+                latest
             }
+        };
+        // Of a disabled job they wait in the queue until it is enabled, as long as they count.
+        if disabled.is_some() {
+            self.leave_out_outdated(job, fx);
+        }
+        match latest {
+            Some(latest) => self.fire_latest(job, latest, fx),
+            None => self.fire_all(job, timetable, window_from, fx),
+        }
+    }
+
+    /// A job may run again: what waited for that beyond its misfire window is left out, unless it
+    /// stands for a later firing that is not that old.
+    pub(crate) fn on_enabled(&mut self, name: &JobName, fx: &mut Effects) {
+        let Some(job) = self.run_job(name) else {
+            return;
+        };
+        let MisfireRule { policy, window_ms: Some(window), .. } = job.rules.misfire else {
+            return;
+        };
+        let fresh = (self.now.saturating_sub(window), self.now);
+        if policy == MisfirePolicy::All || !self.fires_between(name, fresh) {
+            self.leave_out_outdated(&job, fx);
+        }
+    }
+
+    fn fires_between(&self, job: &JobName, (from, until): (Timestamp, Timestamp)) -> bool {
+        let timetable = self.registered_job(job).and_then(|job| {
+            let schedule = job.schedule.as_ref()?;
+            self.timetable_of(&job.calendars, schedule).ok()
+        });
+        timetable.is_some_and(|timetable| timetable.last_at_or_before(until, from).is_some())
+    }
+
+    /// Ends pending runs of firings that are older than the job's misfire window.
+    fn leave_out_outdated(&mut self, job: &RunJob, fx: &mut Effects) {
+        let Some(window) = job.rules.misfire.window_ms else {
+            return;
+        };
+        let oldest = self.now.saturating_sub(window);
+        let pending = self.jobs.get(&job.name).into_iter().flat_map(|entry| &entry.pending);
+        let outdated: Vec<RunId> = pending
+            .take_while(|(logical_time, _)| *logical_time <= oldest)
+            .filter_map(|(_, id)| self.runs.get(id))
+            .filter(|run| run.origin == Origin::Schedule && run.attempt == 1)
+            .map(|run| run.id.clone())
+            .collect();
+        for run in outdated {
+            self.end_pending(&run, RunState::Skipped, OUTDATED.to_owned(), fx);
         }
     }
 
@@ -238,10 +293,8 @@ impl Engine {
     }
 
     /// The latest firing stands for all.
-    fn fire_latest(&mut self, job: &RunJob, latest: Option<Latest>, fx: &mut Effects) {
-        let Some(Latest { at: latest, before }) = latest else {
-            return;
-        };
+    fn fire_latest(&mut self, job: &RunJob, latest: Latest, fx: &mut Effects) {
+        let Latest { at: latest, before } = latest;
         let misfire = match job.rules.misfire.policy {
             MisfirePolicy::Skip => Misfire::Skipped,
             MisfirePolicy::Coalesce | MisfirePolicy::All => Misfire::Coalesced,

@@ -18,8 +18,8 @@ pub enum Misfire {
     Skipped,
     /// Another run stands for it: the policy `coalesce`.
     Coalesced,
-    /// It could not be made: job or app disabled, a calendar missing, older than the misfire window,
-    /// or `maxPending` runs waiting already.
+    /// It could not be made: job or app disabled where the policy `skip` lets nothing wait for that, a
+    /// calendar missing, older than the misfire window, or `maxPending` runs waiting already.
     Missed,
 }
 

@@ -262,11 +262,19 @@ impl Model {
             let until = &mut self.until[index];
             let due = spec.firings(self.start, *until, self.now.max(*until));
             *until = self.now.max(*until);
-            let standing = pending(world, index);
-            let standing = standing.iter().filter(|run| !self.own.contains(run.as_str())).count();
+            let mut waiting = pending(world, index);
+            // While a job is disabled, what is too old to start makes room.
+            if !self.enabled[index] {
+                let oldest = self.now - spec.fresh_ms.unwrap_or(i64::MAX / 2);
+                let is_fresh = |run: &RunView| run.logical_time.as_millis() > oldest;
+                waiting
+                    .retain(|run| run.origin != crate::record::Origin::Schedule || is_fresh(run));
+            }
+            let is_own = |run: &&RunView| self.own.contains(run.id.as_str());
+            let standing = waiting.iter().filter(|run| !is_own(run)).count();
             let job = world.engine.job(&name(&format!("j{index}"))).unwrap();
-            let made = if self.enabled[index] {
-                spec.made(&due, self.now, (job.pending, standing), job.running_count)
+            let made = if self.enabled[index] || spec.policy != "skip" {
+                spec.made(&due, self.now, (waiting.len(), standing), job.running_count)
             } else {
                 Vec::new()
             };
@@ -279,15 +287,14 @@ impl Model {
     }
 }
 
-fn pending(world: &World, index: usize) -> Vec<RunId> {
+fn pending(world: &World, index: usize) -> Vec<RunView> {
     let filter = crate::RunFilter {
         job: Some(name(&format!("j{index}"))),
         app: None,
         state: Some(RunState::Pending),
         app_prefixes: Vec::new(),
     };
-    let runs = world.engine.live_runs(&filter, None, usize::MAX);
-    runs.into_iter().map(|run| run.id).collect()
+    world.engine.live_runs(&filter, None, usize::MAX)
 }
 
 fn missed(turn: &Turn) -> u64 {
@@ -326,7 +333,7 @@ fn act(world: &mut World, model: &mut Model, act: Act) -> Turn {
         }
         Act::CancelPending(index) => {
             for run in pending(world, index) {
-                world.command(Command::CancelRun { run }).unwrap();
+                world.command(Command::CancelRun { run: run.id }).unwrap();
             }
             Turn::default()
         }

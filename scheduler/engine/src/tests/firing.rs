@@ -142,18 +142,79 @@ fn concurrency_skip_leaves_out_and_replace_cancels() {
     assert_eq!(world.runs("r")[0].1, RunState::Cancelled);
 }
 
+fn set_enabled(world: &mut World, job: &str, enabled: bool) -> Turn {
+    let (reply, turn) =
+        world.command_turn(Command::SetJobEnabled { job: name(job), enabled, reason: None });
+    reply.unwrap();
+    turn
+}
+
 #[test]
-fn a_disabled_job_does_not_fire_and_a_deleted_one_is_forgotten() {
+fn what_was_due_while_a_job_was_disabled_follows_its_misfire_policy() {
     let mut world = World::with_app();
-    world.job("j", r#""misfire":true"#);
-    let set = |enabled| Command::SetJobEnabled { job: name("j"), enabled, reason: None };
-    world.command(set(false)).unwrap();
-    let turn = world.wait(30_000);
-    assert_eq!(pending(&world, "j"), Vec::<String>::new());
-    assert_eq!(skipped(&turn)[0].0, 3);
-    world.command(set(true)).unwrap();
+    world.job("one", "");
+    world.job("each", r#""misfire":true"#);
+    world.job("none", r#""misfire":{"policy":"skip"}"#);
+    for job in ["one", "each", "none"] {
+        set_enabled(&mut world, job, false);
+    }
+    world.offer("a1", 64.0);
+    for seconds in [10, 20, 30] {
+        let turn = world.wait(10_000);
+        assert_eq!(skipped(&turn).len(), if seconds == 10 { 1 } else { 2 });
+    }
+    assert_eq!(pending(&world, "one"), ["one@20261120T020010Z"]);
+    let each = ["each@20261120T020010Z", "each@20261120T020020Z", "each@20261120T020030Z"];
+    assert_eq!(pending(&world, "each"), each);
+    assert_eq!(pending(&world, "none"), Vec::<String>::new());
+    world.restart();
+    world.subscribe();
+    world.offer("a1", 64.0);
+    for job in ["one", "each", "none"] {
+        assert!(world.tasks(job).is_empty(), "{job} is disabled");
+        set_enabled(&mut world, job, true);
+    }
+    world.offer("a1", 64.0);
+    assert_eq!(world.active("one").id.as_str(), "one@20261120T020010Z");
+    assert_eq!(world.active("each").id.as_str(), "each@20261120T020010Z");
+    assert!(world.tasks("none").is_empty());
+}
+
+#[test]
+fn what_waited_beyond_the_misfire_window_is_left_out_when_its_job_is_enabled() {
+    let mut world = World::with_app();
+    for (job, policy) in [("one", "coalesce"), ("each", "all")] {
+        world.job(job, &format!(r#""misfire":{{"policy":"{policy}","window":"25s"}}"#));
+        set_enabled(&mut world, job, false);
+    }
+    for _ in 0..5 {
+        world.wait(10_000);
+    }
+    // Those of 10 and 20 s, or that of 10 s: the window ends in between.
+    assert_eq!(pending(&world, "one"), ["one@20261120T020040Z"]);
+    let each = ["each@20261120T020030Z", "each@20261120T020040Z", "each@20261120T020050Z"];
+    assert_eq!(pending(&world, "each"), each);
+    world.now = world.now.plus_millis(6_000);
+    let turn = set_enabled(&mut world, "each", true);
+    assert_eq!(pending(&world, "each"), each[1..]);
+    let ended = turn.traces.iter().find_map(|trace| match trace {
+        Trace::Run(run) if run.state == RunState::Skipped => run.reason.clone(),
+        _ => None,
+    });
+    assert_eq!(ended.as_deref(), Some("older than the misfire window"));
+    // It stands for the one of 50 s, which is not too old.
+    world.now = world.now.plus_millis(12_000);
+    world.engine.now = world.now;
+    set_enabled(&mut world, "one", true);
+    assert_eq!(pending(&world, "one").len(), 1);
+}
+
+#[test]
+fn a_deleted_job_is_forgotten() {
+    let mut world = World::with_app();
+    world.job("j", "");
     world.wait(10_000);
-    assert_eq!(pending(&world, "j"), ["j@20261120T020040Z"]);
+    assert_eq!(pending(&world, "j"), ["j@20261120T020010Z"]);
     world.command(Command::DeleteJob { job: name("j") }).unwrap();
     world.wait(60_000);
     assert_eq!(world.records.keys().filter(|key| format!("{key:?}").contains("\"j\"")).count(), 0);
@@ -300,8 +361,9 @@ fn each_decision_about_a_misfire_is_counted_once() {
     world.job("skip", r#""misfire":{"policy":"skip"}"#);
     world.job("all", r#""misfire":{"policy":"all","maxPending":2}"#);
     world.job("stopped", "");
-    let stop = |enabled| Command::SetJobEnabled { job: name("stopped"), enabled, reason: None };
-    world.command(stop(false)).unwrap();
+    world.job("never", r#""misfire":{"policy":"skip"}"#);
+    set_enabled(&mut world, "stopped", false);
+    set_enabled(&mut world, "never", false);
     assert_eq!(counts(&world, "all"), FiringCounts::default());
     // Four firings that nobody dealt with in time, the last of them 8 s ago.
     let turn = world.wait(48_000);
@@ -310,9 +372,10 @@ fn each_decision_about_a_misfire_is_counted_once() {
     assert_eq!(counts(&world, "coalesce"), expected(1, 0, 3, 0));
     assert_eq!(counts(&world, "skip"), expected(0, 4, 0, 0));
     assert_eq!(counts(&world, "all"), expected(2, 0, 0, 2));
-    assert_eq!(counts(&world, "stopped"), expected(0, 0, 0, 4));
+    assert_eq!(counts(&world, "stopped"), expected(1, 0, 3, 0));
+    assert_eq!(counts(&world, "never"), expected(0, 0, 0, 4));
     let total = world.engine.status().firings;
-    assert_eq!((total, total.due()), (expected(3, 4, 3, 6), 16));
+    assert_eq!((total, total.due()), (expected(4, 4, 6, 6), 20));
     let told = |wanted: Misfire| -> u64 {
         let counts = turn.traces.iter().map(|trace| match trace {
             Trace::Missed { misfire, count, .. } if *misfire == wanted => *count,
@@ -320,7 +383,7 @@ fn each_decision_about_a_misfire_is_counted_once() {
         });
         counts.sum()
     };
-    assert_eq!([Misfire::Skipped, Misfire::Coalesced, Misfire::Missed].map(told), [4, 3, 6]);
+    assert_eq!([Misfire::Skipped, Misfire::Coalesced, Misfire::Missed].map(told), [4, 6, 6]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Each due firing of an enabled job has exactly one run, or is missed exactly as the job's rules
 //! say and told so; whoever leads, and however often that changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shiftwork_engine::Trace;
 use shiftwork_engine::document::{Concurrency, Execution, Job, MisfirePolicy};
@@ -135,7 +135,7 @@ fn judge(case: &Case<'_>, tally: &mut Tally) -> Result<(), String> {
     };
     let from = since.max(document.from).max(has_run(mind, &job.name));
     let (due, _) = timetable.firings_between(from, until, FIRINGS_MAX);
-    let options = before(mind, step, &job.name);
+    let options = before(mind, step, job, until);
     let expected: Vec<Vec<Timestamp>> =
         options.iter().map(|before| expected(mind, job, *before, &due, until)).collect();
     if !expected.iter().any(|expected| expected == made) {
@@ -164,9 +164,15 @@ fn has_run(mind: &Mind, job: &JobName) -> Timestamp {
 }
 
 /// How the job's queue may have been when its firings came.
-fn before(mind: &Mind, step: &Step, job: &JobName) -> Vec<Before> {
-    let none = BTreeSet::new();
-    let pending = mind.pending.get(job).unwrap_or(&none);
+fn before(mind: &Mind, step: &Step, document: &Job, now: Timestamp) -> Vec<Before> {
+    let job = &document.name;
+    let mut pending = mind.pending.get(job).cloned().unwrap_or_default();
+    // While a job is disabled, what is too old to start makes room.
+    if let (Some(window), false) = (document.misfire.window_ms, mind.is_enabled(document)) {
+        let oldest = now.saturating_sub(window);
+        let outdated = |run: &RunId| firing_of(run).is_some_and(|at| at <= oldest);
+        pending.retain(|run| is_repeated(run) || !outdated(run));
+    }
     let count = pending.len();
     let ended_pending = ended(step).filter(|run| pending.contains(*run)).count();
     let altered = |run: &RunId| mind.waiting.get(run).is_some_and(|known| known.altered);
@@ -193,7 +199,7 @@ fn expected(
     due: &[Timestamp],
     now: Timestamp,
 ) -> Vec<Timestamp> {
-    if !mind.is_enabled(job) {
+    if !mind.is_enabled(job) && job.misfire.policy == MisfirePolicy::Skip {
         return Vec::new();
     }
     let oldest = job.misfire.window_ms.map_or(Timestamp::MIN, |window| now.saturating_sub(window));
