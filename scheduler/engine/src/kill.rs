@@ -33,8 +33,12 @@ impl Engine {
         let Some((task, agent)) = shard.live_task().map(|(t, a)| (t.clone(), a.clone())) else {
             return;
         };
+        let out_of_reach = matches!(shard.phase, Phase::Unreachable { .. });
         shard.phase = Phase::Killing { agent, since: now, intent };
         self.dirty.insert(id.clone());
+        if out_of_reach {
+            self.give_up_unreachable(task.clone());
+        }
         self.timers.cancel(&Deadline::Launch(task.clone()));
         self.send_kill(&task, fx);
     }

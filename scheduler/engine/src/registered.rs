@@ -9,12 +9,13 @@ use std::sync::Arc;
 use shiftwork_schedule::BoundedSchedule;
 
 use crate::document::{
-    Concurrency, Constraint, Execution, Job, JobExecutor, Misfire, Placement, Source,
-    jitter_delay_ms,
+    Concurrency, Constraint, Execution, Job, JobExecutor, Misfire, OnUnreachable, Placement,
+    Source, jitter_delay_ms,
 };
 use crate::engine::Engine;
 use crate::ids::{AppName, CalendarName, JobName};
 use crate::resources::Demand;
+use crate::settings::Settings;
 
 /// What is asked of a job before its work is: equal for many.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,7 @@ pub(crate) struct Rules {
     pub(crate) jitter_ms: u64,
     pub(crate) priority: u8,
     pub(crate) failover: bool,
+    pub(crate) on_unreachable: OnUnreachable,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) queue_timeout_ms: Option<u64>,
     pub(crate) kill_grace_period_ms: u64,
@@ -73,6 +75,7 @@ impl Rules {
             jitter_ms: job.jitter_ms,
             priority: job.priority,
             failover: job.failover,
+            on_unreachable: job.on_unreachable,
             timeout_ms: job.timeout_ms,
             queue_timeout_ms: job.queue_timeout_ms,
             kill_grace_period_ms: job.kill_grace_period_ms,
@@ -83,6 +86,14 @@ impl Rules {
 
     pub(crate) fn is_daemon(&self) -> bool {
         self.execution == Execution::Daemon
+    }
+
+    /// How long a task may be out of reach before it counts as lost, milliseconds; `None` for ever.
+    pub(crate) fn unreachable_timeout_ms(&self, settings: &Settings) -> Option<u64> {
+        match self.on_unreachable {
+            OnUnreachable::Failover => Some(settings.unreachable_timeout_ms),
+            OnUnreachable::Wait => None,
+        }
     }
 
     /// How many runs may be active at once.

@@ -233,6 +233,7 @@ impl Engine {
         let shards = run.shards.clone();
         let (app, demand) = (run.app.clone(), run.job.rules.demand);
         let executor = run.job.rules.executor;
+        let unreachable_timeout_ms = run.job.rules.unreachable_timeout_ms(&self.settings);
         self.add_run(run);
         for shard in shards {
             if let (Some((task, agent)), Some(app)) = (shard.live_task(), &app) {
@@ -241,22 +242,26 @@ impl Engine {
                     self.restore_executor(agent, app, &shard, task);
                 }
                 self.fleet.restore_usage(agent, &demand);
-                self.restore_deadline(task, &shard.phase);
+                self.restore_deadline(task, &shard.phase, unreachable_timeout_ms);
             }
         }
     }
 
-    fn restore_deadline(&mut self, task: &crate::ids::TaskId, phase: &Phase) {
-        let (deadline, at) = match phase {
-            Phase::Launching { since, .. } => (
+    fn restore_deadline(
+        &mut self,
+        task: &crate::ids::TaskId,
+        phase: &Phase,
+        unreachable_timeout_ms: Option<u64>,
+    ) {
+        let (deadline, at) = match (phase, unreachable_timeout_ms) {
+            (Phase::Launching { since, .. }, _) => (
                 Deadline::Launch(task.clone()),
                 since.saturating_add(self.settings.launch_timeout_ms),
             ),
-            Phase::Unreachable { since, .. } => (
-                Deadline::Unreachable(task.clone()),
-                since.saturating_add(self.settings.unreachable_timeout_ms),
-            ),
-            Phase::Killing { .. } => (Deadline::Kill(task.clone()), self.now),
+            (Phase::Unreachable { since, .. }, Some(timeout_ms)) => {
+                (Deadline::Unreachable(task.clone()), since.saturating_add(timeout_ms))
+            }
+            (Phase::Killing { .. }, _) => (Deadline::Kill(task.clone()), self.now),
             _ => return,
         };
         // A deadline of the former life is met once this one is under way, not before.

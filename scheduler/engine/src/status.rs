@@ -242,32 +242,44 @@ impl Engine {
         self.shard_waits(id, item, self.now.saturating_add(delay_ms), None, fx);
     }
 
-    /// A task on an agent the master cannot reach may still run: it is given time.
+    /// A task on an agent the master cannot reach may still run: it is given time, or waited for.
     fn on_unreachable(&mut self, id: &RunId, item: u32) {
         let now = self.now;
-        let wait_ms = self.settings.unreachable_timeout_ms;
-        let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) else {
+        let Some(run) = self.runs.get_mut(id) else {
+            return;
+        };
+        let wait_ms = run.job.rules.unreachable_timeout_ms(&self.settings);
+        let Some(shard) = run.shard_mut(item) else {
             return;
         };
         let started = match &shard.phase {
             Phase::Running { since, .. } => Some(*since),
             Phase::Launching { .. } => None,
-            _ => {
-                // Being killed: whether it comes back decides; it is not waited for for ever.
+            Phase::Killing { .. } => {
+                // Whether it comes back decides; it is not waited for for ever.
                 if let Some(task) = shard.task_id.clone() {
-                    let at = now.saturating_add(wait_ms);
-                    self.timers.set_no_later(Deadline::Unreachable(task), at);
+                    self.give_up_unreachable(task);
                 }
                 return;
             }
+            // Told again.
+            _ => return,
         };
         let Some((task, agent)) = shard.live_task().map(|(t, a)| (t.clone(), a.clone())) else {
             return;
         };
         shard.phase = Phase::Unreachable { agent, since: now, started };
         self.timers.cancel(&Deadline::Launch(task.clone()));
-        self.timers.set(Deadline::Unreachable(task), now.saturating_add(wait_ms));
+        if let Some(wait_ms) = wait_ms {
+            self.timers.set(Deadline::Unreachable(task), now.saturating_add(wait_ms));
+        }
         self.dirty.insert(id.clone());
+    }
+
+    /// What is to end and cannot be reached is waited for so long, whatever its job says.
+    pub(crate) fn give_up_unreachable(&mut self, task: TaskId) {
+        let at = self.now.saturating_add(self.settings.unreachable_timeout_ms);
+        self.timers.set_no_later(Deadline::Unreachable(task), at);
     }
 
     pub(crate) fn on_unreachable_timeout(&mut self, task: &TaskId, fx: &mut Effects) {

@@ -125,7 +125,7 @@ const SHARDS: [Field; 9] = [
     ),
 ];
 
-const RULES: [Field; 8] = [
+const RULES: [Field; 9] = [
     field(
         "misfire",
         "Missed firings",
@@ -168,6 +168,16 @@ const RULES: [Field; 8] = [
         "Failover: run shards again whose agent or executor was lost",
         "",
         Kind::Flag,
+    ),
+    field(
+        "onUnreachable",
+        "When an agent cannot be reached",
+        "",
+        Kind::Choice(&[
+            ("", "default: failover"),
+            ("failover", "failover: its shards are lost after a while"),
+            ("wait", "wait: until the master knows what became of them"),
+        ]),
     ),
 ];
 

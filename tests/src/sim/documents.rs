@@ -105,7 +105,12 @@ pub(super) fn job(
     if !daemon {
         set("misfire", misfire(random));
         set("concurrency", concurrency(random));
-        if random.chance(0.2) {
+        let waits = random.chance(0.2);
+        if waits {
+            set("onUnreachable", json!("wait"));
+        }
+        // A machine that never comes back is waited for no longer than that.
+        if waits || random.chance(0.2) {
             set("timeout", json!(*random.pick(&["20s", "2m"])));
         }
         if random.chance(0.2) {

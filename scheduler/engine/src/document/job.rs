@@ -11,13 +11,15 @@ use super::constraint::{Constraint, read_constraints};
 use super::executor::{JobExecutor, read_executor};
 use super::jitter;
 use super::limits::{Limits, read_limits};
-use super::policy::{read_concurrency, read_misfire, read_retry, refuse_daemon_retry};
+use super::policy::{
+    read_concurrency, read_misfire, read_on_unreachable, read_retry, refuse_daemon_retry,
+};
 use super::reader::{Reader, source};
 use super::schedule::{
     SCHEDULE_FIELDS, check_daemon_schedule, read_calendars, read_jitter, read_schedule,
 };
 use super::work::{Work, read_context_argument, read_run_as, read_work};
-use super::{Concurrency, FieldError, Misfire, Retry, Source, Strictness};
+use super::{Concurrency, FieldError, Misfire, OnUnreachable, Retry, Source, Strictness};
 use crate::ids::{AppName, CalendarName, JobName};
 use crate::resources::Demand;
 
@@ -87,6 +89,8 @@ pub struct Job {
     pub retry: Retry,
     /// Whether a shard lost with its agent, executor or task is run again.
     pub failover: bool,
+    /// What becomes of a shard whose agent cannot be reached.
+    pub on_unreachable: OnUnreachable,
     /// Longest time running, milliseconds.
     pub timeout_ms: Option<u64>,
     /// Longest time waiting, milliseconds.
@@ -169,6 +173,7 @@ fn read(
     let failover = reader.boolean("failover", false) || execution == Some(Execution::Daemon);
     let demand = read_demand(reader);
     refuse_daemon_retry(reader, execution, strictness);
+    let on_unreachable = read_on_unreachable(reader);
     let retry = read_retry(reader, failover, strictness);
     let misfire = read_misfire(reader, execution, strictness);
     let concurrency = read_concurrency(reader, strictness);
@@ -217,6 +222,7 @@ fn read(
         priority,
         retry,
         failover,
+        on_unreachable,
         timeout_ms,
         queue_timeout_ms,
         kill_grace_period_ms,
@@ -286,7 +292,7 @@ fn leave_out(reader: &mut Reader, strictness: Strictness) {
         "overwrite",
     ]);
     if strictness == Strictness::Request {
-        reader.refuse(&["uris", "container", "onUnreachable"]);
+        reader.refuse(&["uris", "container"]);
     }
 }
 

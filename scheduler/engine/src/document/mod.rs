@@ -25,7 +25,7 @@ pub use fingerprint::Fingerprint;
 pub(crate) use jitter::delay_ms as jitter_delay_ms;
 pub use job::{Execution, Job, Placement, parse_item_parameters};
 pub use limits::Limits;
-pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, Retry};
+pub use policy::{Backoff, Concurrency, Misfire, MisfirePolicy, OnUnreachable, Retry};
 pub use work::{ClassStyle, HttpWork, Work};
 
 use serde_json::value::RawValue;

@@ -49,6 +49,16 @@ pub enum Concurrency {
     },
 }
 
+/// What becomes of a task whose agent the master cannot reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnUnreachable {
+    /// It counts as lost after the scheduler's `--unreachable-timeout`.
+    Failover,
+    /// It is waited for until the master says what became of it: for work that must not run twice,
+    /// and need not run soon.
+    Wait,
+}
+
 /// Runs of one job that `allow` without a number lets run at once: enough for what is meant to
 /// overlap, and not the whole cluster when a job begins to hang.
 const ALLOW_MAX_DEFAULT: u32 = 10;
@@ -119,6 +129,18 @@ const MAX_ATTEMPTS_MAX: u32 = 1000;
 
 /// The misfire rule. A DAEMON fires in its executor, which knows two: to leave a missed firing out,
 /// and to make the latest one right afterwards.
+pub(super) fn read_on_unreachable(reader: &mut Reader) -> OnUnreachable {
+    const FIELD: &str = "onUnreachable";
+    match reader.string(FIELD).as_deref() {
+        None | Some("failover") => OnUnreachable::Failover,
+        Some("wait") => OnUnreachable::Wait,
+        Some(other) => {
+            reader.error(FIELD, format!("must be failover or wait, is {other:?}"));
+            OnUnreachable::Failover
+        }
+    }
+}
+
 pub(super) fn read_misfire(
     reader: &mut Reader,
     execution: Option<Execution>,

@@ -118,7 +118,7 @@ fn what_was_not_changed_does_nothing() {
 fn flags_by_hand_stop_and_start_what_they_name() {
     for flag in [Key::DisabledJob(name("j")), Key::DisabledApp(app_name())] {
         let mut world = World::with_app();
-        world.job("j", r#""shardingTotalCount":1"#);
+        world.job("j", r#""shardingTotalCount":1,"misfire":{"policy":"skip"}"#);
         world.offer("a1", 4.0);
         world.wait(10_000);
         // As Elastic-Job-Cloud writes it: the name and nothing else.

@@ -143,6 +143,32 @@ fn an_unreachable_task_that_comes_back_in_time_goes_on() {
     assert_eq!(final_state(&world).0, RunState::Succeeded);
 }
 
+/// Also under a new leader; until the master knows what became of it, or it is to end.
+#[test]
+fn an_unreachable_task_is_waited_for_if_its_job_says_so() {
+    let (mut world, task) = running(r#""failover":true,"onUnreachable":"wait""#);
+    world.status(&task, TaskState::Unreachable);
+    world.offer("a2", 4.0);
+    assert_eq!(world.wait(300_000).launched(), []);
+    world.restart();
+    world.subscribe();
+    world.status(&task, TaskState::Unreachable);
+    world.wait(300_000);
+    assert_eq!(world.tasks("j"), std::slice::from_ref(&task));
+    world.status(&task, TaskState::GoneByOperator);
+    world.offer("a2", 4.0);
+    assert!(world.wait(2_000).said().iter().any(|said| said.ends_with("j/0#2")));
+
+    let (mut world, task) = running(r#""onUnreachable":"wait""#);
+    world.status(&task, TaskState::Unreachable);
+    let run = world.active("j").id;
+    world.command(Command::CancelRun { run }).unwrap();
+    world.wait(59_000);
+    assert_eq!(world.tasks("j"), [task]);
+    world.wait(60_000);
+    assert_eq!(final_state(&world).0, RunState::Cancelled);
+}
+
 #[test]
 fn updates_of_an_older_task_change_nothing() {
     let (mut world, task) = running(r#""failover":true"#);

@@ -49,7 +49,7 @@ const OF_V3: [&str; 9] = [
 
 /// What neither has a word for. A change in their words leaves it as it is. The schedules beside cron
 /// are not among them: a change names a cron, and a job has one schedule.
-const EXTENSIONS: [&str; 24] = [
+const EXTENSIONS: [&str; 26] = [
     "timeZone",
     "calendars",
     "jitter",
@@ -68,10 +68,12 @@ const EXTENSIONS: [&str; 24] = [
     "env",
     "labels",
     "placement",
+    "onUnreachable",
     "runAs",
     "limits",
     "http",
     "executor",
+    "contextArgument",
     "uris",
     "container",
 ];

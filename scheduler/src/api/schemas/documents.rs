@@ -183,6 +183,10 @@ fn how() -> Vec<Member> {
             one_of(&["app", "command"], "command: a TRANSIENT script in Mesos' own executor."),
         ),
         ("placement", one_of(&["binpack", "spread"], "Where shards are put.")),
+        (
+            "onUnreachable",
+            one_of(&["failover", "wait"], "What becomes of a shard whose agent cannot be reached."),
+        ),
     ]
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shiftwork_engine::Settings;
+use shiftwork_engine::document::OnUnreachable;
 use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{JobName, RunId, TaskId};
 use shiftwork_engine::record::{Key, Write};
@@ -33,7 +34,8 @@ pub(super) fn on_step(
             continue;
         }
         // A task that Mesos calls lost may work on; nobody can know.
-        let Some(lost) = verdict(mind, step, task) else {
+        let is_waited_for = tasks.get(task).is_some_and(Task::is_waited_for);
+        let Some(lost) = verdict(mind, step, task, is_waited_for) else {
             let heard = mind.heard.get(task);
             return Err(format!(
                 "task {task} is given up ({}); last heard: {heard:?}, now {}, subscribed at {:?}",
@@ -58,8 +60,9 @@ fn run_of<'a>(mind: &'a Mind, key: &'a Key) -> Option<&'a RunId> {
     }
 }
 
-/// Whether a task has ended (`false`) or is lost by the rules (`true`); `None` if neither.
-fn verdict(mind: &Mind, step: &Step, task: &TaskId) -> Option<bool> {
+/// Whether a task has ended (`false`) or is lost by the rules (`true`); `None` if neither. One that is
+/// waited for is not lost because nobody reaches it.
+fn verdict(mind: &Mind, step: &Step, task: &TaskId, is_waited_for: bool) -> Option<bool> {
     let waited = |since: i64, ms: u64| mind.now.saturating_sub(since) >= ms as i64;
     if mind.framework_removed || matches!(step.cause, Cause::FrameworkRemoved) {
         return Some(true);
@@ -67,11 +70,17 @@ fn verdict(mind: &Mind, step: &Step, task: &TaskId) -> Option<bool> {
     let known =
         Before { heard: mind.heard.get(task).copied(), asked: mind.asked.get(task).copied() };
     let before = mind.before.as_ref().filter(|(of, _)| of == task).map(|(_, before)| *before);
-    judge(mind, known, waited).or_else(|| judge(mind, before?, waited))
+    let judge = |known: Before| judge(mind, known, is_waited_for, waited);
+    judge(known).or_else(|| judge(before?))
 }
 
 /// The verdict on what is known of a task.
-fn judge(mind: &Mind, known: Before, waited: impl Fn(i64, u64) -> bool) -> Option<bool> {
+fn judge(
+    mind: &Mind,
+    known: Before,
+    is_waited_for: bool,
+    waited: impl Fn(i64, u64) -> bool,
+) -> Option<bool> {
     let settings = Settings::default();
     let never = if known.heard.is_none() { mind.subscribed_at } else { None };
     let unanswered = known.asked.or(never);
@@ -81,7 +90,8 @@ fn judge(mind: &Mind, known: Before, waited: impl Fn(i64, u64) -> bool) -> Optio
     let heard = known.heard?;
     match heard.state {
         TaskState::Unreachable => {
-            waited(heard.since, settings.unreachable_timeout_ms).then_some(true)
+            let given_up = !is_waited_for && waited(heard.since, settings.unreachable_timeout_ms);
+            given_up.then_some(true)
         }
         state if is_terminal(state) => Some(super::is_loss(state)),
         _ => None,
@@ -89,6 +99,11 @@ fn judge(mind: &Mind, known: Before, waited: impl Fn(i64, u64) -> bool) -> Optio
 }
 
 impl Task {
+    /// Its job waits for what cannot be reached, and nobody wants it to end.
+    fn is_waited_for(&self) -> bool {
+        self.job.on_unreachable == OnUnreachable::Wait && !self.killed
+    }
+
     /// Whether both may not work at the same time: tasks of the same run, or of runs of which
     /// neither was launched beside another.
     fn excludes(&self, other: &Self) -> bool {
