@@ -124,6 +124,8 @@ fn flags_by_hand_stop_and_start_what_they_name() {
         // As Elastic-Job-Cloud writes it: the name and nothing else.
         let turn = world.hand(flag.clone(), Some(b"j"));
         assert_eq!(turn.said(), ["kill j/0"]);
+        let task = world.tasks("j").remove(0);
+        world.status(&task, TaskState::Killed);
         let fired = world.engine.status().firings.fired;
         world.wait(20_000);
         assert_eq!(world.engine.status().firings.fired, fired);
