@@ -42,8 +42,14 @@ pub(super) async fn run(shared: Arc<Shared>, start: StartExecutor, kill: Cancell
     shared.hub.send(Input::Exited { event, unsent }).await;
 }
 
-/// Makes the sandbox and brings in the command's files.
+/// Makes the sandbox and brings in the command's files. There is no image to run it in: it is refused
+/// as by a Mesos agent that is told of no image provider.
 async fn prepare(start: &StartExecutor, path: PathBuf) -> Result<(File, File), String> {
+    let task_container = start.command_task.as_ref().and_then(|task| task.container.as_ref());
+    let container = task_container.or(start.executor.container.as_ref());
+    if let Some(image) = container.and_then(|c| c.mesos.as_ref()?.image.as_ref()) {
+        return Err(format!("Unsupported container image type: {}", image.r#type().as_str_name()));
+    }
     let task_command = start.command_task.as_ref().and_then(|task| task.command.as_ref());
     let command = task_command.or(start.executor.command.as_ref());
     let uris = command.map(|command| command.uris.clone()).unwrap_or_default();

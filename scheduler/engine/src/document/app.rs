@@ -90,7 +90,8 @@ fn read(reader: &mut Reader, text: &[u8], strictness: Strictness) -> Option<App>
     })
 }
 
-fn read_uris(reader: &mut Reader) -> Vec<String> {
+/// Addresses for the fetcher.
+pub(super) fn read_uris(reader: &mut Reader) -> Vec<String> {
     let Some(value) = reader.take("uris") else {
         return Vec::new();
     };

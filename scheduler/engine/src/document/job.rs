@@ -8,6 +8,7 @@ use shiftwork_schedule::{BoundedSchedule, Zone};
 
 use super::app::{read_amount, read_env};
 use super::constraint::{Constraint, read_constraints};
+use super::container::{read_image, read_job_uris};
 use super::executor::{JobExecutor, read_executor};
 use super::jitter;
 use super::limits::{Limits, read_limits};
@@ -101,6 +102,10 @@ pub struct Job {
     pub env: BTreeMap<String, String>,
     /// Variables whose values are secrets, by the names of those; the engine never knows the values.
     pub secret_env: BTreeMap<String, String>,
+    /// Files for the fetcher, beside the app's; only for tasks of Mesos' own executor.
+    pub uris: Vec<String>,
+    /// The Docker image a task runs in; only for tasks of Mesos' own executor.
+    pub image: Option<String>,
     /// Where shards are put.
     pub placement: Placement,
     /// What is asked of the agents they are put on.
@@ -166,6 +171,8 @@ fn read(
     let run_as = read_run_as(reader, work.as_ref());
     let limits = read_limits(reader, work.as_ref(), strictness);
     let executor = read_executor(reader, work.as_ref(), execution);
+    let uris = read_job_uris(reader, executor);
+    let image = read_image(reader, executor);
     let context_argument = read_context_argument(reader, work.as_ref());
     check_daemon_schedule(reader, execution, schedule.as_ref());
     let sharding_total_count = read_sharding_total_count(reader);
@@ -200,7 +207,7 @@ fn read(
     let secret_env = read_secret_env(reader, executor);
     let env = read_env(reader);
     reader.strings("labels");
-    leave_out(reader, strictness);
+    leave_out(reader);
     Some(Job {
         name: name?,
         app: app?,
@@ -228,6 +235,8 @@ fn read(
         kill_grace_period_ms,
         env,
         secret_env,
+        uris,
+        image,
         placement,
         constraints,
         source: text?,
@@ -273,8 +282,8 @@ fn is_secret_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.bytes().all(plain) && !matches!(name, "." | "..")
 }
 
-/// Fields that older clients send without effect, and documented ones this version refuses.
-fn leave_out(reader: &mut Reader, strictness: Strictness) {
+/// Fields that older clients send without effect.
+fn leave_out(reader: &mut Reader) {
     reader.ignore(&[
         "description",
         "jobClass",
@@ -291,9 +300,6 @@ fn leave_out(reader: &mut Reader, strictness: Strictness) {
         "disabled",
         "overwrite",
     ]);
-    if strictness == Strictness::Request {
-        reader.refuse(&["uris", "container"]);
-    }
 }
 
 pub(super) fn read_name<T, E: ToString>(

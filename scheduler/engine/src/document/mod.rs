@@ -5,6 +5,7 @@
 mod app;
 mod calendar;
 mod constraint;
+mod container;
 mod delay;
 mod executor;
 mod fingerprint;

@@ -183,6 +183,17 @@ fn how() -> Vec<Member> {
             one_of(&["app", "command"], "command: a TRANSIENT script in Mesos' own executor."),
         ),
         ("placement", one_of(&["binpack", "spread"], "Where shards are put.")),
+        ("uris", texts("With executor command: files that the agent's fetcher brings.")),
+        (
+            "container",
+            json!({
+                "type": "object",
+                "description": "With executor command: what the Mesos containerizer runs a task in.",
+                "properties": {"image": {"type": "string"}},
+                "required": ["image"],
+                "additionalProperties": false,
+            }),
+        ),
         (
             "onUnreachable",
             one_of(&["failover", "wait"], "What becomes of a shard whose agent cannot be reached."),

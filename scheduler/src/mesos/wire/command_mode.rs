@@ -7,7 +7,7 @@ use shiftwork_engine::event::Outcome;
 use shiftwork_executor::core::TaskSpec;
 use shiftwork_executor::script;
 use shiftwork_proto::mesos::v1 as mesos;
-use shiftwork_proto::mesos::v1::{command_info, environment};
+use shiftwork_proto::mesos::v1::{command_info, container_info, environment, image};
 
 use super::WireError;
 
@@ -71,7 +71,7 @@ pub(super) fn write_command(
     let mut arguments = vec!["sh".to_owned()];
     arguments.extend(script::arguments(&spec, command_line, None));
     Ok(mesos::CommandInfo {
-        uris: write_uris(app),
+        uris: write_uris(app, &launch.job.uris),
         environment: Some(mesos::Environment { variables: variables.collect() }),
         shell: Some(false),
         value: Some(SHELL.to_owned()),
@@ -80,7 +80,22 @@ pub(super) fn write_command(
     })
 }
 
-fn write_uris(app: &App) -> Vec<command_info::Uri> {
+/// The container of a task that runs in an image of its own.
+pub(super) fn write_container(image: &str) -> mesos::ContainerInfo {
+    let docker = image::Docker { name: image.to_owned(), ..image::Docker::default() };
+    let image = mesos::Image {
+        r#type: image::Type::Docker as i32,
+        docker: Some(docker),
+        ..mesos::Image::default()
+    };
+    mesos::ContainerInfo {
+        r#type: container_info::Type::Mesos as i32,
+        mesos: Some(container_info::MesosInfo { image: Some(image) }),
+        ..mesos::ContainerInfo::default()
+    }
+}
+
+fn write_uris(app: &App, own: &[String]) -> Vec<command_info::Uri> {
     let package = Some(&app.app_url).filter(|url| !url.is_empty());
     let uri = |uri: &String| {
         let is_archive = ARCHIVES.iter().any(|ending| uri.ends_with(ending));
@@ -92,7 +107,7 @@ fn write_uris(app: &App) -> Vec<command_info::Uri> {
             ..command_info::Uri::default()
         }
     };
-    package.into_iter().chain(&app.uris).map(uri).collect()
+    package.into_iter().chain(&app.uris).chain(own).map(uri).collect()
 }
 
 /// How a command ended, from the only words Mesos' own executor has for it; it measures nothing.

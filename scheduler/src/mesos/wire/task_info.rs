@@ -40,6 +40,7 @@ pub(super) fn write_task_info(
         JobExecutor::App => task.executor = Some(write_executor_info(&launch.executor, framework)?),
         JobExecutor::Command => {
             task.command = Some(command_mode::write_command(launch, &task)?);
+            task.container = launch.job.image.as_deref().map(command_mode::write_container);
             task.kill_policy = Some(kill_policy(launch.job.kill_grace_period_ms));
             // It is for executors of ours; Mesos' own has its command.
             task.data = None;

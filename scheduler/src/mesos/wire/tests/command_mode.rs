@@ -6,6 +6,7 @@ use shiftwork_engine::event::{Event, TaskState};
 use shiftwork_engine::ids::FrameworkId;
 use shiftwork_engine::resources::{Demand, Milli, Resources};
 use shiftwork_proto::json;
+use shiftwork_proto::mesos::v1::{container_info, image};
 
 use super::{first_offer, read, recorded};
 use crate::mesos::testing::launch;
@@ -59,6 +60,37 @@ fn a_command_has_the_recorded_form_and_its_context_is_an_argument_of_its_own() {
     assert_eq!(value("K"), Some(&"v".into()), "the env of the job");
     assert_eq!(value("B"), Some(&"2".into()), "the env of the app");
     assert_eq!(value("SHIFTWORK_ITEM"), Some(&"1".into()));
+}
+
+#[test]
+fn a_task_with_an_image_and_files_of_its_own_names_both() {
+    let job = JOB.replacen(
+        '{',
+        r#"{"container":{"image":"debian:12"},"uris":["http://h/a.tgz","http://h/b"],"#,
+        1,
+    );
+    let mut offer = first_offer("02-command-tasks");
+    let demand = Demand { cpus: Milli(500), mem: Milli(64_000), ..Demand::default() };
+    let resources = offer.resources.take(&demand).unwrap();
+    let launch = launch(&job, &offer.agent, resources, Resources::default());
+    let framework = FrameworkId::new("f-1");
+    let task = super::super::task_info::write_task_info(&launch, &offer.agent, &framework).unwrap();
+    let container = task.container.unwrap();
+    assert_eq!(container.r#type, container_info::Type::Mesos as i32);
+    let image = container.mesos.unwrap().image.unwrap();
+    assert_eq!(
+        (image.r#type(), image.docker.unwrap().name.as_str()),
+        (image::Type::Docker, "debian:12")
+    );
+    let uris: Vec<_> = task
+        .command
+        .as_ref()
+        .unwrap()
+        .uris
+        .iter()
+        .map(|uri| (uri.value.as_str(), uri.extract()))
+        .collect();
+    assert_eq!(uris[uris.len() - 2..], [("http://h/a.tgz", true), ("http://h/b", false)]);
 }
 
 #[test]
