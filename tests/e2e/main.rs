@@ -21,6 +21,7 @@ mod hands;
 mod harness;
 mod masters;
 mod metrics;
+mod neighbour;
 mod packages;
 mod proxy;
 mod pymesos;

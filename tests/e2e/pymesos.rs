@@ -80,12 +80,12 @@ impl Drop for Master {
     }
 }
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let python = std::env::var_os(PYTHON).map(PathBuf::from);
     python.unwrap_or_else(|| panic!("{PYTHON} is not set: run tests/run, which installs pymesos"))
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/pymesos").join(name)
 }
 
