@@ -17,7 +17,7 @@ use zookeeper_client::{Client, CreateMode, Error, MultiWriteResult};
 use super::election::{Candidate, Standing};
 use super::tree::LeaderRecord;
 use super::zookeeper_config::ZooKeeperConfig;
-use super::zookeeper_load::{COMMITS_PATH, Scope, load};
+use super::zookeeper_load::{COMMITS_PATH, Scope, committed_epoch, load};
 use super::zookeeper_watch::Watch;
 use super::zookeeper_writer::{Fence, Noticing, Writer, lease_time};
 use super::{
@@ -287,8 +287,15 @@ impl Worker {
             Err(Error::NoNode) => None,
             Err(error) => return Err(failed(error)),
         };
-        let has_commits = client.check_stat(&commits_path).await.map_err(failed)?.is_some();
-        let epoch = Epoch(found.map_or(0, |(epoch, _)| epoch.0).saturating_add(1));
+        let committed = match client.get_data(&commits_path).await {
+            Ok((data, _)) => Some(committed_epoch(&data)),
+            Err(Error::NoNode) => None,
+            Err(error) => return Err(failed(error)),
+        };
+        // The leader's node may have been deleted by hand; what was done under its epoch is still told.
+        let last = found.map_or(0, |(epoch, _)| epoch.0).max(committed.unwrap_or_default());
+        let epoch = Epoch(last.saturating_add(1));
+        let commits = epoch.0.to_string();
         let record = LeaderRecord::new(leader, epoch).encode()?;
         let options = self.config.options(CreateMode::Persistent);
         let mut writer = client.new_multi_writer();
@@ -297,11 +304,11 @@ impl Worker {
             None => writer.add_create(&leader_path, &record, &options),
         }
         .map_err(failed)?;
-        if has_commits {
-            writer.add_set_data(&commits_path, b"", None).map_err(failed)?;
-        } else {
-            writer.add_create(&commits_path, b"", &options).map_err(failed)?;
+        match committed {
+            Some(_) => writer.add_set_data(&commits_path, commits.as_bytes(), None),
+            None => writer.add_create(&commits_path, commits.as_bytes(), &options),
         }
+        .map_err(failed)?;
         let results = writer.commit().await.map_err(|error| failed(error.into()))?;
         let version = |index: usize| match results.get(index) {
             Some(MultiWriteResult::SetData { stat }) => stat.version,

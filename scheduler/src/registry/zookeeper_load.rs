@@ -22,8 +22,13 @@ const REQUESTS_IN_FLIGHT_MAX: usize = 16;
 /// and the counter that keeps commits in order.
 const MACHINERY: [&str; 2] = ["ha/election", COMMITS_PATH];
 
-/// Its version counts commits; see the writer.
+/// Its version counts commits, see the writer; it holds the epoch of the last one.
 pub(super) const COMMITS_PATH: &str = "ha/commits";
+
+/// The epoch of the last commit; 0 where nobody wrote one.
+pub(super) fn committed_epoch(data: &[u8]) -> u64 {
+    std::str::from_utf8(data).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+}
 
 /// What stands below the namespace.
 #[derive(Default)]

@@ -147,6 +147,22 @@ async fn a_commit_is_not_done_without_the_one_before_it() {
     registry.commit(again.epoch, one(vec![set("x", "2")])).await.unwrap();
 }
 
+/// What happened is told by epochs: none is used twice.
+#[tokio::test]
+async fn epochs_go_on_when_the_leader_s_node_was_deleted_by_hand() {
+    let fixture = ZooKeeper::new();
+    let (mut registry, _) = fixture.process();
+    for _ in 0..2 {
+        registry.take_over(leader("a")).await.unwrap();
+    }
+    let epoch = registry.take_over(leader("a")).await.unwrap().epoch;
+    registry.commit(epoch, one(vec![set("x", "1")])).await.unwrap();
+    fixture.client().await.delete("/ha/leader", None).await.unwrap();
+    let again = soon("it leads again", registry.take_over(leader("a"))).await.unwrap();
+    assert!(again.epoch > epoch, "{:?} after {epoch:?}", again.epoch);
+    registry.commit(again.epoch, one(vec![set("x", "2")])).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_lease_is_renewed_without_commits() {
     let fixture = ZooKeeper::new();

@@ -240,9 +240,13 @@ impl Writer {
     }
 
     fn fill(&mut self, writer: &mut MultiWriter<'_>, writes: &[Write]) -> Result<(), Error> {
-        let Fence { leader_version, commits_version, .. } = &mut self.fence;
+        let Fence { epoch, leader_version, commits_version } = &mut self.fence;
         writer.add_check_version(&format!("/{LEADER_PATH}"), *leader_version)?;
-        writer.add_set_data(&format!("/{COMMITS_PATH}"), b"", Some(*commits_version))?;
+        writer.add_set_data(
+            &format!("/{COMMITS_PATH}"),
+            epoch.0.to_string().as_bytes(),
+            Some(*commits_version),
+        )?;
         let options = self.config.options(CreateMode::Persistent);
         for Write { path, data, existed } in writes {
             let path = format!("/{path}");
