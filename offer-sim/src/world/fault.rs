@@ -209,6 +209,7 @@ impl Parts {
     fn fail_over(&mut self, turn: &mut Turn<'_>) {
         self.master.fail_over(turn);
         self.transit.clear();
+        self.links.clear_waiting();
         for id in self.agents.keys() {
             let backoff_ms = turn.config.registration_backoff_ms.max(1);
             let delay_ms = Fate::new(turn.now_ms).draw("register", &id.0) % backoff_ms;

@@ -41,6 +41,16 @@ impl Links {
         self.0.remove(agent).map(|closed| closed.closure)
     }
 
+    /// All connections end: nothing that waits is from or for the next master.
+    pub(super) fn clear_waiting(&mut self) {
+        for closed in self.0.values_mut() {
+            if let Closure::Frozen { to_agent, to_master } = &mut closed.closure {
+                to_agent.clear();
+                to_master.clear();
+            }
+        }
+    }
+
     pub(super) fn is_open(&self, agent: &AgentId) -> bool {
         !self.0.contains_key(agent)
     }

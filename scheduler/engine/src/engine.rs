@@ -25,6 +25,10 @@ use crate::settings::Settings;
 use crate::statistics::{FiringCounts, LaunchCounts};
 use crate::timers::{Deadline, Timers};
 
+/// An engine is called every few seconds at least. Where it was not for longer than this, its process
+/// stood still or its clock was set forward: what others said meanwhile is still to be read, milliseconds.
+const GAP_MS: i64 = 20_000;
+
 /// An app and its flag.
 #[derive(Debug)]
 pub(crate) struct AppEntry {
@@ -252,6 +256,10 @@ impl Engine {
 
     /// Meets every deadline up to now.
     pub(crate) fn advance(&mut self, now: Timestamp, fx: &mut Effects) {
+        let gap_ms = now.since(self.now);
+        if gap_ms > GAP_MS {
+            self.timers.allow_for_gap(gap_ms.unsigned_abs());
+        }
         self.now = self.now.max(now);
         while let Some(deadline) = self.timers.pop_due(self.now) {
             match deadline {

@@ -56,6 +56,11 @@ impl Deadline {
     fn brings_work(&self) -> bool {
         matches!(self, Self::Schedule(_) | Self::Held(_) | Self::Waiting(..))
     }
+
+    /// When it is met something is concluded from the silence of others.
+    fn judges_silence(&self) -> bool {
+        matches!(self, Self::Launch(_) | Self::Unreachable(_) | Self::ReconcileGrace)
+    }
 }
 
 impl Timers {
@@ -74,6 +79,17 @@ impl Timers {
     pub(crate) fn set_no_later(&mut self, deadline: Deadline, at: Timestamp) {
         if self.at.get(&deadline).is_none_or(|old| *old > at) {
             self.set(deadline, at);
+        }
+    }
+
+    /// Time has passed in which nobody could be heard: it does not count as their silence.
+    pub(crate) fn allow_for_gap(&mut self, gap_ms: u64) {
+        let judging: Vec<Deadline> =
+            self.at.keys().filter(|deadline| deadline.judges_silence()).cloned().collect();
+        for deadline in judging {
+            if let Some(at) = self.at.get(&deadline).copied() {
+                self.set(deadline, at.saturating_add(gap_ms));
+            }
         }
     }
 

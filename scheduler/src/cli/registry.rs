@@ -139,7 +139,16 @@ impl RegistryArgs {
 /// Carries a command out.
 pub(super) async fn run(out: Output, command: RegistryCommand) -> Result<(), CliError> {
     match command {
-        RegistryCommand::Ls(args) => list(out, &read(&args).await?, args.path.as_ref()),
+        RegistryCommand::Ls(args) => {
+            let tree = read(&args).await?;
+            if tree.is_empty() {
+                output::progress(&format!(
+                    "nothing stands here: is the namespace {} right? No scheduler has led under it yet",
+                    args.shared.namespace
+                ));
+            }
+            list(out, &tree, args.path.as_ref())
+        }
         RegistryCommand::Get(args) => {
             let Some(path) = &args.path else {
                 return Err(CliError::Usage("name the node whose data is wanted".to_owned()));

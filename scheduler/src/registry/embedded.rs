@@ -1,6 +1,8 @@
 //! The registry in one file, for a scheduler without ZooKeeper: the tree in memory, redb as its
 //! journal, both on a thread of their own. Absent: a second process; the file is locked.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -13,8 +15,8 @@ use super::journal::Journal;
 pub use super::journal::read_offline;
 use super::tree::Write;
 use super::{
-    CommitError, Epoch, LeaderInfo, Lease, OpenError, Refusal, Registry, TakeOverError, Tenure,
-    Transaction, Tree, no_changes,
+    CommitError, Epoch, LeaderInfo, Lease, OpenError, Path, Refusal, Registry, TakeOverError,
+    Tenure, Transaction, Tree, no_changes,
 };
 
 /// The file's name in the data directory.
@@ -59,10 +61,12 @@ struct Worker {
     tenure: Option<Epoch>,
 }
 
-/// Commits that are applied to the tree in memory and not yet durable.
+/// Commits that are applied to the tree in memory and not yet durable. Of a node that several of them
+/// wrote only the last state goes to disk, and one that came and went leaves no trace there: under load
+/// that is most of what a short task writes.
 #[derive(Default)]
 struct Group {
-    writes: Vec<Write>,
+    net: BTreeMap<Path, Write>,
     /// What the data of the writes measures.
     bytes: usize,
     answers: Vec<Answer>,
@@ -234,8 +238,8 @@ impl Worker {
         }
         let result = match &self.journal {
             // Only the fence was asked.
-            Some(_) if group.writes.is_empty() => Ok(()),
-            Some(journal) => journal.write(&group.writes),
+            Some(_) if group.net.is_empty() => Ok(()),
+            Some(journal) => journal.write(group.net.values()),
             None => Err(Refusal::NotLeading.into()),
         };
         match result {
@@ -273,7 +277,7 @@ impl Worker {
             journal
         };
         let (epoch, writes) = self.tree.take_over(leader)?;
-        if let Err(source) = journal.write(&writes) {
+        if let Err(source) = journal.write(writes.iter()) {
             self.forget();
             return Err(TakeOverError::Storage { source });
         }
@@ -294,12 +298,22 @@ impl Group {
     fn add(&mut self, writes: Vec<Write>, answer: Answer) {
         let data = writes.iter().filter_map(|write| write.data.as_ref());
         self.bytes += data.map(bytes::Bytes::len).sum::<usize>();
-        self.writes.extend(writes);
+        for write in writes {
+            match self.net.entry(write.path.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(write);
+                }
+                Entry::Occupied(place) if !place.get().existed && write.data.is_none() => {
+                    place.remove();
+                }
+                Entry::Occupied(mut place) => place.get_mut().data = write.data,
+            }
+        }
         self.answers.push(answer);
     }
 
     fn has_room(&self) -> bool {
-        self.writes.len() < GROUP_WRITES_MAX && self.bytes < GROUP_BYTES_MAX
+        self.net.len() < GROUP_WRITES_MAX && self.bytes < GROUP_BYTES_MAX
     }
 }
 

@@ -310,3 +310,32 @@ async fn a_large_and_mostly_empty_file_is_compacted() {
     assert!(before > 64 << 20 && size() < 16 << 20, "{before} {}", size());
     assert_eq!(nodes.iter().filter(|(_, data)| *data == value).count(), 9);
 }
+
+#[test]
+fn commits_made_durable_together_leave_the_last_state_of_each_node() {
+    let write = |path: &str, data: Option<&'static str>, existed| Write {
+        path: Path::new(path).unwrap(),
+        data: data.map(|data| bytes::Bytes::from_static(data.as_bytes())),
+        existed,
+    };
+    let mut group = Group::default();
+    for writes in [
+        vec![
+            write("new", Some("1"), false),
+            write("short", Some("1"), false),
+            write("old", None, true),
+        ],
+        vec![
+            write("new", Some("2"), true),
+            write("short", None, true),
+            write("gone", Some("1"), true),
+        ],
+        vec![write("old", Some("3"), false), write("gone", None, true)],
+    ] {
+        group.add(writes, oneshot::channel().0);
+    }
+    let left: Vec<_> = group.net.into_values().collect();
+    let expected =
+        [write("gone", None, true), write("new", Some("2"), false), write("old", Some("3"), true)];
+    assert_eq!(left, expected);
+}

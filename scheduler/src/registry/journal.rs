@@ -93,7 +93,10 @@ impl Journal {
     }
 
     /// Writes what a commit did, all or nothing, and returns when it is durable.
-    pub(super) fn write(&self, writes: &[Write]) -> Result<(), StorageError> {
+    pub(super) fn write<'a>(
+        &self,
+        writes: impl Iterator<Item = &'a Write>,
+    ) -> Result<(), StorageError> {
         let transaction = self.begin()?;
         {
             let mut table = transaction.open_table(NODE)?;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The longest path in bytes. ZooKeeper has no limit of its own; ours keeps error texts and the
 /// share of names in a transaction small, and is far above the longest id the API accepts.
@@ -15,7 +16,7 @@ pub const PATH_BYTES_MAX: usize = 1024;
 /// tree can move from one registry to the other: no empty segment, no `.` or `..`, no control
 /// characters, no private-use or special characters, none beyond U+FFFF.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(String);
+pub struct Path(Arc<str>);
 
 /// Why a text is not a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +95,7 @@ impl Path {
                 _ => {}
             }
         }
-        Ok(Self(path))
+        Ok(Self(path.into()))
     }
 
     /// The path of a child of this node.
@@ -116,7 +117,7 @@ impl Path {
 
     /// The last segment.
     pub fn name(&self) -> &str {
-        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
+        self.0.rsplit_once('/').map_or(self.as_str(), |(_, name)| name)
     }
 
     /// The segments from the root down.
@@ -126,7 +127,7 @@ impl Path {
 
     /// The node above, none for a node directly below the namespace.
     pub fn parent(&self) -> Option<Self> {
-        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.into()))
     }
 
     /// Whether this node stands below `ancestor`, at any depth; no node stands below itself.

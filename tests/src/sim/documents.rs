@@ -41,6 +41,8 @@ pub(crate) struct Shape {
     pub(crate) machines: u64,
     /// Machines that have GPUs.
     pub(crate) gpus: u64,
+    /// Whether Mesos' own executor is to be had.
+    pub(crate) commands: bool,
 }
 
 impl Shape {
@@ -105,12 +107,7 @@ pub(super) fn job(
     if !daemon {
         set("misfire", misfire(random));
         set("concurrency", concurrency(random));
-        let waits = random.chance(0.2);
-        if waits {
-            set("onUnreachable", json!("wait"));
-        }
-        // A machine that never comes back is waited for no longer than that.
-        if waits || random.chance(0.2) {
+        if random.chance(0.2) {
             set("timeout", json!(*random.pick(&["20s", "2m"])));
         }
         if random.chance(0.2) {
@@ -134,8 +131,45 @@ pub(super) fn job(
             set("calendars", json!([random.pick(calendars)]));
         }
     }
+    // Numbers of its own: those drawn above and below stay what they were for a seed.
+    let mut own = Random::new(random.clone().next());
+    kind(&mut fields, daemon, shape, &mut own);
     schedule(&mut fields, daemon, now, random);
     Value::Object(fields).to_string().into_bytes()
+}
+
+/// What a shard runs, and in what; and whether it is waited for where nobody reaches it.
+fn kind(fields: &mut Map<String, Value>, daemon: bool, shape: Shape, random: &mut Random) {
+    let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    match random.below(10) {
+        0 => {
+            set("jobType", json!("HTTP"));
+            set("http", json!({"uri": "http://10.0.0.1/work"}));
+            set("scriptCommandLine", Value::Null);
+        }
+        1 => {
+            set("jobType", json!("SIMPLE"));
+            set("jobClass", json!("work"));
+            set("scriptCommandLine", Value::Null);
+        }
+        2 => {
+            set("jobType", json!("DATAFLOW"));
+            set("jobClass", json!("flow"));
+            set("streamingProcess", json!(random.chance(0.5)));
+            set("scriptCommandLine", Value::Null);
+        }
+        3 | 4 if !daemon && shape.commands => {
+            set("executor", json!("command"));
+        }
+        _ => {}
+    }
+    if !daemon && random.chance(0.2) {
+        set("onUnreachable", json!("wait"));
+        // A machine that never comes back is waited for no longer than that.
+        if !fields.contains_key("timeout") {
+            fields.insert("timeout".to_owned(), json!("2m"));
+        }
+    }
 }
 
 /// A constraint, and how many shards at most can meet it on a cluster of this shape.

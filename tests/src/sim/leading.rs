@@ -21,6 +21,9 @@ const TENURE_PAUSE_MS: i64 = 1_000;
 /// Until a driver tries again to subscribe.
 const SUBSCRIBE_AGAIN_MS: i64 = 1_500;
 
+/// An owner looks at the clock at least this often.
+const SLEEP_MAX_MS: i64 = 10_000;
+
 impl World {
     /// Who is there and does not stand still may become the leader, if nobody is.
     pub(super) fn elect(&mut self) {
@@ -212,14 +215,14 @@ impl World {
         Some(step)
     }
 
-    /// The owner sleeps until the engine wants to be called.
+    /// The owner sleeps until the engine wants to be called, and not for long.
     fn sleep(&mut self, process: Process) {
         let now = self.clock(process);
         let Some(tenure) = self.tenure(process) else { return };
-        let Some(deadline) = tenure.engine.next_deadline() else { return };
+        let deadline = tenure.engine.next_deadline().map_or(i64::MAX, Timestamp::as_millis);
         tenure.wake += 1;
         let number = tenure.wake;
-        let after = deadline.as_millis().saturating_sub(now).max(1);
+        let after = deadline.saturating_sub(now).clamp(1, SLEEP_MAX_MS);
         self.env.calendar.after(after, Happening::Wake { process, number });
     }
 

@@ -12,6 +12,8 @@ use super::world::{World, leading};
 /// Time in which everything must have come to its end: many runs of one job may wait for each other,
 /// and a clock that was put back holds everything up until it has caught up.
 const SETTLE_MS: i64 = 6 * 3_600_000;
+/// So long users wait for machines that cannot be reached.
+const PATIENCE_MS: i64 = 3_600_000;
 /// An offer is held at most this long while nothing waits: the hold, and the way of the call.
 const HOLD_MAX_MS: i64 = 10_000;
 /// Memory and registry are compared at every so many looks: it costs a whole restart.
@@ -90,6 +92,13 @@ impl World {
                 if !self.step() {
                     return;
                 }
+            }
+            if self.env.now() > begun + PATIENCE_MS
+                && let Some((_, tenure)) = self::leading(self.holder, &self.instances)
+                && self.users.is_done()
+                && self.users.cancel_waiting(&tenure.engine)
+            {
+                self.env.calendar.after(1, Happening::User);
             }
             match self.unsettled() {
                 None if told => break,

@@ -38,6 +38,7 @@ impl Setup {
         let shape = Shape {
             machines: machines.len() as u64,
             gpus: machines.iter().filter(|machine| machine.has_gpus()).count() as u64,
+            commands: matches!(options.cluster, ClusterKind::OfferSim),
         };
         let habits = Habits {
             work_mean_ms: *own.pick(&[300.0, 2_000.0, 10_000.0, 20_000.0]),

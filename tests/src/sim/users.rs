@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use shiftwork_engine::command::{Command, EndedRun, Overrides};
 use shiftwork_engine::event::RequestId;
 use shiftwork_engine::ids::{AppName, CalendarName, JobName};
-use shiftwork_engine::view::{RunView, ShardState};
+use shiftwork_engine::view::{RunView, ShardState, ShardView};
 use shiftwork_engine::{Engine, Order, RunFilter, Trace};
 
 use super::documents::{self, Shape};
@@ -74,7 +74,8 @@ impl Users {
 
     /// Users who ask for this and nothing else.
     pub(crate) fn with_script(script: Vec<Command>) -> Self {
-        let mut users = Self::new(Random::new(0), 1, Shape { machines: 1, gpus: 0 });
+        let mut users =
+            Self::new(Random::new(0), 1, Shape { machines: 1, gpus: 0, commands: false });
         users.first = script.into();
         users.calm = true;
         users
@@ -121,6 +122,21 @@ impl Users {
                 self.first.push_back(Command::UpdateJob { job, document });
             }
         }
+    }
+
+    /// Whoever sees that a job waits for a machine that is gone for good cancels its run. False if no
+    /// job does.
+    pub(crate) fn cancel_waiting(&mut self, engine: &Engine) -> bool {
+        let runs = engine.live_runs(&RunFilter::default(), None, LIST_MAX);
+        let waits = |run: &RunView| {
+            let unreachable = |shard: &ShardView| shard.state == ShardState::Unreachable;
+            let document = || engine.run(&run.id)?.document;
+            run.shards.iter().any(unreachable)
+                && document().is_some_and(|document| document.0.get().contains(r#""wait""#))
+        };
+        let waiting: Vec<_> = runs.into_iter().filter(waits).collect();
+        self.first.extend(waiting.iter().map(|run| Command::CancelRun { run: run.id.clone() }));
+        !waiting.is_empty()
     }
 
     pub(crate) fn is_done(&self) -> bool {

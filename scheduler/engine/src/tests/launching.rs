@@ -195,8 +195,7 @@ fn a_launch_without_an_answer_is_killed_and_placed_elsewhere() {
     world.offer("a1", 4.0);
     world.wait(10_000);
     let task = world.tasks("j").remove(0);
-    let turn = world.wait(5 * 60_000);
-    assert_eq!(turn.said()[0], "kill j/0");
+    assert_eq!(world.awake(5 * 60_000).said().last().unwrap(), "kill j/0");
     assert!(world.wait(16_000).said().contains(&"kill j/0".to_owned()), "killed again");
     world.status(&task, TaskState::Killed);
     let mut offers = vec![world.make_offer("a1", 4.0, 9000.0, &[])];

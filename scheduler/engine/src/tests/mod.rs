@@ -135,6 +135,20 @@ impl World {
         self.turn(Event::Tick)
     }
 
+    /// Time passes and the engine is called every few seconds, as by its owner; what came of all.
+    pub(crate) fn awake(&mut self, millis: i64) -> Turn {
+        const SLEEP_MAX_MS: i64 = 10_000;
+        let mut all = Turn::default();
+        let end = self.now.plus_millis(millis);
+        while self.now < end {
+            let turn = self.wait(end.since(self.now).min(SLEEP_MAX_MS));
+            all.actions.extend(turn.actions);
+            all.writes.extend(turn.writes);
+            all.traces.extend(turn.traces);
+        }
+        all
+    }
+
     pub(crate) fn subscribe(&mut self) -> Turn {
         self.turn(Event::Subscribed { framework: FrameworkId::new("fw") })
     }

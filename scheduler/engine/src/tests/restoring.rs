@@ -26,7 +26,7 @@ fn running_tasks_are_adopted_and_asked_about_before_anything_is_lost() {
     // The second one is not answered for: asked again, and in the end lost.
     assert_eq!(world.wait(5_000).said(), ["reconcile [j/1]"]);
     assert_eq!(world.active("j"), before);
-    world.wait(5 * 60_000);
+    world.awake(5 * 60_000);
     assert_eq!(world.tasks("j"), [tasks[0].clone()]);
 }
 

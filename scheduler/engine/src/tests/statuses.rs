@@ -122,7 +122,7 @@ fn an_unreachable_task_is_given_time_and_killed_if_it_comes_back_late() {
     let (mut world, task) = running(r#""failover":true"#);
     world.status(&task, TaskState::Unreachable);
     world.offer("a2", 4.0);
-    assert_eq!(world.wait(59_999).launched(), []);
+    assert_eq!(world.awake(59_999).launched(), []);
     world.wait(1);
     world.offer("a2", 4.0);
     let turn = world.wait(2_000);
@@ -143,17 +143,38 @@ fn an_unreachable_task_that_comes_back_in_time_goes_on() {
     assert_eq!(final_state(&world).0, RunState::Succeeded);
 }
 
+/// The process stood still, or its clock was set forward: what came meanwhile is heard first.
+#[test]
+fn time_in_which_nobody_could_be_heard_is_nobody_s_silence() {
+    let (mut world, task) = running(r#""failover":true"#);
+    world.status(&task, TaskState::Unreachable);
+    world.awake(30_000);
+    world.wait(300_000);
+    assert_eq!(world.tasks("j"), std::slice::from_ref(&task));
+    world.exit(&task, 0);
+    assert_eq!(final_state(&world).0, RunState::Succeeded);
+
+    let (mut world, task) = running(r#""failover":true"#);
+    world.status(&task, TaskState::Unreachable);
+    world.awake(30_000);
+    world.wait(300_000);
+    world.awake(29_000);
+    assert_eq!(world.tasks("j"), [task]);
+    world.awake(1_000);
+    assert!(world.tasks("j").is_empty(), "the rest of its time is over");
+}
+
 /// Also under a new leader; until the master knows what became of it, or it is to end.
 #[test]
 fn an_unreachable_task_is_waited_for_if_its_job_says_so() {
     let (mut world, task) = running(r#""failover":true,"onUnreachable":"wait""#);
     world.status(&task, TaskState::Unreachable);
     world.offer("a2", 4.0);
-    assert_eq!(world.wait(300_000).launched(), []);
+    assert_eq!(world.awake(300_000).launched(), []);
     world.restart();
     world.subscribe();
     world.status(&task, TaskState::Unreachable);
-    world.wait(300_000);
+    world.awake(300_000);
     assert_eq!(world.tasks("j"), std::slice::from_ref(&task));
     world.status(&task, TaskState::GoneByOperator);
     world.offer("a2", 4.0);
@@ -163,9 +184,9 @@ fn an_unreachable_task_is_waited_for_if_its_job_says_so() {
     world.status(&task, TaskState::Unreachable);
     let run = world.active("j").id;
     world.command(Command::CancelRun { run }).unwrap();
-    world.wait(59_000);
+    world.awake(59_000);
     assert_eq!(world.tasks("j"), [task]);
-    world.wait(60_000);
+    world.awake(60_000);
     assert_eq!(final_state(&world).0, RunState::Cancelled);
 }
 

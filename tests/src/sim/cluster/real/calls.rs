@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use offer_sim::world::Event;
+use shiftwork_engine::document::JobExecutor;
 use shiftwork_engine::effect::{Action, Launch};
 use shiftwork_engine::event::{Offer, StatusUpdate};
 use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId};
@@ -75,7 +76,7 @@ impl Real {
                 self.send(stream, &action, env);
                 let accepting = self.offers.accepting.take();
                 if accepting.is_some_and(|accepting| !accepting.refused) {
-                    for launch in launches {
+                    for launch in in_executors(launches) {
                         let key = (agent.clone(), launch.executor.id.clone());
                         self.offers.launched.insert(key, env.now());
                     }
@@ -140,6 +141,28 @@ impl Real {
         }
         self.step(Event::SchedulerCall { framework, call: Box::new(call) }, env);
     }
+}
+
+/// The reserved resources among offers that are left over, where what is used is not reserved. What is
+/// `given` is taken as it must be.
+fn spared_of(outs: &[OfferOut], used: Amounts, given: Amounts) -> Option<String> {
+    let mut left = Amounts::default();
+    for out in outs {
+        left += out.amounts;
+    }
+    for taken in [given, used] {
+        if !left.covers(&taken) {
+            return None;
+        }
+        left -= taken;
+    }
+    let spared = left.spared(&used);
+    (!spared.is_empty()).then(|| spared.join(", "))
+}
+
+/// Those that run in an executor of their app's.
+fn in_executors(launches: &[Launch]) -> impl Iterator<Item = &Launch> {
+    launches.iter().filter(|launch| launch.job.executor == JobExecutor::App)
 }
 
 // === impl OffersOut ===
@@ -212,7 +235,7 @@ impl OffersOut {
 
     /// Notes what executors are to be charged, arrive or not.
     pub(super) fn describe(&mut self, agent: &AgentId, launches: &[Launch]) {
-        for Launch { executor, .. } in launches {
+        for Launch { executor, .. } in in_executors(launches) {
             let key = (agent.clone(), executor.id.clone());
             self.described.insert(key, executor.resources.clone());
         }
@@ -225,9 +248,13 @@ impl OffersOut {
         let newest = outs.iter().max_by_key(|out| out.since)?;
         let since = newest.since;
         let mut used = Amounts::default();
+        let mut perhaps = Amounts::default();
         let mut charged: Vec<&ExecutorId> = Vec::new();
         for launch in launches {
             used += Amounts::of(&launch.resources);
+            if launch.job.executor == JobExecutor::Command {
+                continue;
+            }
             let id = &launch.executor.id;
             let key = (agent.clone(), id.clone());
             if self.ended.get(&key).is_some_and(|at| *at >= since) {
@@ -236,24 +263,16 @@ impl OffersOut {
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
             let runs = launched || newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
-                // A launch that got lost may have arrived all the same, and an executor that runs is
-                // not to be described anew.
-                if self.described.get(&key) == Some(&launch.executor.resources) {
-                    return None;
-                }
                 charged.push(id);
-                used += Amounts::of(&launch.executor.resources);
+                // A launch that got lost may have arrived all the same, and an executor that runs is
+                // not to be described anew, nor paid for again.
+                if self.described.get(&key) == Some(&launch.executor.resources) {
+                    perhaps += Amounts::of(&launch.executor.resources);
+                } else {
+                    used += Amounts::of(&launch.executor.resources);
+                }
             }
         }
-        let mut left = Amounts::default();
-        for out in outs {
-            left += out.amounts;
-        }
-        if !left.covers(&used) {
-            return None;
-        }
-        left -= used;
-        let spared = left.spared(&used);
-        (!spared.is_empty()).then(|| spared.join(", "))
+        spared_of(outs, used, Amounts::default()).and_then(|_| spared_of(outs, used, perhaps))
     }
 }

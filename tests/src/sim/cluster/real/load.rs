@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use offer_sim::world::{AgentId, AgentSpec, ContainerId, Deed, FrameworkId, Resources, TaskId};
-use shiftwork_proto::mesos::v1::Resource;
+use shiftwork_proto::mesos::v1::{ExecutorInfo, Resource};
 
 /// The kinds that are counted, in thousandths.
 const KINDS: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
@@ -41,6 +41,8 @@ impl Loads {
     /// When an agent runs more than it has.
     pub(super) fn on_deed(&mut self, deed: &Deed) -> Result<(), String> {
         match deed {
+            // The executor that an agent makes up for a command is its task.
+            Deed::Started { executor, .. } if is_of_command(executor) => Ok(()),
             Deed::Started { agent, framework, container, executor } => {
                 self.add(agent, framework, run_of(container), &executor.resources)
             }
@@ -88,6 +90,10 @@ impl Loads {
             load.used.remove(name);
         }
     }
+}
+
+fn is_of_command(executor: &ExecutorInfo) -> bool {
+    executor.name.as_deref().is_some_and(|name| name.starts_with("Command Executor"))
 }
 
 fn run_of(container: &ContainerId) -> String {

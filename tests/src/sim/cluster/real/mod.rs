@@ -18,6 +18,7 @@ use offer_sim::world::{
 use prost::Message as _;
 use shiftwork_engine::effect::Action;
 use shiftwork_engine::ids::{AgentId, FrameworkId, RunId, TaskId};
+use shiftwork_proto::mesos::v1::TaskInfo;
 use shiftwork_proto::shiftwork::v1::TaskPayload;
 use shiftwork_scheduler::mesos::{DriverConfig, framework_info};
 
@@ -195,6 +196,21 @@ impl Real {
         self.step(Event::SimulateAgent { agent }, env);
     }
 
+    /// What a task is for: an executor of ours is told by the payload, a command by its environment.
+    fn read(task: &TaskInfo) -> Option<(RunId, u32)> {
+        if let Some(command) = &task.command {
+            let variables = &command.environment.as_ref()?.variables;
+            let value = |name: &str| {
+                let found = variables.iter().find(|variable| variable.name == name);
+                found.and_then(|variable| variable.value.as_deref())
+            };
+            let run = RunId::parse(value("SHIFTWORK_RUN_ID")?).ok()?;
+            return Some((run, value("SHIFTWORK_ITEM")?.parse().ok()?));
+        }
+        let payload = TaskPayload::decode(task.data.clone()?).ok()?;
+        Some((RunId::parse(&payload.run_id).ok()?, payload.item))
+    }
+
     /// What an executor really did.
     fn note(&mut self, deed: Deed, env: &mut Env) {
         if let Err(what) = self.loads.on_deed(&deed) {
@@ -203,14 +219,12 @@ impl Real {
         match deed {
             Deed::Started { .. } | Deed::Exited { .. } => {}
             Deed::Took { framework, task, .. } => {
-                let payload = task.data.and_then(|data| TaskPayload::decode(data).ok());
-                let run = payload.as_ref().and_then(|it| RunId::parse(&it.run_id).ok());
-                let (Some(payload), Some(run)) = (payload, run) else {
+                let Some((run, item)) = Self::read(&task) else {
                     let text = format!("{}: its executor cannot read it", task.task_id.value);
                     env.facts.push(Fact::Improper(text));
                     return;
                 };
-                let given = Given { framework, run, item: payload.item };
+                let given = Given { framework, run, item };
                 self.given.insert(TaskId::new(task.task_id.value), given);
             }
             Deed::Began { agent, task } => {
