@@ -9,10 +9,15 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
+
+mod shown;
+
+pub use shown::{DefaultArgs, default_file, table};
 
 /// The option that names the file.
 pub const OPTION: &str = "config";
@@ -20,6 +25,8 @@ pub const OPTION: &str = "config";
 pub const VARIABLE: &str = "SHIFTWORK_CONFIG";
 /// How alike a key must be to one that is known to be taken for it.
 const ALIKE: f32 = 0.6;
+/// The administrator's user id.
+const ROOT: u32 = 0;
 
 /// The file.
 #[derive(Debug, Clone, clap::Args)]
@@ -71,7 +78,7 @@ pub enum ConfigError {
     },
     /// A file that others may read holds a secret.
     #[error(
-        "{} holds {key}, which is secret, and others may read it: chmod 600 {}",
+        "{} holds {key}, which is secret, and others may read it: chmod 600 {} (640 if it is root's)",
         path.display(), path.display()
     )]
     Readable {
@@ -233,9 +240,15 @@ fn texts(path: &Path, key: &str, arg: &Arg, value: &Value) -> Result<Vec<OsStrin
     }
 }
 
+/// Whether somebody reads it whom its owner need not mean. A group that the administrator gave it, as
+/// packages do for the user of a service (root:shiftwork, 0640), is meant.
 fn is_readable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    std::fs::metadata(path).is_ok_and(|it| is_open(it.permissions().mode(), it.uid()))
+}
+
+fn is_open(mode: u32, owner: u32) -> bool {
+    let open = if owner == ROOT { 0o027 } else { 0o077 };
+    mode & open != 0
 }
 
 // === what is in force ===
@@ -262,49 +275,6 @@ pub fn in_force(command: &Command, matches: &ArgMatches, from_file: &BTreeSet<St
             if arg.is_hide_env_values_set() { "(hidden)".to_owned() } else { values.join(",") };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{long} = {value:?}  # {origin}");
-    }
-    text
-}
-
-/// All options of the commands that take a file, as a table in Markdown.
-pub fn table(root: &Command) -> String {
-    let servers: Vec<&Command> =
-        root.get_subcommands().filter(|command| takes_file(command)).collect();
-    let mut rows = std::collections::BTreeMap::new();
-    for command in &servers {
-        for arg in options(command) {
-            if let Some(long) = arg.get_long() {
-                rows.entry(long.to_owned()).or_insert_with(|| (arg, Vec::new())).1.push(*command);
-            }
-        }
-    }
-    let mut text =
-        "| key and flag | variable | default | what it does |\n| --- | --- | --- | --- |\n"
-            .to_owned();
-    for (long, (arg, commands)) in rows {
-        let variable = arg
-            .get_env()
-            .map_or_else(|| "–".to_owned(), |name| format!("`{}`", name.to_string_lossy()));
-        let default: Vec<String> = arg
-            .get_default_values()
-            .iter()
-            .map(|value| format!("`{}`", value.to_string_lossy()))
-            .collect();
-        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
-        let default = match (is_flag, default.is_empty()) {
-            (true, _) => "`false`".to_owned(),
-            (false, true) if arg.is_required_set() => "required".to_owned(),
-            (false, true) => "–".to_owned(),
-            (false, false) => default.join(", "),
-        };
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let help = help.replace('\n', " ").replace('|', "\\|").replace('<', "&lt;");
-        let only = match &commands[..] {
-            [one] if servers.len() > 1 => format!(" (`{}` only)", one.get_name()),
-            _ => String::new(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "| `{long}` | {variable} | {default} | {help}{only} |");
     }
     text
 }
@@ -351,7 +321,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
-        use std::os::unix::fs::PermissionsExt as _;
+
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         (directory, path.display().to_string())
     }
@@ -414,7 +384,6 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_taken_from_a_file_that_others_read_and_not_shown() {
-        use std::os::unix::fs::PermissionsExt as _;
         let (directory, path) = file("secret = \"s3cret\"");
         let line = || vec!["x".into(), "serve".into(), "--config".into(), path.clone().into()];
         let completed = complete(&Line::command(), line(), |_| None).unwrap();
@@ -428,6 +397,15 @@ mod tests {
         std::fs::set_permissions(directory.path().join("config.toml"), open).unwrap();
         let refused = complete(&Line::command(), line(), |_| None).unwrap_err().to_string();
         assert!(refused.contains("chmod 600") && !refused.contains("s3cret"), "{refused}");
+    }
+
+    #[test]
+    fn a_group_reads_what_root_gave_it_and_nothing_else() {
+        let (root, somebody) = (0, 1000);
+        assert!(!is_open(0o100_640, root) && is_open(0o100_640, somebody));
+        assert!(!is_open(0o100_600, root) && !is_open(0o100_600, somebody));
+        // Writing is more than it needs, and others are not its group.
+        assert!(is_open(0o100_660, root) && is_open(0o100_644, root));
     }
 
     #[test]

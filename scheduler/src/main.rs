@@ -14,7 +14,7 @@ use shiftwork_scheduler::auth::AuthConfig;
 use shiftwork_scheduler::auth_args::AuthArgs;
 use shiftwork_scheduler::cli::reference::{self, CompletionArgs, ManArgs};
 use shiftwork_scheduler::cli::{self, ClientArgs, ClientCommand, RegistryArgs};
-use shiftwork_scheduler::config::{self, ConfigArgs};
+use shiftwork_scheduler::config::{self, ConfigArgs, DefaultArgs};
 use shiftwork_scheduler::demo::{self, Demo, say};
 use shiftwork_scheduler::elastic_job_args::ElasticJobArgs;
 use shiftwork_scheduler::engine_args::EngineArgs;
@@ -77,6 +77,8 @@ enum ConfigCommand {
     /// Check flags, environment and file, and print what is in force, without starting anything
     #[command(subcommand)]
     Check(Server),
+    /// Print a file to begin with: every option, commented out, with its default
+    Default(DefaultArgs),
 }
 
 /// What a configuration is for.
@@ -204,7 +206,10 @@ fn main() -> ExitCode {
         | Command::Config(ConfigCommand::Check(Server::Standalone(args))) => Some(&args.server),
         Command::Scheduler(args)
         | Command::Config(ConfigCommand::Check(Server::Scheduler(args))) => Some(&args.server),
-        Command::Client(_) | Command::Completion(_) | Command::Man(_) => None,
+        Command::Client(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Config(ConfigCommand::Default(_)) => None,
     };
     if let Some(Err(problem)) = server.map(ServerArgs::choose_tzdb) {
         Cli::command().error(ErrorKind::ValueValidation, problem).exit();
@@ -271,6 +276,10 @@ async fn dispatch(cli: Cli, in_force: &str) -> ExitCode {
         Command::Client(command) => return cli::run(&cli.client, *command).await,
         Command::Config(ConfigCommand::Check(what)) => {
             check(what).map(|()| say(in_force.trim_end()))
+        }
+        Command::Config(ConfigCommand::Default(args)) => {
+            say(config::default_file(&Cli::command(), &args.server).trim_end());
+            Ok(())
         }
         Command::Completion(args) => {
             reference::completion(Cli::command(), &args).context("cannot write the completion")
@@ -446,52 +455,4 @@ async fn start_demo(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Where the table stands in the documentation.
-    const CHAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    const BEGIN: &str = "<!-- begin: made from the options -->\n";
-    const END: &str = "<!-- end: made from the options -->";
-
-    #[test]
-    fn the_documentation_lists_every_option() {
-        let text = std::fs::read_to_string(CHAPTER).unwrap();
-        let (before, rest) = text.split_once(BEGIN).unwrap();
-        let (table, after) = rest.split_once(END).unwrap();
-        let made = config::table(&Cli::command());
-        if std::env::var_os("SHIFTWORK_WRITE_DOCS").is_some() {
-            std::fs::write(CHAPTER, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
-            return;
-        }
-        assert_eq!(table, made, "run this test once with SHIFTWORK_WRITE_DOCS=1 and commit");
-    }
-
-    /// What is above it is written by hand.
-    const GENERATED: &str =
-        "<!-- generated from the definition of the commands, see its test -->\n";
-
-    /// `SHIFTWORK_WRITE_DOCS=1 cargo test -p shiftwork-scheduler --bin shiftwork` writes it anew.
-    #[test]
-    fn the_reference_of_commands_is_in_step() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
-        let page = std::fs::read_to_string(path).expect("the chapter is there");
-        let (by_hand, generated) = page.split_once(GENERATED).expect("the marker is there");
-        let wanted = format!("\n{}", reference::markdown(Cli::command()));
-        if std::env::var_os("SHIFTWORK_WRITE_DOCS").is_some() {
-            std::fs::write(path, format!("{by_hand}{GENERATED}{wanted}"))
-                .expect("it can be written");
-            return;
-        }
-        assert!(
-            generated == wanted,
-            "docs/cli.md says something else than --help: write it anew with \
-             SHIFTWORK_WRITE_DOCS=1 cargo test -p shiftwork-scheduler --bin shiftwork"
-        );
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-}
+mod main_tests;

@@ -9,6 +9,7 @@ use crate::{program, read, succeeds};
 
 /// Variables that the commands of a server read.
 fn variables() -> BTreeSet<String> {
+    // Help does not list the first.
     let mut known = BTreeSet::from(["SHIFTWORK_LOG".to_owned()]);
     for command in ["scheduler", "standalone"] {
         let help = succeeds(Command::new(program("shiftwork")).args([command, "--help"]));
