@@ -49,6 +49,34 @@ fn compose() -> Value {
 }
 
 #[test]
+fn nobody_gets_in_unasked() {
+    for file in ["deploy/compose/compose.yml", "deploy/marathon/shiftwork.json"] {
+        assert!(!read(file).to_lowercase().contains("insecure"), "{file}");
+    }
+    let compose = compose();
+    for scheduler in ["shiftwork-1", "shiftwork-2"] {
+        let service = &compose["services"][scheduler];
+        let token = &service["environment"]["SHIFTWORK_ADMIN_TOKEN_FILE"];
+        let token = token.as_str().expect("the file of a token");
+        // On the volume of both: either may lead.
+        let directory = token.rsplit_once('/').map(|(directory, _)| directory);
+        let shared = format!("access:{}", directory.expect("a directory"));
+        let volumes = service["volumes"].as_array().expect("volumes");
+        assert!(volumes.iter().any(|volume| *volume == shared.as_str()), "{volumes:?}");
+    }
+    // What `access` writes, Prometheus reads: /etc/prometheus/scraper/token.
+    let written = &compose["services"]["access"];
+    assert_eq!(written["entrypoint"][2], "/var/lib/shiftwork/token");
+    let mounts = |service: &str, mount: &str| {
+        let volumes = compose["services"][service]["volumes"].as_array().cloned();
+        volumes.into_iter().flatten().any(|volume| volume == mount)
+    };
+    assert!(mounts("access", "scraper:/var/lib/shiftwork"));
+    assert!(mounts("prometheus", "scraper:/etc/prometheus/scraper:ro"));
+    assert!(read("deploy/prometheus/prometheus.yml").contains("credentials_file: scraper/token\n"));
+}
+
+#[test]
 fn the_cluster_in_containers_is_whole() {
     let compose = compose();
     let services = compose["services"].as_object().expect("services");
@@ -60,6 +88,7 @@ fn the_cluster_in_containers_is_whole() {
         "postgres",
         "shiftwork-1",
         "shiftwork-2",
+        "access",
         "prometheus",
         "grafana",
     ];
@@ -80,7 +109,10 @@ fn the_cluster_in_containers_is_whole() {
         }
         for needed in service["depends_on"].as_object().into_iter().flatten() {
             assert!(services.contains_key(needed.0), "{name} needs {}", needed.0);
-            assert_eq!(needed.1["condition"], "service_healthy", "{name}");
+            // That which ends is waited for to the end.
+            let ends = services[needed.0]["restart"] == "on-failure";
+            let wanted = if ends { "service_completed_successfully" } else { "service_healthy" };
+            assert_eq!(needed.1["condition"], wanted, "{name}");
         }
         for volume in service["volumes"].as_array().into_iter().flatten() {
             let volume = volume.as_str().expect("text");

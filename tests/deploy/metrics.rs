@@ -90,7 +90,19 @@ fn prometheus_takes_the_alerts_and_they_fire_when_they_should() {
     };
     promtool(&["check", "rules", "alerts.yml"]);
     promtool(&["test", "rules", "alerts_test.yml"]);
-    promtool(&["check", "config", "prometheus.yml"]);
+
+    // It looks for the files that its configuration names, where that lies.
+    let place = tempfile::tempdir().expect("a temporary directory");
+    for name in ["prometheus.yml", "alerts.yml"] {
+        std::fs::copy(directory.join(name), place.path().join(name)).expect("copied");
+    }
+    std::fs::create_dir(place.path().join("scraper")).expect("a directory");
+    std::fs::write(place.path().join("scraper/token"), "sw_1").expect("written");
+    succeeds(
+        Command::new("promtool")
+            .args(["check", "config", "prometheus.yml"])
+            .current_dir(place.path()),
+    );
 }
 
 #[test]

@@ -49,6 +49,44 @@ fn every_variable_is_one_that_is_read() {
     }
 }
 
+#[test]
+fn the_program_takes_what_marathon_gives_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let files = directory.path().display().to_string();
+    let made = rcgen::generate_simple_self_signed(vec!["h".to_owned()]).expect("a certificate");
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    };
+    write("tls.crt", &made.cert.pem());
+    write("tls.key", &made.signing_key.serialize_pem());
+    write("zookeeper", "shiftwork:secret");
+    write("admin-token", "0123456789abcdef0123456789abcdef");
+
+    let app: Value = serde_json::from_str(&read("deploy/marathon/shiftwork.json")).expect("JSON");
+    let line = app["cmd"].as_str().expect("a command");
+    assert_eq!(
+        line.split_whitespace().take(3).collect::<Vec<_>>(),
+        ["exec", "./shiftwork", "scheduler"]
+    );
+    let mut check = Command::new(program("shiftwork"));
+    check.env_clear().args(["config", "check", "scheduler"]);
+    for word in line.split_whitespace().skip(3) {
+        let word = word.replace("$PORT_API", "1").replace("$HOST", "h");
+        check.arg(word.replace("$MESOS_SANDBOX", &files));
+    }
+    for (name, value) in app["env"].as_object().expect("variables") {
+        // What is a secret, Marathon puts in.
+        let value = value.as_str().unwrap_or("postgres://shiftwork:secret@db/shiftwork");
+        check.env(name, value.replace("/etc/shiftwork", &files));
+    }
+    let said = succeeds(&mut check);
+    assert!(said.contains("advertise = \"https://h:1\"  # flag"), "{said}");
+    for key in ["admin-token-file", "tls-cert-file", "registry", "history", "secret-key-file"] {
+        let given = said.lines().any(|line| line.starts_with(key) && line.ends_with("environment"));
+        assert!(given, "{key}: {said}");
+    }
+}
+
 /// The options parse: whatever is not known is refused before `--help` is looked at.
 fn parses(command_line: &str) {
     let words: Vec<&str> = command_line.split_whitespace().collect();
@@ -82,7 +120,7 @@ fn marathon_runs_three_that_are_checked_and_replaced_one_by_one() {
     // That of /readyz would end every scheduler that stands by.
     assert_eq!(
         (check["protocol"].as_str(), check["path"].as_str()),
-        (Some("MESOS_HTTP"), Some("/healthz"))
+        (Some("MESOS_HTTPS"), Some("/healthz"))
     );
     let kept = app["upgradeStrategy"]["minimumHealthCapacity"].as_f64().expect("a share");
     assert!(kept * 3.0 > 2.0, "two stay while one is replaced");

@@ -1,6 +1,7 @@
 //! Authentication and TLS as a user meets them: the first admin, a token for a program, a certificate
 //! that is replaced.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::harness::{Standalone, program, wait_for};
@@ -65,6 +66,51 @@ fn the_first_admin_makes_a_token_and_the_door_is_shut_over_tls() {
     wait_for("the new certificate is served", || {
         client(&standalone, &server, made, &["job", "list"]).0
     });
+    standalone.interrupt();
+}
+
+#[test]
+fn prometheus_gets_a_token_that_reads_and_no_more() {
+    let mut standalone = Standalone::prepare();
+    let admin = standalone.directory.path().join("admin-token").display().to_string();
+    standalone.start_again(&["--require-authentication", "--admin-token-file", &admin]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/compose/access");
+    let place = standalone.directory.path().join("scraper");
+    std::fs::create_dir(&place).expect("a directory");
+    let file = place.join("token");
+    let give = || {
+        let programs = program("shiftwork").parent().expect("a directory").display().to_string();
+        let output = Command::new("bash")
+            .arg(script)
+            .arg(&file)
+            .env("SHIFTWORK_SERVER", &standalone.http)
+            .env("SHIFTWORK_TOKEN_FILE", &admin)
+            .env("PATH", format!("{programs}:/usr/bin:/bin"))
+            .output()
+            .expect("bash runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(&file).expect("a token").trim().to_owned()
+    };
+    let token = give();
+    assert_eq!(give(), token, "one is enough");
+    std::fs::remove_file(&file).expect("it was there");
+    let another = give();
+    assert_ne!(another, token);
+    // As another user reads it.
+    let mode = std::fs::metadata(&file).expect("it").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    let get = |token: &str, path: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H"]);
+        curl.arg(format!("Authorization: Bearer {token}"))
+            .arg(format!("{}{path}", standalone.http));
+        String::from_utf8(curl.output().expect("curl runs").stdout).expect("a number")
+    };
+    assert_eq!(get(&another, "/metrics"), "200");
+    assert_eq!(get(&another, "/api/v1/tokens"), "403");
+    assert_eq!(get(&token, "/metrics"), "401", "it was revoked");
+    assert_eq!(get("", "/metrics"), "401");
     standalone.interrupt();
 }
 
