@@ -134,8 +134,9 @@ impl Place {
         let mut text = text
             .replace("cargo run --release --bin shiftwork --", "shiftwork")
             .replace("cargo run --release -p offer-sim --", "offer-sim")
-            .replace("/var/lib/shiftwork", &format!("{directory}/var"))
+            // In this order: the directory itself is below /tmp.
             .replace("/tmp/", &format!("{directory}/"))
+            .replace("/var/lib/shiftwork", &format!("{directory}/var"))
             .replace("127.0.0.1:8899", &self.http)
             .replace("127.0.0.1:5050", &self.mesos)
             .replace("127.0.0.1:5052", &self.others[0])
