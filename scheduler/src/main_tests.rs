@@ -78,9 +78,10 @@ fn a_file_to_begin_with_says_every_default_as_it_is() {
                 continue;
             }
             keys += 1;
-            let (key, value) = assignment.split_once(" = ").unwrap();
+            let (key, _) = assignment.split_once(" = ").unwrap();
             if without.lines().any(|it| it.starts_with(&format!("{key} = "))) {
-                defaults += &format!("{key} = {value}\n");
+                defaults.push_str(assignment);
+                defaults.push('\n');
             }
         }
         assert!(keys > 40 && defaults.lines().count() > 20, "{made}");
