@@ -58,6 +58,7 @@ fn the_package_holds_what_an_operator_needs() {
     // It runs where it is unpacked.
     let tree = directory.path().join("tree");
     succeeds(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&tree));
+    the_documentation_leads_somewhere(&tree.join("usr/share/doc/shiftwork"));
     let version = succeeds(Command::new(tree.join("usr/bin/shiftwork")).arg("--version"));
     assert!(version.starts_with(concat!("shiftwork ", env!("CARGO_PKG_VERSION"))), "{version}");
 
@@ -125,4 +126,28 @@ fn the_configuration_is_checked_and_says_defaults(tree: &Path, unit: &str, comma
     let again = check();
     assert_eq!(values(&again), values(&said), "{unit}");
     assert!(again.matches("  # file").count() > 15, "{again}");
+}
+
+/// What its pages link to is in the package.
+fn the_documentation_leads_somewhere(documentation: &Path) {
+    let mut pages = vec![documentation.join("README.md")];
+    let chapters = std::fs::read_dir(documentation.join("docs")).expect("chapters").flatten();
+    pages.extend(chapters.map(|entry| entry.path()));
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    let (mut links, mut broken) = (0, Vec::new());
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("text");
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            links += 1;
+            if !page.parent().expect("a directory").join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(links > 100, "{links} links were found");
+    assert_eq!(broken, Vec::<String>::new());
 }
