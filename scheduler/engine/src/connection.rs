@@ -73,8 +73,11 @@ impl Engine {
     ) {
         let held: Vec<TaskId> = if let Some(executor) = executor {
             let of = self.fleet.executors_on(agent).filter(|own| own.id(agent) == *executor);
-            let held = of.flat_map(|own| own.tasks.iter().chain(&own.former)).cloned().collect();
-            self.fleet.executor_gone(agent, executor);
+            let held: Vec<TaskId> =
+                of.flat_map(|own| own.tasks.iter().chain(&own.former)).cloned().collect();
+            let coming: BTreeSet<TaskId> =
+                held.iter().filter(|task| self.may_be_on_its_way(task)).cloned().collect();
+            self.fleet.executor_gone(agent, executor, |task| coming.contains(task));
             held
         } else {
             let live = self.live(self.tasks.keys());
@@ -86,6 +89,13 @@ impl Engine {
         self.place_needed = true;
         let tasks = self.live(held.iter());
         self.ask_about(tasks, fx);
+    }
+
+    /// A task that is not known to have been taken up: its launch may still be on its way.
+    pub(crate) fn may_be_on_its_way(&self, task: &TaskId) -> bool {
+        let shard = self.tasks.get(task).and_then(|(run, item)| self.runs.get(run)?.shard(*item));
+        let phase = shard.map(|shard| &shard.phase);
+        matches!(phase, Some(Phase::Launching { .. } | Phase::Killing { .. }))
     }
 
     /// A launch may not have reached the master: it is asked.

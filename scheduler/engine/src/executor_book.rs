@@ -81,8 +81,24 @@ impl Executor {
     fn see(&mut self, agent: &AgentId, seen: &[ExecutorId]) {
         if seen.contains(&self.id(agent)) {
             self.presence = Presence::Seen;
-        } else if self.presence == Presence::Seen {
+        } else if self.presence == Presence::Seen || self.is_idle() {
+            // Of one that was never seen this offer tells after the ends of all its tasks.
             self.presence = Presence::Absent;
+        }
+    }
+
+    /// It has ended. Launches that are on their way to it start it again, as it was described; what
+    /// is told of its other tasks says nothing of that one.
+    pub(crate) fn ended(&mut self, on_their_way: impl Fn(&TaskId) -> bool) {
+        let (coming, former): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.tasks).into_iter().partition(on_their_way);
+        self.tasks = coming;
+        if self.tasks.is_empty() {
+            self.tasks = former;
+            self.presence = Presence::Absent;
+        } else {
+            self.former.extend(former);
+            self.presence = Presence::Doubted;
         }
     }
 }
@@ -167,13 +183,20 @@ impl Fleet {
 
     /// An executor is gone; what became of its tasks is not known yet. The news may be old: of one that
     /// was launched and not seen, it may tell of the one with its id before it.
-    pub(crate) fn executor_gone(&mut self, agent: &AgentId, id: &ExecutorId) {
+    pub(crate) fn executor_gone(
+        &mut self,
+        agent: &AgentId,
+        id: &ExecutorId,
+        on_their_way: impl Fn(&TaskId) -> bool,
+    ) {
         self.retain_executors(agent, |executor| {
             if executor.id(agent) == *id {
-                executor.presence = match executor.presence {
-                    Presence::Launched | Presence::Doubted => Presence::Doubted,
-                    Presence::Seen | Presence::Absent => Presence::Absent,
-                };
+                match executor.presence {
+                    Presence::Launched | Presence::Doubted => {
+                        executor.presence = Presence::Doubted;
+                    }
+                    Presence::Seen | Presence::Absent => executor.ended(&on_their_way),
+                }
             }
             executor.is_wanted()
         });
@@ -202,15 +225,17 @@ impl Fleet {
         }
     }
 
-    /// A task of an executor has ended. An executor that never showed itself and has no task left may
-    /// not exist: the next launch charges it again.
+    /// A task of an executor has ended. One that never showed itself and has no task left may not exist:
+    /// the next launch charges it again as it was described, until an offer tells.
     pub(crate) fn task_ended(&mut self, agent: &AgentId, app: &AppName, task: &TaskId) {
         if let Some(executor) = self.executor_of_task(agent, app, task) {
             executor.former.remove(task);
             executor.tasks.remove(task);
         }
         self.retain_executors(agent, |executor| {
-            executor.app.name != *app || executor.presence == Presence::Seen || !executor.is_idle()
+            executor.app.name != *app
+                || executor.presence != Presence::Absent
+                || !executor.is_idle()
         });
     }
 }

@@ -49,10 +49,19 @@ impl Engine {
     /// A task of an executor tells that it has ended. Updates may be old: one about an executor
     /// before it says nothing.
     pub(crate) fn executor_lost(&mut self, run: &RunId, item: u32, task: &TaskId) {
-        if let Some(executor) = self.executor_of(run, item, task)
-            && executor.tasks.contains(task)
-        {
-            executor.presence = Presence::Absent;
+        let Some(executor) = self.executor_of(run, item, task) else {
+            return;
+        };
+        if !executor.tasks.contains(task) {
+            return;
+        }
+        let others = executor.tasks.clone();
+        let coming: BTreeSet<TaskId> = others
+            .into_iter()
+            .filter(|other| other != task && self.may_be_on_its_way(other))
+            .collect();
+        if let Some(executor) = self.executor_of(run, item, task) {
+            executor.ended(|other| coming.contains(other));
         }
     }
 

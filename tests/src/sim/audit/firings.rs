@@ -1,7 +1,7 @@
 //! Each due firing of an enabled job has exactly one run, or is missed exactly as the job's rules
 //! say and told so; whoever leads, and however often that changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shiftwork_engine::Trace;
 use shiftwork_engine::document::{Concurrency, Execution, Job, MisfirePolicy};
@@ -174,15 +174,17 @@ fn before(mind: &Mind, step: &Step, document: &Job, now: Timestamp) -> Vec<Befor
         pending.retain(|run| is_repeated(run) || !outdated(run));
     }
     let count = pending.len();
-    let ended_pending = ended(step).filter(|run| pending.contains(*run)).count();
     let altered = |run: &RunId| mind.waiting.get(run).is_some_and(|known| known.altered);
     let whole = |run: &&RunId| !altered(run) && !is_repeated(run);
     let standing = pending.iter().filter(whole).count();
+    // Of those that end in this step it is not known whether they ended before.
+    let ended_pending: BTreeSet<_> = ended(step).filter(|run| pending.contains(*run)).collect();
+    let ended_standing = ended_pending.iter().filter(|run| whole(run)).count();
     let active = mind.active_of(job).count();
     let still = mind.active_of(job).filter(|run| !ended(step).any(|ended| ended == *run)).count();
     let mut options = Vec::new();
-    for pending in (count - ended_pending.min(count))..=count {
-        for standing in [standing, standing.min(pending)] {
+    for pending in (count - ended_pending.len())..=count {
+        for standing in (standing - ended_standing)..=standing.min(pending) {
             for active in still..=active {
                 options.push(Before { pending, standing, active });
             }
