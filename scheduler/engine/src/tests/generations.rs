@@ -76,6 +76,28 @@ fn the_first_id_is_used_again_when_no_executor_is_left() {
     assert_eq!(launch_again(&mut world, "next", "n", &[]).0, FIRST);
 }
 
+/// The launch starts it again, with the document it was described with.
+#[test]
+fn an_executor_that_ended_with_a_launch_on_its_way_may_be_there() {
+    let mut world = World::with_app();
+    launched(&mut world, "long");
+    for job in ["next", "third"] {
+        world.job(job, r#""cron":null,"shardingTotalCount":1"#);
+    }
+    assert_eq!(launch_again(&mut world, "next", "n", &[FIRST]).0, FIRST);
+    let on_its_way = world.tasks("next").remove(0);
+    let (agent, executor) = (AgentId::new("a1"), Some(ExecutorId::new(FIRST)));
+    world.turn(Event::Failure { agent, executor });
+    update_app(&mut world, "0.3");
+    assert_eq!(launch_again(&mut world, "third", "n", &[]), (SECOND.to_owned(), 300));
+    world.status(&on_its_way, TaskState::Killed);
+    let known = |world: &World| world.engine.agents(None, 10).remove(0).executors;
+    assert_eq!(known(&world), [FIRST, SECOND], "until an offer tells");
+    let offer = world.make_offer("a1", 1.0, 1024.0, &[SECOND]);
+    world.turn(Event::Offers(vec![offer]));
+    assert_eq!(known(&world), [FIRST, SECOND], "the first one's other task is still to be told of");
+}
+
 #[test]
 fn an_executor_that_was_launched_and_not_seen_is_not_launched_in_with_another_document() {
     let mut world = World::with_app();
