@@ -53,8 +53,7 @@ impl<T> Page<T> {
 }
 
 /// What is said of a cursor that no list gave.
-const NOT_A_CURSOR: &str =
-    "is not a cursor of this list: take it from `next` of the page before, or leave it out";
+const NOT_A_CURSOR: &str = "is not one of this list: take it from the page before, or leave it out";
 
 /// Names a list, so that the cursor of one is not taken for that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +87,8 @@ pub(crate) struct PageAt {
     pub(crate) limit: usize,
     /// The key of the last row of the page before.
     pub(crate) after: Option<String>,
+    /// What the door calls the cursor.
+    pub(crate) cursor: &'static str,
 }
 
 impl PageAt {
@@ -100,6 +101,7 @@ impl PageAt {
             list,
             limit: params.count(LIMIT.name, LIMIT_DEFAULT, LIMIT_MAX)?,
             after: params.read(CURSOR.name, |text| list.decode(text))?,
+            cursor: CURSOR.name,
         })
     }
 
@@ -111,7 +113,7 @@ impl PageAt {
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Problem> {
-        let wrong = |_| Problem::parameter(CURSOR.name, NOT_A_CURSOR);
+        let wrong = |_| Problem::parameter(self.cursor, NOT_A_CURSOR);
         self.after.as_deref().map(read).transpose().map_err(wrong)
     }
 
@@ -129,7 +131,7 @@ mod tests {
     const LIST: List = List("jobs");
 
     fn at(limit: usize, after: Option<String>) -> PageAt {
-        PageAt { list: LIST, limit, after }
+        PageAt { list: LIST, limit, after, cursor: CURSOR.name }
     }
 
     #[test]

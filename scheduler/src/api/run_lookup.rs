@@ -83,8 +83,7 @@ impl Wanted {
     /// # Errors
     /// Names the cursor, if somebody has made it up.
     pub(crate) fn new(filter: RunFilter, mut at: PageAt) -> Result<Self, Problem> {
-        let wrong =
-            || Problem::parameter(CURSOR.name, "is not a cursor of this list: leave it out");
+        let wrong = || Problem::parameter(at.cursor, "is not one of this list: leave it out");
         let after = match at.after.take() {
             Some(text) => Some(RunKey::parse(&text).ok_or_else(wrong)?),
             None => None,
@@ -104,7 +103,7 @@ impl Wanted {
 
     /// The newest that pass a filter.
     fn newest(filter: RunFilter, limit: usize) -> Self {
-        let at = PageAt { list: RUNS, limit, after: None };
+        let at = PageAt { list: RUNS, limit, after: None, cursor: CURSOR.name };
         Self { filter, after: None, behind: None, at }
     }
 

@@ -235,7 +235,7 @@ mod tests {
     fn rows_left_out_do_not_open_a_gap() {
         // The history gave three rows and has more; two of them could not be read. The live row
         // older than the last of them must wait: unknown rows may come before it.
-        let at = PageAt { list: RUNS, limit: 3, after: None };
+        let at = PageAt { list: RUNS, limit: 3, after: None, cursor: "cursor" };
         let stored = Rows::known_to(vec![(key(9, "a@9"), 9)], Some(key(7, "a@7")));
         let live = Rows::cut(vec![(key(1, "a@1"), 1)], &at);
         let page = merge(live, stored, &at, |_| false);
@@ -257,7 +257,7 @@ mod tests {
             runs in proptest::collection::vec((0_i64..6, place()), 0..40), limit in 1_usize..8
         ) {
             let (live, stored) = sources(&runs);
-            let at = PageAt { list: RUNS, limit, after: None };
+            let at = PageAt { list: RUNS, limit, after: None, cursor: "cursor" };
             let mut seen: Vec<TestRow> = Vec::new();
             let mut after: Option<RunKey> = None;
             for _ in 0..=runs.len() {

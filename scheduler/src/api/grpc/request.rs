@@ -9,6 +9,9 @@ use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, List, Page, PageAt};
 use crate::api::problem::Problem;
 use crate::auth::{Actor, Identity};
 
+/// What the cursor of a list is called here.
+const TOKEN: &str = "page.token";
+
 /// Who asks, for the records.
 pub(super) fn caller<T>(request: &Request<T>) -> Actor {
     let from = request.remote_addr().map(|address| address.ip().to_canonical());
@@ -53,8 +56,8 @@ pub(super) fn page(list: List, page: Option<wire::Page>) -> Result<PageAt, Probl
         }
     };
     let after = given(token).map(|token| list.decode(&token)).transpose();
-    let after = after.map_err(|message| Problem::parameter("page.token", message))?;
-    Ok(PageAt { list, limit, after })
+    let after = after.map_err(|message| Problem::parameter(TOKEN, message))?;
+    Ok(PageAt { list, limit, after, cursor: TOKEN })
 }
 
 /// The rows of a page, and where the next begins.

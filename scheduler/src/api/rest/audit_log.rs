@@ -14,13 +14,14 @@ use crate::api::extract::InPath;
 use crate::api::operation::Operation;
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::{Kind, Param, Params};
+use crate::api::problem::Problem;
 use crate::api::run_lookup::no_history;
 use crate::api::table::Table;
 use crate::auth::Role;
 use crate::trace::{AuditLogFilter, AuditLogRow, EventKey};
 use shiftwork_engine::ids::AppName;
 
-const ENTRIES: List = List("audit-log");
+pub(in crate::api) const ENTRIES: List = List("audit-log");
 
 static ACTOR: Param = Param { name: "actor", about: "Only what they did.", kind: Kind::Text };
 static ACTION: Param = Param {
@@ -93,7 +94,8 @@ impl EntryView {
     }
 }
 
-fn key(row: &AuditLogRow) -> EventKey {
+/// Its place in the order of all changes.
+pub(in crate::api) fn key(row: &AuditLogRow) -> EventKey {
     EventKey { epoch: row.epoch, sequence: row.sequence }
 }
 
@@ -111,11 +113,24 @@ async fn list(State(state): State<ApiState>, params: Params) -> Answer {
         since_ms: moment(&SINCE)?.map(Timestamp::as_millis),
         until_ms: moment(&UNTIL)?.map(Timestamp::as_millis),
     };
-    let behind = at.read_after(str::parse::<EventKey>)?;
-    let rows = state.history.audit_log(&filter, behind, at.limit).await.map_err(no_history)?;
-    // The history gives no row beyond the limit: a full page may be followed by an empty one.
-    let last = rows.last().filter(|_| rows.len() >= at.limit).map(key);
-    let next = last.map(|key| ENTRIES.encode(&key.to_string()));
-    let items: Vec<EntryView> = rows.into_iter().map(EntryView::of).collect();
+    let Page { items, next } = entries(&state, &filter, &at).await?;
+    let items: Vec<EntryView> = items.into_iter().map(EntryView::of).collect();
     Ok(Json(Page { items, next }).into_response())
+}
+
+/// Changes that pass a filter, newest first.
+///
+/// # Errors
+/// What is wrong with the cursor, 503 without a history.
+pub(in crate::api) async fn entries(
+    state: &ApiState,
+    filter: &AuditLogFilter,
+    at: &PageAt,
+) -> Result<Page<AuditLogRow>, Problem> {
+    let behind = at.read_after(str::parse::<EventKey>)?;
+    let items = state.history.audit_log(filter, behind, at.limit).await.map_err(no_history)?;
+    // The history gives no row beyond the limit: a full page may be followed by an empty one.
+    let last = items.last().filter(|_| items.len() >= at.limit).map(key);
+    let next = last.map(|key| ENTRIES.encode(&key.to_string()));
+    Ok(Page { items, next })
 }

@@ -185,17 +185,31 @@ async fn list_handler<D: Document>(
         Order::Descending => D::DESCENDING,
     };
     let at = PageAt::read(list, &params)?;
+    Ok(Json(listed::<D>(&state, &scope, filter, order, &at).await?).into_response())
+}
+
+/// A page of a kind.
+///
+/// # Errors
+/// What is wrong with the cursor, or 503.
+pub(in crate::api) async fn listed<D: Document>(
+    state: &ApiState,
+    scope: &AppScope,
+    filter: D::Filter,
+    order: Order,
+    at: &PageAt,
+) -> Result<Page<D::View>, Problem> {
     let after = at.read_after(D::Name::read)?;
     let ask = move |engine: &Engine, after: Option<&D::Name>, limit| {
         D::some(engine, &filter, after, order, limit)
     };
     // A name that cannot be read is none of an app's; the list goes on behind the one before.
-    let scope = if D::OF_APP { scope } else { AppScope::ALL };
+    let scope = if D::OF_APP { scope } else { &AppScope::ALL };
     let key = |view: &D::View| D::Name::read(D::name_of(view)).ok();
     let rows = visible::rows(
-        &state,
-        &scope,
-        &at,
+        state,
+        scope,
+        at,
         after.map(Some),
         (
             move |engine: &Engine, after: Option<&Option<D::Name>>, limit| {
@@ -206,7 +220,7 @@ async fn list_handler<D: Document>(
         ),
     );
     let rows = rows.await?;
-    Ok(Json(Page::cut(rows, &at, |row| D::name_of(row).to_owned())).into_response())
+    Ok(Page::cut(rows, at, |row| D::name_of(row).to_owned()))
 }
 
 /// `POST /{list}`
@@ -310,10 +324,21 @@ async fn switch<D: Switched>(
 }
 
 async fn read<D: Document>(state: &ApiState, name: D::Name) -> Answer {
+    let view = one::<D>(state, name).await?;
+    Ok(tagged::<D>(&view, Json(&view).into_response()))
+}
+
+/// One of a kind.
+///
+/// # Errors
+/// 404 by name, or 503.
+pub(in crate::api) async fn one<D: Document>(
+    state: &ApiState,
+    name: D::Name,
+) -> Result<D::View, Problem> {
     let asked = name.clone();
     let view = state.query(move |engine| D::one(engine, &asked)).await?;
-    let view = view.ok_or_else(|| not_found::<D>(&name))?;
-    Ok(tagged::<D>(&view, Json(&view).into_response()))
+    view.ok_or_else(|| not_found::<D>(&name))
 }
 
 fn not_found<D: Document>(name: &D::Name) -> Problem {

@@ -72,10 +72,12 @@ async fn watch_events(
     params: Params,
     headers: HeaderMap,
 ) -> Answer {
-    may_watch(&state, &identity, &params).await?;
+    let job = params.read(JOB.name, JobName::read)?;
+    let run = params.read(RUN.name, RunId::read)?;
+    may_watch(&state, &identity, job.as_ref(), run.as_ref()).await?;
     let filter = EventFilter {
-        job: params.read(JOB.name, JobName::read)?.map(|job| job.to_string()),
-        run: params.read(RUN.name, RunId::read)?.map(|run| run.to_string()),
+        job: job.map(|job| job.to_string()),
+        run: run.map(|run| run.to_string()),
         submitter: params.text(SUBMITTER.name).map(str::to_owned),
         kind: params.read(KIND.name, read_kind)?,
         ..EventFilter::default()
@@ -88,10 +90,17 @@ async fn watch_events(
 }
 
 /// An event does not say of which app it is: whoever is shown some apps only names a job or a run.
-async fn may_watch(state: &ApiState, identity: &Identity, params: &Params) -> Result<(), Problem> {
-    let job = params.read(JOB.name, JobName::read)?;
-    let run = params.read(RUN.name, RunId::read)?;
-    match job.map(Named::Job).or_else(|| run.map(Named::Run)) {
+///
+/// # Errors
+/// 403, or 404 for a job that is not there.
+pub(in crate::api) async fn may_watch(
+    state: &ApiState,
+    identity: &Identity,
+    job: Option<&JobName>,
+    run: Option<&RunId>,
+) -> Result<(), Problem> {
+    let job = job.cloned().map(Named::Job);
+    match job.or_else(|| run.cloned().map(Named::Run)) {
         _ if identity.apps.is_all() => Ok(()),
         Some(named) => named.admit_if_there(state, identity).await,
         None => Err(Problem::forbidden(format!(

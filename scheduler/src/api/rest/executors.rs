@@ -5,21 +5,23 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use shiftwork_engine::Engine;
 use shiftwork_engine::ids::{AgentId, AppName, ExecutorId, OfferId};
-use shiftwork_engine::view::ExecutorView;
+use shiftwork_engine::view::{AgentView, ExecutorView, OfferView};
 
-use super::{AGENT, APP, Answer, BASE, found};
+use super::{AGENT, APP, Answer, BASE};
 use crate::api::ApiState;
 use crate::api::access::Sight;
 use crate::api::extract::InPath;
 use crate::api::operation::Operation;
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::Params;
+use crate::api::problem::Problem;
 use crate::api::table::Table;
 use crate::api::visible;
+use crate::auth::AppScope;
 
-const AGENTS: List = List("agents");
-const OFFERS: List = List("offers");
-const EXECUTORS: List = List("executors");
+pub(in crate::api) const AGENTS: List = List("agents");
+pub(in crate::api) const OFFERS: List = List("offers");
+pub(in crate::api) const EXECUTORS: List = List("executors");
 
 /// Joins the two parts of a key in a cursor; neither holds it, nor does an agent's id.
 const KEY_SEPARATOR: char = '\n';
@@ -33,64 +35,107 @@ pub(super) fn routes(table: Table) -> Table {
         .route(
             list("agents", "listAgents", "Agents of which offers are held or which run executors.")
                 .page("Agent"),
-            agents,
+            get_agents,
         )
         .route(
             list("agents/{agent}", "getAgent", "Reads an agent.").one("Agent").refuses(&[404]),
-            agent,
+            get_agent,
         )
         .route(
             list("offers", "listOffers", "Offers that are held.").query(&[&AGENT]).page("Offer"),
-            offers,
+            get_offers,
         )
         .route(
             list("executors", "listExecutors", "Executors of this framework.")
                 .filtered()
                 .query(&[&APP, &AGENT])
                 .page("Executor"),
-            executors,
+            get_executors,
         )
 }
 
 /// `GET /agents`
-async fn agents(State(state): State<ApiState>, params: Params) -> Answer {
+async fn get_agents(State(state): State<ApiState>, params: Params) -> Answer {
     let at = PageAt::read(AGENTS, &params)?;
+    Ok(Json(agents(&state, &at).await?).into_response())
+}
+
+/// Agents of which offers are held or which run executors.
+///
+/// # Errors
+/// 503.
+pub(in crate::api) async fn agents(
+    state: &ApiState,
+    at: &PageAt,
+) -> Result<Page<AgentView>, Problem> {
     let (after, fetch) = (at.after.clone().map(AgentId::new), at.fetch());
     let rows = state.query(move |engine| engine.agents(after.as_ref(), fetch)).await?;
-    Ok(Json(Page::cut(rows, &at, |agent| agent.id.to_string())).into_response())
+    Ok(Page::cut(rows, at, |agent| agent.id.to_string()))
 }
 
 /// `GET /agents/{agent}`
-async fn agent(State(state): State<ApiState>, Path(id): Path<String>) -> Answer {
+async fn get_agent(State(state): State<ApiState>, Path(id): Path<String>) -> Answer {
+    Ok(Json(agent(&state, id).await?).into_response())
+}
+
+/// One of them.
+///
+/// # Errors
+/// 404, or 503.
+pub(in crate::api) async fn agent(state: &ApiState, id: String) -> Result<AgentView, Problem> {
     let what = format!("agent {id} of which offers are held or which runs executors");
     let view = state.query(move |engine| engine.agent(&AgentId::new(id))).await?;
-    found(&what, view)
+    view.ok_or_else(|| Problem::not_found(&what))
 }
 
 /// `GET /offers?agent=`
-async fn offers(State(state): State<ApiState>, params: Params) -> Answer {
+async fn get_offers(State(state): State<ApiState>, params: Params) -> Answer {
     let at = PageAt::read(OFFERS, &params)?;
     let agent = params.text(AGENT.name).map(AgentId::new);
+    Ok(Json(offers(&state, agent, &at).await?).into_response())
+}
+
+/// Offers that are held.
+///
+/// # Errors
+/// What is wrong with the cursor, or 503.
+pub(in crate::api) async fn offers(
+    state: &ApiState,
+    agent: Option<AgentId>,
+    at: &PageAt,
+) -> Result<Page<OfferView>, Problem> {
     let after = at.read_after(|text| {
         let (agent, offer) = text.split_once(KEY_SEPARATOR).ok_or(())?;
         Ok::<_, ()>((AgentId::new(agent), OfferId::new(offer)))
     })?;
     let fetch = at.fetch();
-    let ask = move |engine: &shiftwork_engine::Engine| {
-        engine.offers(agent.as_ref(), after.as_ref(), fetch)
-    };
+    let ask = move |engine: &Engine| engine.offers(agent.as_ref(), after.as_ref(), fetch);
     let rows = state.query(ask).await?;
-    let key = |offer: &shiftwork_engine::view::OfferView| {
-        format!("{}{KEY_SEPARATOR}{}", offer.agent, offer.id)
-    };
-    Ok(Json(Page::cut(rows, &at, key)).into_response())
+    Ok(Page::cut(rows, at, |offer| format!("{}{KEY_SEPARATOR}{}", offer.agent, offer.id)))
 }
 
 /// `GET /executors?app=&agent=`
-async fn executors(State(state): State<ApiState>, Sight(scope): Sight, params: Params) -> Answer {
+async fn get_executors(
+    State(state): State<ApiState>,
+    Sight(scope): Sight,
+    params: Params,
+) -> Answer {
     let at = PageAt::read(EXECUTORS, &params)?;
     let app = params.read(APP.name, AppName::read)?;
     let agent = params.text(AGENT.name).map(AgentId::new);
+    Ok(Json(executors(&state, &scope, (app, agent), &at).await?).into_response())
+}
+
+/// Executors of this framework, of an app and on an agent where these are named.
+///
+/// # Errors
+/// What is wrong with the cursor, or 503.
+pub(in crate::api) async fn executors(
+    state: &ApiState,
+    scope: &AppScope,
+    (app, agent): (Option<AppName>, Option<AgentId>),
+    at: &PageAt,
+) -> Result<Page<ExecutorView>, Problem> {
     let after = at.read_after(|text| {
         let (agent, executor) = text.split_once(KEY_SEPARATOR).ok_or(())?;
         Ok::<_, ()>((AgentId::new(agent), ExecutorId::new(executor)))
@@ -103,7 +148,7 @@ async fn executors(State(state): State<ApiState>, Sight(scope): Sight, params: P
         |row: &ExecutorView| (row.agent.clone(), row.id.clone()),
         |_: &Engine, row: &ExecutorView| Some(row.app.to_string()),
     );
-    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
+    let rows = visible::rows(state, scope, at, after, listing).await?;
     let key = |executor: &ExecutorView| format!("{}{KEY_SEPARATOR}{}", executor.agent, executor.id);
-    Ok(Json(Page::cut(rows, &at, key)).into_response())
+    Ok(Page::cut(rows, at, key))
 }

@@ -1,14 +1,16 @@
 //! `/jobs`: jobs as documents that can be switched off, and why one does not run. Absent: triggers
 //! (`runs.rs`), the coming firings (`schedules.rs`), and the handlers that documents share.
 
+use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::{AppName, JobName};
 use shiftwork_engine::view::JobView;
 use shiftwork_engine::{Engine, JobFilter, JobState, Order};
 
 use super::documents::{self, Document, Switched};
-use super::{APP, Answer, BASE, found};
+use super::{APP, Answer, BASE};
 use crate::api::ApiState;
 use crate::api::extract::{InPath, Named};
 use crate::api::operation::Operation;
@@ -16,7 +18,7 @@ use crate::api::page::List;
 use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
-use crate::api::why::{self, Facts};
+use crate::api::why::{self, Facts, Why};
 
 /// Jobs.
 pub(in crate::api) struct Jobs;
@@ -52,7 +54,7 @@ pub(super) fn routes(table: Table) -> Table {
             .tag("jobs")
             .one("Why")
             .refuses(&[404]),
-        why,
+        get_why,
     )
 }
 
@@ -135,10 +137,18 @@ impl Switched for Jobs {
 }
 
 /// `GET /jobs/{job}/why`
-async fn why(State(state): State<ApiState>, Named(name): Named<JobName>) -> Answer {
+async fn get_why(State(state): State<ApiState>, Named(name): Named<JobName>) -> Answer {
+    Ok(Json(why_job(&state, name).await?).into_response())
+}
+
+/// Why a job does not run now.
+///
+/// # Errors
+/// 404 by name, or 503.
+pub(in crate::api) async fn why_job(state: &ApiState, name: JobName) -> Result<Why, Problem> {
     let what = format!("job {name}");
     let facts = state.query(move |engine| Facts::of(engine, &name)).await?;
-    found(&what, facts.map(why::explain))
+    facts.map(why::explain).ok_or_else(|| Problem::not_found(&what))
 }
 
 #[cfg(test)]

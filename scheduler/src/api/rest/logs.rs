@@ -11,7 +11,7 @@ use shiftwork_engine::ids::{AppName, FrameworkId, RunId, TaskId};
 use shiftwork_engine::view::ShardState;
 use shiftwork_engine::{Engine, RunFilter};
 
-use super::log_follow::follow;
+use super::log_follow::{Follower, events};
 use super::{Answer, BASE};
 use crate::agent_files::{CHUNK_LEN_MAX, FilePlace, FilesError, Stream};
 use crate::api::ApiState;
@@ -64,29 +64,41 @@ pub(super) fn routes(table: Table) -> Table {
             .header(&LAST_EVENT_ID)
             .answers(200, Answered::Stream(Some("Log")))
             .refuses(&[404]),
-        read,
+        get,
     )
 }
 
 /// A part of what a task wrote.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LogView {
-    task_id: TaskId,
-    stream: Stream,
+pub(in crate::api) struct LogView {
+    pub(in crate::api) task_id: TaskId,
+    pub(in crate::api) stream: Stream,
     /// Where `data` begins in the file.
-    offset: u64,
+    pub(in crate::api) offset: u64,
     /// Where to go on reading.
-    next: u64,
+    pub(in crate::api) next: u64,
     /// The file's length, where nothing was read: less than `offset` if it was begun anew since.
     #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<u64>,
+    pub(in crate::api) size: Option<u64>,
     /// `agent`, or `status` for the end of the output that came with the last status update.
-    source: &'static str,
+    pub(in crate::api) source: &'static str,
     /// Why the agent's file could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    data: String,
+    pub(in crate::api) note: Option<String>,
+    pub(in crate::api) data: String,
+}
+
+/// Which part of what a task wrote is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct Part {
+    pub(in crate::api) stream: Stream,
+    /// From which byte on.
+    pub(in crate::api) offset: u64,
+    /// At most so many bytes.
+    pub(in crate::api) length: u64,
+    /// Of the file that was put aside when the present one was begun.
+    pub(in crate::api) rotated: bool,
 }
 
 /// What the scheduler knows of a task.
@@ -110,7 +122,7 @@ struct Left {
 }
 
 /// `GET /tasks/{task}/logs?stream=&offset=&length=&rotated=&follow=`
-async fn read(
+async fn get(
     State(state): State<ApiState>,
     params: Params,
     headers: HeaderMap,
@@ -124,17 +136,53 @@ async fn read(
         params.read(param.name, read).map(|given| given.unwrap_or(false))
     };
     let (rotated, follows) = (flag(&ROTATED)?, flag(&FOLLOW)?);
-    let known = find(&state, &task).await?;
-    let framework = state.query(|engine| engine.framework_id().cloned()).await?;
-    let place = framework.as_ref().and_then(|id| place(id, &known, &task, stream));
-    let Some(place) = place else {
-        return Err(Problem::unavailable("no master has been reached yet: ask again shortly"));
-    };
     if follows {
-        return follow(state, task, known.live, place, offset);
+        return Ok(events(follow(state, task, stream, offset).await?));
     }
+    let part = Part { stream, offset, length, rotated };
+    Ok(Json(read(&state, task, part).await?).into_response())
+}
+
+/// Begins to follow what a task writes, from a byte on.
+///
+/// # Errors
+/// 404 for a task that is nowhere, 503 before a master was reached or with followers enough.
+pub(in crate::api) async fn follow(
+    state: ApiState,
+    task: TaskId,
+    stream: Stream,
+    offset: u64,
+) -> Result<Follower, Problem> {
+    let (known, place) = located(&state, &task, stream).await?;
+    Follower::begin(state, task, known.live, place, offset)
+}
+
+/// The task and the file with its output.
+async fn located(
+    state: &ApiState,
+    task: &TaskId,
+    stream: Stream,
+) -> Result<(Known, FilePlace), Problem> {
+    let known = find(state, task).await?;
+    let framework = state.query(|engine| engine.framework_id().cloned()).await?;
+    let place = framework.as_ref().and_then(|id| place(id, &known, task, stream));
+    let unknown = || Problem::unavailable("no master has been reached yet: ask again shortly");
+    Ok((known, place.ok_or_else(unknown)?))
+}
+
+/// A part of what a task wrote.
+///
+/// # Errors
+/// 404 for a task or an output that is nowhere, 503 before a master was reached.
+pub(in crate::api) async fn read(
+    state: &ApiState,
+    task: TaskId,
+    part: Part,
+) -> Result<LogView, Problem> {
+    let Part { stream, offset, length, rotated } = part;
+    let (known, place) = located(state, &task, stream).await?;
     let place = if rotated { place.rotated() } else { place };
-    let log = match state.agent_files.read(&place, offset, length).await {
+    Ok(match state.agent_files.read(&place, offset, length).await {
         Ok(chunk) => {
             let size = if chunk.data.is_empty() {
                 // It may be gone by now; then nothing is said of it.
@@ -148,8 +196,7 @@ async fn read(
             LogView::of_agent(task, stream, offset, Some(0), String::new())
         }
         Err(error) => remembered(task, stream, &known, &error)?,
-    };
-    Ok(Json(log).into_response())
+    })
 }
 
 // === impl LogView ===

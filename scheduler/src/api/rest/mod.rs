@@ -1,28 +1,28 @@
 //! The REST resources: the table of routes, and what their handlers share. A file a resource.
 
 pub(super) mod apps;
-mod audit;
-mod audit_log;
+pub(super) mod audit;
+pub(super) mod audit_log;
 pub(super) mod calendars;
 pub(super) mod documents;
-mod events;
-mod executors;
+pub(super) mod events;
+pub(super) mod executors;
 mod health;
 pub(super) mod jobs;
 pub(super) mod leader;
 mod log_download;
-mod log_follow;
-mod logs;
+pub(super) mod log_follow;
+pub(super) mod logs;
 mod metrics;
 mod oidc;
-mod queues;
-mod runs;
-mod schedules;
+pub(super) mod queues;
+pub(super) mod runs;
+pub(super) mod schedules;
 mod secrets;
 mod session;
-mod statistics;
-mod status;
-mod tasks;
+pub(super) mod statistics;
+pub(super) mod status;
+pub(super) mod tasks;
 mod tokens;
 mod users;
 

@@ -24,7 +24,7 @@ use crate::api::table::Table;
 use crate::auth::Actor;
 use crate::trace::{EventKey, EventRow};
 
-const EVENTS: List = List("run-events");
+pub(in crate::api) const EVENTS: List = List("run-events");
 
 /// The routes of runs.
 pub(super) fn routes(table: Table) -> Table {
@@ -98,17 +98,30 @@ async fn get(State(state): State<ApiState>, Named(id): Named<RunId>) -> Answer {
 /// `GET /runs/{run}/events`
 async fn events(State(state): State<ApiState>, params: Params, Named(id): Named<RunId>) -> Answer {
     let at = PageAt::read(EVENTS, &params)?;
+    let Page { items, next } = run_events(&state, &id, &at).await?;
+    let items: Vec<EventView> = items.iter().map(EventView::from).collect();
+    Ok(Json(Page { items, next }).into_response())
+}
+
+/// What happened to a run.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(in crate::api) async fn run_events(
+    state: &ApiState,
+    id: &RunId,
+    at: &PageAt,
+) -> Result<Page<EventRow>, Problem> {
     let behind = at.read_after(str::parse::<EventKey>)?;
-    let rows = state.history.run_events(id.as_str(), behind, at.limit).await;
-    let rows = rows.map_err(no_history)?;
-    if rows.is_empty() {
-        find(&state, &id).await?;
+    let items = state.history.run_events(id.as_str(), behind, at.limit).await;
+    let items = items.map_err(no_history)?;
+    if items.is_empty() {
+        find(state, id).await?;
     }
     // The history gives no row beyond the limit: a full page may be followed by an empty one.
-    let last = rows.last().filter(|_| rows.len() >= at.limit).map(EventRow::key);
+    let last = items.last().filter(|_| items.len() >= at.limit).map(EventRow::key);
     let next = last.map(|key| EVENTS.encode(&key.to_string()));
-    let items: Vec<EventView> = rows.iter().map(EventView::from).collect();
-    Ok(Json(Page { items, next }).into_response())
+    Ok(Page { items, next })
 }
 
 /// The run that a trigger led to.
@@ -147,16 +160,28 @@ async fn rerun(
 
 /// Carries out a command that makes a run.
 async fn make(state: &ApiState, by: Actor, command: Command) -> Answer {
-    let (new, id) = match state.command(by, command).await? {
-        Done::RunCreated(id) => (true, id),
-        Done::RunExists(id) => (false, id),
-        other => {
-            tracing::error!(?other, "the engine was asked for a run and answered without one");
-            return Err(Problem::internal("the request was taken but named no run: list the runs"));
-        }
-    };
+    let (new, id) = run_made(state, by, command).await?;
     let job = id.job();
     Ok(made(new, format!("{BASE}/runs/{id}"), Triggered { id, job }))
+}
+
+/// Carries out a command that makes a run: whether it was made now, and which it is.
+///
+/// # Errors
+/// What stands in the way.
+pub(in crate::api) async fn run_made(
+    state: &ApiState,
+    by: Actor,
+    command: Command,
+) -> Result<(bool, RunId), Problem> {
+    match state.command(by, command).await? {
+        Done::RunCreated(id) => Ok((true, id)),
+        Done::RunExists(id) => Ok((false, id)),
+        other => {
+            tracing::error!(?other, "the engine was asked for a run and answered without one");
+            Err(Problem::internal("the request was taken but named no run: list the runs"))
+        }
+    }
 }
 
 /// The key as the header gives it, with or without the quotes of a structured field.

@@ -67,7 +67,7 @@ pub(super) fn routes(table: Table) -> Table {
             .query(&[&N, &FROM])
             .answers(200, Answered::Page("Firing"))
             .refuses(&[404, 409]),
-            next,
+            get_next,
         )
         .route(
             Operation::get(
@@ -80,17 +80,54 @@ pub(super) fn routes(table: Table) -> Table {
             .query(&[&CRON, &TIME_ZONE, &N, &FROM])
             .answers(200, Answered::Page("Firing"))
             .refuses(&[422]),
-            preview,
+            get_preview,
         )
 }
 
 /// A coming firing.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Firing {
-    utc: Timestamp,
-    local: String,
+pub(in crate::api) struct Firing {
+    pub(in crate::api) utc: Timestamp,
+    pub(in crate::api) local: String,
     /// What a change of DST did to it.
-    note: Option<String>,
+    pub(in crate::api) note: Option<String>,
+}
+
+/// Which firings are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct Span {
+    count: usize,
+    from: Option<Timestamp>,
+}
+
+impl Span {
+    /// So many, 5 unless it is said, after a moment, now unless it is said.
+    ///
+    /// # Errors
+    /// Names `n`.
+    pub(in crate::api) fn new(
+        count: Option<usize>,
+        from: Option<Timestamp>,
+    ) -> Result<Self, Problem> {
+        match count.unwrap_or(COUNT_DEFAULT) {
+            count if (1..=COUNT_MAX).contains(&count) => Ok(Self { count, from }),
+            _ => {
+                let message = format!("must be a whole number from 1 to {COUNT_MAX}");
+                Err(Problem::parameter(N.name, message))
+            }
+        }
+    }
+
+    fn read(params: &Params) -> Result<Self, Problem> {
+        let from = params.read(FROM.name, str::parse::<Timestamp>)?;
+        Self::new(Some(params.count(N.name, COUNT_DEFAULT, COUNT_MAX)?), from)
+    }
+
+    fn of(self, timetable: &Timetable) -> Vec<Firing> {
+        let from = self.from.unwrap_or_else(now);
+        let firings = shiftwork_schedule::preview(timetable, from, self.count);
+        firings.into_iter().map(Firing::from).collect()
+    }
 }
 
 impl From<Preview> for Firing {
@@ -100,40 +137,61 @@ impl From<Preview> for Firing {
 }
 
 /// `GET /jobs/{job}/next?n=&from=`
-async fn next(
+async fn get_next(
     State(state): State<ApiState>,
     params: Params,
     Named(name): Named<JobName>,
 ) -> Answer {
+    let firings = next(&state, name, Span::read(&params)?).await?;
+    Ok(Json(Page::whole(firings)).into_response())
+}
+
+/// The coming firings of a job.
+///
+/// # Errors
+/// 404 by name, 409 for a job whose document cannot be used, or 503.
+pub(in crate::api) async fn next(
+    state: &ApiState,
+    name: JobName,
+    span: Span,
+) -> Result<Vec<Firing>, Problem> {
     let what = format!("job {name}");
     let timetable = state.query(move |engine| engine.timetable(&name)).await?;
     let timetable = timetable.ok_or_else(|| Problem::not_found(&what))?.map_err(|problem| {
         let refusal = Refusal::Conflict { detail: problem, errors: Vec::new() };
         Problem::from(refusal)
     })?;
-    let firings = match &timetable {
-        Some(timetable) => firings(timetable, &params)?,
-        None => Vec::new(),
-    };
-    Ok(Json(Page::whole(firings)).into_response())
+    Ok(timetable.map(|timetable| span.of(&timetable)).unwrap_or_default())
 }
 
 /// `GET /schedules/preview?cron=&timeZone=&from=&n=`
-async fn preview(State(state): State<ApiState>, params: Params) -> Answer {
-    let schedule = read_schedule(&params, &state.default_zone)?;
-    Ok(Json(Page::whole(firings(&schedule.into(), &params)?)).into_response())
+async fn get_preview(State(state): State<ApiState>, params: Params) -> Answer {
+    let span = Span::read(&params)?;
+    let (cron, zone) = (params.text(CRON.name), params.text(TIME_ZONE.name));
+    let firings = preview(cron, zone, &state.default_zone, span)?;
+    Ok(Json(Page::whole(firings)).into_response())
 }
 
-fn firings(timetable: &Timetable, params: &Params) -> Result<Vec<Firing>, Problem> {
-    let count = params.count(N.name, COUNT_DEFAULT, COUNT_MAX)?;
-    let from = params.read(FROM.name, str::parse::<Timestamp>)?.unwrap_or_else(now);
-    let firings = shiftwork_schedule::preview(timetable, from, count);
-    Ok(firings.into_iter().map(Firing::from).collect())
+/// The coming firings of a schedule that is not stored. Expression and zone obey the rules of a
+/// job's document, and are refused in the same way.
+///
+/// # Errors
+/// By field.
+pub(in crate::api) fn preview(
+    cron: Option<&str>,
+    zone: Option<&str>,
+    default_zone: &Zone,
+    span: Span,
+) -> Result<Vec<Firing>, Problem> {
+    Ok(span.of(&read_schedule(cron, zone, default_zone)?.into()))
 }
 
-/// Expression and zone obey the rules of a job's document, and are refused in the same way.
-fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule, Problem> {
-    let Some(expression) = params.text(CRON.name) else {
+fn read_schedule(
+    cron: Option<&str>,
+    zone: Option<&str>,
+    default_zone: &Zone,
+) -> Result<BoundedSchedule, Problem> {
+    let Some(expression) = cron else {
         return Err(Problem::parameter("cron", "is required: a Quartz expression, seconds first"));
     };
     let wrong = |field: &str, message: String| {
@@ -141,7 +199,7 @@ fn read_schedule(params: &Params, default_zone: &Zone) -> Result<BoundedSchedule
         Problem::invalid("the schedule is wrong", errors)
     };
     let cron = Cron::parse(expression).map_err(|error| wrong("cron", error.to_string()))?;
-    let zone = match params.text(TIME_ZONE.name) {
+    let zone = match zone {
         Some(name) => Zone::parse(name).map_err(|error| wrong("timeZone", error.to_string()))?,
         None => default_zone.clone(),
     };
@@ -156,7 +214,7 @@ mod tests {
 
     fn params(query: &str) -> Params {
         let uri = format!("/x?{query}").parse().unwrap();
-        RawParams::parse(&uri).only(&["cron", "timeZone", "from", "n"]).unwrap()
+        RawParams::parse(&uri).only(&["from", "n"]).unwrap()
     }
 
     fn field(problem: &Problem) -> String {
@@ -166,12 +224,11 @@ mod tests {
 
     #[test]
     fn a_preview_shows_utc_and_local_time() {
-        let params =
-            params("cron=0+30+2+*+*+?&timeZone=Europe/Berlin&n=1&from=2026-11-20T00:00:00Z");
-        let schedule = read_schedule(&params, &Zone::utc()).unwrap();
-        let firings = serde_json::to_value(firings(&schedule.into(), &params).unwrap()).unwrap();
+        let span = Span::read(&params("n=1&from=2026-11-20T00:00:00Z")).unwrap();
+        let (cron, zone) = (Some("0 30 2 * * ?"), Some("Europe/Berlin"));
+        let firings = preview(cron, zone, &Zone::utc(), span).unwrap();
         assert_eq!(
-            firings,
+            serde_json::to_value(firings).unwrap(),
             serde_json::json!([{
                 "utc": "2026-11-20T01:30:00Z",
                 "local": "2026-11-20T02:30:00+01:00[Europe/Berlin]",
@@ -182,17 +239,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let read = |query: &str| read_schedule(&params(query), &Zone::utc());
-        let missing = read("n=1").unwrap_err();
+        let read = |cron, zone| read_schedule(cron, zone, &Zone::utc());
+        let missing = read(None, None).unwrap_err();
         assert_eq!((missing.status().as_u16(), field(&missing)), (400, "cron".to_owned()));
-        let wrong = read("cron=every+day").unwrap_err();
+        let wrong = read(Some("every day"), None).unwrap_err();
         assert_eq!((wrong.status().as_u16(), field(&wrong)), (422, "cron".to_owned()));
-        let wrong = read("cron=0+0+0+*+*+?&timeZone=Mars/Base").unwrap_err();
+        let wrong = read(Some("0 0 0 * * ?"), Some("Mars/Base")).unwrap_err();
         assert_eq!((wrong.status().as_u16(), field(&wrong)), (422, "timeZone".to_owned()));
-
-        let good = Timetable::from(read("cron=0+0+0+*+*+?").unwrap());
         for (query, name) in [("n=0", "n"), ("n=367", "n"), ("from=yesterday", "from")] {
-            let problem = firings(&good, &params(query)).unwrap_err();
+            let problem = Span::read(&params(query)).unwrap_err();
             assert_eq!((problem.status().as_u16(), field(&problem)), (400, name.to_owned()));
         }
     }

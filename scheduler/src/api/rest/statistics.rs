@@ -37,24 +37,33 @@ static SINCE: Param = Param {
     kind: Kind::Instant,
 };
 
+/// How long an interval is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::api) enum Interval {
+    Minute,
+    #[default]
+    Hour,
+    Day,
+}
+
 /// Counts over time.
 #[derive(Debug, Serialize)]
-struct StatisticsView {
-    since: Timestamp,
-    until: Timestamp,
+pub(in crate::api) struct StatisticsView {
+    pub(in crate::api) since: Timestamp,
+    pub(in crate::api) until: Timestamp,
     /// Milliseconds.
     #[serde(rename = "intervalMs")]
-    interval_ms: i64,
-    tasks: Vec<TaskCountsView>,
+    pub(in crate::api) interval_ms: i64,
+    pub(in crate::api) tasks: Vec<TaskCountsView>,
 }
 
 /// What became of tasks within one interval.
 #[derive(Debug, Serialize)]
-struct TaskCountsView {
-    from: Timestamp,
-    started: u64,
-    succeeded: u64,
-    failed: u64,
+pub(in crate::api) struct TaskCountsView {
+    pub(in crate::api) from: Timestamp,
+    pub(in crate::api) started: u64,
+    pub(in crate::api) succeeded: u64,
+    pub(in crate::api) failed: u64,
 }
 
 /// The route of statistics.
@@ -69,15 +78,31 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// `GET /statistics?since=&interval=`
 async fn get(State(state): State<ApiState>, params: Params) -> Answer {
-    let interval_ms = params.read(INTERVAL.name, |text| match text {
-        "minute" => Ok(MINUTE_MS),
-        "hour" => Ok(HOUR_MS),
-        "day" => Ok(DAY_MS),
+    let interval = params.read(INTERVAL.name, |text| match text {
+        "minute" => Ok(Interval::Minute),
+        "hour" => Ok(Interval::Hour),
+        "day" => Ok(Interval::Day),
         _ => Err("must be minute, hour or day"),
     })?;
-    let interval_ms = interval_ms.unwrap_or(HOUR_MS);
-    let until = now();
     let since = params.read(SINCE.name, str::parse::<Timestamp>)?;
+    Ok(Json(counted(&state, since, interval.unwrap_or_default()).await?).into_response())
+}
+
+/// Counts tasks over time, since a day ago unless it is said.
+///
+/// # Errors
+/// Names `since` if that is too many intervals ago, 503 without a history.
+pub(in crate::api) async fn counted(
+    state: &ApiState,
+    since: Option<Timestamp>,
+    interval: Interval,
+) -> Result<StatisticsView, Problem> {
+    let interval_ms = match interval {
+        Interval::Minute => MINUTE_MS,
+        Interval::Hour => HOUR_MS,
+        Interval::Day => DAY_MS,
+    };
+    let until = now();
     let since = since.unwrap_or_else(|| Timestamp::from_millis(until.as_millis() - DAY_MS));
     if until.as_millis().saturating_sub(since.as_millis()) > interval_ms * INTERVALS_MAX {
         let message = format!("must be at most {INTERVALS_MAX} intervals ago: ask for longer ones");
@@ -91,5 +116,5 @@ async fn get(State(state): State<ApiState>, params: Params) -> Answer {
         failed: counts.failed,
     });
     let tasks = tasks.collect();
-    Ok(Json(StatisticsView { since, until, interval_ms, tasks }).into_response())
+    Ok(StatisticsView { since, until, interval_ms, tasks })
 }

@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use shiftwork_engine::Engine;
 use shiftwork_engine::command::Command;
+use shiftwork_engine::view::StatusView;
 
 use super::{Answer, BASE, accepted};
 use crate::api::ApiState;
 use crate::api::access::Caller;
 use crate::api::operation::{Answered, Operation};
+use crate::api::problem::Problem;
 use crate::api::table::Table;
 
 /// The routes of the scheduler as a whole.
@@ -35,9 +37,17 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// `GET /status`
 async fn get(State(state): State<ApiState>) -> Answer {
+    Ok(Json(status(&state).await?).into_response())
+}
+
+/// The scheduler as a whole.
+///
+/// # Errors
+/// 503.
+pub(in crate::api) async fn status(state: &ApiState) -> Result<StatusView, Problem> {
     let mut status = state.query(Engine::status).await?;
     status.problems.extend(state.history.lag().problems());
-    Ok(Json(status).into_response())
+    Ok(status)
 }
 
 /// `POST /reconcile`

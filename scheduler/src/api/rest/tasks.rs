@@ -16,11 +16,13 @@ use crate::api::extract::{InPath, Named};
 use crate::api::operation::{Answered, Operation};
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::{Kind, Param, Params};
+use crate::api::problem::Problem;
 use crate::api::run_lookup::find_task;
 use crate::api::table::Table;
 use crate::api::visible;
+use crate::auth::AppScope;
 
-const TASKS: List = List("tasks");
+pub(in crate::api) const TASKS: List = List("tasks");
 
 /// Filters tasks by state.
 static STATE: Param =
@@ -67,13 +69,26 @@ async fn list(State(state): State<ApiState>, Sight(scope): Sight, params: Params
         agent: params.text(AGENT.name).map(AgentId::new),
         state: params.read(STATE.name, read_state)?,
     };
+    Ok(Json(tasks(&state, &scope, filter, &at).await?).into_response())
+}
+
+/// The tasks that live.
+///
+/// # Errors
+/// 503.
+pub(in crate::api) async fn tasks(
+    state: &ApiState,
+    scope: &AppScope,
+    filter: TaskFilter,
+    at: &PageAt,
+) -> Result<Page<TaskView>, Problem> {
     let after = at.after.as_deref().map(TaskId::new);
     let ask =
         move |engine: &Engine, after: Option<&TaskId>, limit| engine.tasks(&filter, after, limit);
     let app = |_: &Engine, task: &TaskView| Some(task.app.to_string());
     let listing = (ask, |task: &TaskView| task.id.clone(), app);
-    let rows = visible::rows(&state, &scope, &at, after, listing).await?;
-    Ok(Json(Page::cut(rows, &at, |task| task.id.to_string())).into_response())
+    let rows = visible::rows(state, scope, at, after, listing).await?;
+    Ok(Page::cut(rows, at, |task| task.id.to_string()))
 }
 
 fn read_state(text: &str) -> Result<ShardState, String> {
@@ -84,13 +99,19 @@ fn read_state(text: &str) -> Result<ShardState, String> {
 
 /// `GET /tasks/{task}`
 async fn get(State(state): State<ApiState>, Named(id): Named<TaskId>) -> Answer {
+    Ok(Json(task(&state, &id).await?).into_response())
+}
+
+/// A task, whether it lives or not.
+///
+/// # Errors
+/// 404 if it is nowhere, 503 without a leader or a history.
+pub(in crate::api) async fn task(state: &ApiState, id: &TaskId) -> Result<TaskView, Problem> {
     let asked = id.clone();
-    let live = state.query(move |engine| engine.task(&asked)).await?;
-    let task = match live {
-        Some(task) => task,
-        None => find_task(&state, &id).await?,
-    };
-    Ok(Json(task).into_response())
+    match state.query(move |engine| engine.task(&asked)).await? {
+        Some(task) => Ok(task),
+        None => find_task(state, id).await,
+    }
 }
 
 /// `POST /tasks/{task}/kill`
