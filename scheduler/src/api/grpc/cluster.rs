@@ -1,22 +1,19 @@
 //! Queues, agents and the scheduler as a whole.
 
-use shiftwork_engine::Engine;
 use shiftwork_engine::command::Command;
-use shiftwork_engine::ids::{AgentId, JobName, RunId};
+use shiftwork_engine::ids::JobName;
 use shiftwork_proto::shiftwork::v1 as wire;
 
 use super::request;
 use super::wire::{self as convert, ToWire as _};
 use crate::api::ApiState;
-use crate::api::page::{List, Page};
+use crate::api::access::Named;
 use crate::api::problem::Problem;
+use crate::api::rest::executors::{self, AGENTS};
+use crate::api::rest::jobs::why_job;
 use crate::api::rest::leader::leader;
-use crate::api::why::{self, Facts};
-use crate::auth::Actor;
-
-const READY: List = List("ready");
-const FAILOVER: List = List("failover");
-const AGENTS: List = List("agents");
+use crate::api::rest::queues::{self, FAILOVER, READY};
+use crate::auth::{Actor, Identity};
 
 /// Jobs with pending runs.
 ///
@@ -24,13 +21,12 @@ const AGENTS: List = List("agents");
 /// What is wrong with the page, or 503.
 pub(super) async fn ready(
     state: &ApiState,
+    identity: &Identity,
     request: wire::ListReadyRequest,
 ) -> Result<wire::ListReadyResponse, Problem> {
     let at = request::page(READY, request.page)?;
-    let after = at.after.as_deref().map(|text| request::name("page.token", text)).transpose()?;
-    let fetch = at.fetch();
-    let rows = state.query(move |engine| engine.ready(after.as_ref(), fetch)).await?;
-    let (ready, next_page_token) = request::rows(Page::cut(rows, &at, |row| row.job.to_string()));
+    let page = queues::ready(state, &identity.apps, &at).await?;
+    let (ready, next_page_token) = request::rows(page);
     Ok(wire::ListReadyResponse { ready, next_page_token })
 }
 
@@ -40,22 +36,11 @@ pub(super) async fn ready(
 /// What is wrong with the page, or 503.
 pub(super) async fn failover(
     state: &ApiState,
+    identity: &Identity,
     request: wire::ListFailoverRequest,
 ) -> Result<wire::ListFailoverResponse, Problem> {
     let at = request::page(FAILOVER, request.page)?;
-    let read = |text: &str| {
-        let (run, item) = text.rsplit_once('/')?;
-        Some((RunId::parse(run).ok()?, item.parse::<u32>().ok()?))
-    };
-    let after = match at.after.as_deref() {
-        None => None,
-        Some(text) => Some(read(text).ok_or_else(|| {
-            Problem::parameter("page.token", "is not one of this list: leave it out")
-        })?),
-    };
-    let fetch = at.fetch();
-    let rows = state.query(move |engine| engine.failover(after.as_ref(), fetch)).await?;
-    let page = Page::cut(rows, &at, |row| format!("{}/{}", row.run, row.item));
+    let page = queues::failover(state, &identity.apps, &at).await?;
     let (failover, next_page_token) = request::rows(page);
     Ok(wire::ListFailoverResponse { failover, next_page_token })
 }
@@ -69,33 +54,22 @@ pub(super) async fn agents(
     request: wire::ListAgentsRequest,
 ) -> Result<wire::ListAgentsResponse, Problem> {
     let at = request::page(AGENTS, request.page)?;
-    let (after, fetch) = (at.after.clone().map(AgentId::new), at.fetch());
-    let rows = state.query(move |engine| engine.agents(after.as_ref(), fetch)).await?;
-    let (agents, next_page_token) =
-        request::rows(Page::cut(rows, &at, |agent| agent.id.to_string()));
+    let (agents, next_page_token) = request::rows(executors::agents(state, &at).await?);
     Ok(wire::ListAgentsResponse { agents, next_page_token })
 }
 
 /// Why a job does not run now.
 ///
 /// # Errors
-/// 404 by name.
-pub(super) async fn why(state: &ApiState, job: &str) -> Result<wire::WhyJobResponse, Problem> {
+/// 403 for another app's, 404 by name.
+pub(super) async fn why(
+    state: &ApiState,
+    identity: &Identity,
+    job: &str,
+) -> Result<wire::WhyJobResponse, Problem> {
     let name: JobName = request::name("name", job)?;
-    let asked = name.clone();
-    let facts = state.query(move |engine| Facts::of(engine, &asked)).await?;
-    let facts = facts.ok_or_else(|| Problem::not_found(&format!("job {name}")))?;
-    Ok(why::explain(facts).to_wire())
-}
-
-/// The scheduler as a whole.
-///
-/// # Errors
-/// 503.
-pub(super) async fn status(state: &ApiState) -> Result<wire::Status, Problem> {
-    let mut status = state.query(Engine::status).await?;
-    status.problems.extend(state.history.lag().problems());
-    Ok(status.to_wire())
+    Named::Job(name.clone()).admit(state, identity).await?;
+    Ok(why_job(state, name).await?.to_wire())
 }
 
 /// Which scheduler decides.

@@ -1,6 +1,6 @@
 //! Documents of apps, calendars and jobs: applied, read, listed, removed, switched on and off.
 
-use shiftwork_engine::{Engine, Order};
+use shiftwork_engine::Order;
 use shiftwork_proto::shiftwork::v1 as wire;
 use shiftwork_proto::shiftwork::v1::document::Document as Text;
 
@@ -12,9 +12,9 @@ use crate::api::page::Page;
 use crate::api::problem::Problem;
 use crate::api::rest::apps::Apps;
 use crate::api::rest::calendars::Calendars;
-use crate::api::rest::documents::{Document, Switched};
+use crate::api::rest::documents::{Document, Switched, listed, one};
 use crate::api::rest::jobs::Jobs;
-use crate::auth::Actor;
+use crate::auth::{Actor, Identity};
 
 /// Documents of one call: bounds how long it takes, as the size of a message bounds them all.
 const DOCUMENTS_MAX: usize = 1_000;
@@ -94,12 +94,18 @@ async fn put<D: Document>(
 /// One of a kind.
 ///
 /// # Errors
-/// 404 by name.
-pub(super) async fn get<D: Document>(state: &ApiState, text: &str) -> Result<D::View, Problem> {
-    let name: D::Name = request::name("name", text)?;
-    let asked = name.clone();
-    let view = state.query(move |engine| D::one(engine, &asked)).await?;
-    view.ok_or_else(|| Problem::not_found(&format!("{} {name}", D::NOUN)))
+/// 403 for another app's, 404 by name.
+pub(super) async fn get<D: Document>(
+    state: &ApiState,
+    identity: &Identity,
+    text: &str,
+) -> Result<D::View, Problem> {
+    let view = one::<D>(state, request::name("name", text)?).await?;
+    if D::OF_APP {
+        // One that cannot be read is of no app, which no scope covers.
+        identity.require_app(&D::app_of(&view).unwrap_or_default())?;
+    }
+    Ok(view)
 }
 
 /// A page of a kind.
@@ -108,16 +114,12 @@ pub(super) async fn get<D: Document>(state: &ApiState, text: &str) -> Result<D::
 /// What is wrong with the page, or 503.
 pub(super) async fn list<D: Document>(
     state: &ApiState,
+    identity: &Identity,
     filter: D::Filter,
     page: Option<wire::Page>,
 ) -> Result<Page<D::View>, Problem> {
     let at = request::page(D::LIST, page)?;
-    let after = at.after.as_deref().map(|text| request::name("page.token", text)).transpose()?;
-    let fetch = at.fetch();
-    let ask =
-        move |engine: &Engine| D::some(engine, &filter, after.as_ref(), Order::Ascending, fetch);
-    let rows = state.query(ask).await?;
-    Ok(Page::cut(rows, &at, |row| D::name_of(row).to_owned()))
+    listed::<D>(state, &identity.apps, filter, Order::Ascending, &at).await
 }
 
 /// Removes one of a kind.
@@ -152,5 +154,5 @@ pub(super) async fn switch<D: Switched>(
     let name: D::Name = request::name("name", text)?;
     let change = D::set_enabled(name, enabled, request::given(reason));
     state.command(by.to_owned(), change).await?;
-    get::<D>(state, text).await
+    get::<D>(state, &by.identity, text).await
 }

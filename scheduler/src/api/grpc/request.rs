@@ -12,11 +12,15 @@ use crate::auth::{Actor, Identity};
 /// What the cursor of a list is called here.
 const TOKEN: &str = "page.token";
 
-/// Who asks, for the records.
+/// Who asks.
+pub(super) fn identity<T>(request: &Request<T>) -> Identity {
+    request.extensions().get::<Identity>().cloned().unwrap_or_else(Identity::nobody)
+}
+
+/// The same, for the records.
 pub(super) fn caller<T>(request: &Request<T>) -> Actor {
     let from = request.remote_addr().map(|address| address.ip().to_canonical());
-    let identity = request.extensions().get::<Identity>().cloned();
-    Actor { identity: identity.unwrap_or_else(Identity::nobody), door: "grpc", from }
+    Actor { identity: identity(request), door: "grpc", from }
 }
 
 /// A name that must be given.

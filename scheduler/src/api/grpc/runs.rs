@@ -1,23 +1,22 @@
 //! Runs and tasks: made, ended, read, listed.
 
-use shiftwork_engine::command::{Command, Done, Overrides};
-use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId, TaskId};
+use shiftwork_engine::command::{Command, Overrides};
+use shiftwork_engine::ids::{AgentId, AppName, JobName, RunId};
 use shiftwork_engine::view::{RunView, TaskView};
-use shiftwork_engine::{Engine, RunFilter, TaskFilter};
+use shiftwork_engine::{RunFilter, TaskFilter};
 use shiftwork_proto::shiftwork::v1 as wire;
 
 use super::request;
 use super::wire::{self as convert, ToWire};
 use crate::api::ApiState;
-use crate::api::page::{List, Page};
+use crate::api::access::Named;
+use crate::api::page::Page;
 use crate::api::problem::Problem;
-use crate::api::run_lookup::{Wanted, find, find_ended, find_task, no_history, page};
+use crate::api::rest::runs::{EVENTS, run_events, run_made};
+use crate::api::rest::tasks::{self, TASKS};
+use crate::api::run_lookup::{Wanted, find, find_ended, page};
 use crate::api::run_page::{RUNS, Row};
-use crate::auth::Actor;
-use crate::trace::{EventKey, EventRow};
-
-const EVENTS: List = List("run-events");
-const TASKS: List = List("tasks");
+use crate::auth::{Actor, Identity};
 
 /// Makes a run now.
 ///
@@ -54,20 +53,15 @@ pub(super) async fn rerun(
     request: wire::RerunRequest,
 ) -> Result<wire::RunMade, Problem> {
     let run: RunId = request::name("run", &request.run)?;
+    Named::Run(run.clone()).admit(state, &by.identity).await?;
     let ended = find_ended(state, &run).await?;
     make(state, by, Command::Rerun { ended: Box::new(ended), failed_only: request.failed_only })
         .await
 }
 
 async fn make(state: &ApiState, by: Actor, command: Command) -> Result<wire::RunMade, Problem> {
-    match state.command(by, command).await? {
-        Done::RunCreated(run) => Ok(wire::RunMade { run: run.to_string(), created: true }),
-        Done::RunExists(run) => Ok(wire::RunMade { run: run.to_string(), created: false }),
-        other => {
-            tracing::error!(?other, "the engine was asked for a run and answered without one");
-            Err(Problem::internal("the request was taken but named no run: list the runs"))
-        }
-    }
+    let (created, run) = run_made(state, by, command).await?;
+    Ok(wire::RunMade { run: run.to_string(), created })
 }
 
 /// Ends a run.
@@ -82,9 +76,14 @@ pub(super) async fn cancel(state: &ApiState, by: Actor, run: &str) -> Result<(),
 /// One run, wherever it is.
 ///
 /// # Errors
-/// 404 if it is nowhere, 503 without a leader or a history.
-pub(super) async fn get(state: &ApiState, run: &str) -> Result<wire::Run, Problem> {
+/// 403 for another app's, 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn get(
+    state: &ApiState,
+    identity: &Identity,
+    run: &str,
+) -> Result<wire::Run, Problem> {
     let id: RunId = request::name("run", run)?;
+    Named::Run(id.clone()).admit(state, identity).await?;
     let row = find(state, &id).await?;
     read(row).ok_or_else(|| Problem::unavailable(format!("the history of run {id} is damaged")))
 }
@@ -95,6 +94,7 @@ pub(super) async fn get(state: &ApiState, run: &str) -> Result<wire::Run, Proble
 /// What is wrong with the request, or 503.
 pub(super) async fn list(
     state: &ApiState,
+    identity: &Identity,
     request: wire::ListRunsRequest,
 ) -> Result<wire::ListRunsResponse, Problem> {
     let filter = RunFilter {
@@ -105,6 +105,7 @@ pub(super) async fn list(
         app_prefixes: Vec::new(),
     };
     let wanted = Wanted::new(filter, request::page(RUNS, request.page)?)?;
+    let wanted = wanted.within(&identity.apps);
     let Page { items, next } = page(state, wanted).await?;
     let runs = items.into_iter().filter_map(read).collect();
     Ok(wire::ListRunsResponse { runs, next_page_token: next.unwrap_or_default() })
@@ -128,37 +129,32 @@ fn read(row: Row) -> Option<wire::Run> {
 /// What happened to a run.
 ///
 /// # Errors
-/// 404 if it is nowhere, 503 without a leader or a history.
+/// 403 for another app's, 404 if it is nowhere, 503 without a leader or a history.
 pub(super) async fn events(
     state: &ApiState,
+    identity: &Identity,
     request: wire::ListRunEventsRequest,
 ) -> Result<wire::ListRunEventsResponse, Problem> {
     let id: RunId = request::name("run", &request.run)?;
+    Named::Run(id.clone()).admit(state, identity).await?;
     let at = request::page(EVENTS, request.page)?;
-    let behind = at.after.as_deref().map(str::parse::<EventKey>).transpose();
-    let behind = behind.map_err(|error| Problem::parameter("page.token", error.to_string()))?;
-    let rows = state.history.run_events(id.as_str(), behind, at.limit).await.map_err(no_history)?;
-    if rows.is_empty() {
-        find(state, &id).await?;
-    }
-    // The history gives no row beyond the limit: a full page may be followed by an empty one.
-    let last = rows.last().filter(|_| rows.len() >= at.limit).map(EventRow::key);
-    let next_page_token = last.map(|key| EVENTS.encode(&key.to_string())).unwrap_or_default();
-    let events = rows.iter().map(ToWire::to_wire).collect();
-    Ok(wire::ListRunEventsResponse { events, next_page_token })
+    let Page { items, next } = run_events(state, &id, &at).await?;
+    let events = items.iter().map(ToWire::to_wire).collect();
+    Ok(wire::ListRunEventsResponse { events, next_page_token: next.unwrap_or_default() })
 }
 
 /// A task, whether it lives or not.
 ///
 /// # Errors
-/// 404 if it is nowhere, 503 without a leader or a history.
-pub(super) async fn task(state: &ApiState, task: &str) -> Result<TaskView, Problem> {
-    let id: TaskId = request::name("task", task)?;
-    let asked = id.clone();
-    match state.query(move |engine| engine.task(&asked)).await? {
-        Some(task) => Ok(task),
-        None => find_task(state, &id).await,
-    }
+/// 403 for another app's, 404 if it is nowhere, 503 without a leader or a history.
+pub(super) async fn task(
+    state: &ApiState,
+    identity: &Identity,
+    task: &str,
+) -> Result<TaskView, Problem> {
+    let task = tasks::task(state, &request::name("task", task)?).await?;
+    identity.require_app(task.app.as_str())?;
+    Ok(task)
 }
 
 /// The tasks that live.
@@ -167,6 +163,7 @@ pub(super) async fn task(state: &ApiState, task: &str) -> Result<TaskView, Probl
 /// What is wrong with the request, or 503.
 pub(super) async fn tasks(
     state: &ApiState,
+    identity: &Identity,
     request: wire::ListTasksRequest,
 ) -> Result<wire::ListTasksResponse, Problem> {
     let filter = TaskFilter {
@@ -177,10 +174,8 @@ pub(super) async fn tasks(
             .map_err(|message| Problem::parameter("state", message))?,
     };
     let at = request::page(TASKS, request.page)?;
-    let (after, fetch) = (at.after.as_deref().map(TaskId::new), at.fetch());
-    let ask = move |engine: &Engine| engine.tasks(&filter, after.as_ref(), fetch);
-    let rows = state.query(ask).await?;
-    let (tasks, next_page_token) = request::rows(Page::cut(rows, &at, |task| task.id.to_string()));
+    let page = tasks::tasks(state, &identity.apps, filter, &at).await?;
+    let (tasks, next_page_token) = request::rows(page);
     Ok(wire::ListTasksResponse { tasks, next_page_token })
 }
 

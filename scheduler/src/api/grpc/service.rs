@@ -6,13 +6,14 @@ use shiftwork_proto::shiftwork::v1 as wire;
 use shiftwork_proto::shiftwork::v1::scheduler_server::Scheduler;
 use tonic::{Request, Response, Status};
 
-use super::request::{self, caller};
+use super::request::{self, caller, identity};
 use super::wire::ToWire as _;
 use super::{cluster, documents, runs, watch};
 use crate::api::ApiState;
 use crate::api::rest::apps::Apps;
 use crate::api::rest::calendars::Calendars;
 use crate::api::rest::jobs::Jobs;
+use crate::api::rest::status;
 
 /// The service.
 pub(super) struct Service {
@@ -38,7 +39,8 @@ impl Scheduler for Service {
     }
 
     async fn get_app(&self, request: Request<wire::GetAppRequest>) -> Answer<wire::App> {
-        let app = documents::get::<Apps>(&self.state, &request.get_ref().name).await?;
+        let app = documents::get::<Apps>(&self.state, &identity(&request), &request.get_ref().name)
+            .await?;
         Ok(Response::new(app.to_wire()))
     }
 
@@ -46,7 +48,9 @@ impl Scheduler for Service {
         &self,
         request: Request<wire::ListAppsRequest>,
     ) -> Answer<wire::ListAppsResponse> {
-        let page = documents::list::<Apps>(&self.state, (), request.into_inner().page).await?;
+        let who = identity(&request);
+        let page = request.into_inner().page;
+        let page = documents::list::<Apps>(&self.state, &who, (), page).await?;
         let (apps, next_page_token) = request::rows(page);
         Ok(Response::new(wire::ListAppsResponse { apps, next_page_token }))
     }
@@ -72,7 +76,8 @@ impl Scheduler for Service {
     }
 
     async fn get_job(&self, request: Request<wire::GetJobRequest>) -> Answer<wire::Job> {
-        let job = documents::get::<Jobs>(&self.state, &request.get_ref().name).await?;
+        let job = documents::get::<Jobs>(&self.state, &identity(&request), &request.get_ref().name)
+            .await?;
         Ok(Response::new(job.to_wire()))
     }
 
@@ -80,10 +85,11 @@ impl Scheduler for Service {
         &self,
         request: Request<wire::ListJobsRequest>,
     ) -> Answer<wire::ListJobsResponse> {
+        let who = identity(&request);
         let wire::ListJobsRequest { app, page } = request.into_inner();
         let app = request::filter("app", &app)?;
         let filter = JobFilter { app, ..JobFilter::default() };
-        let page = documents::list::<Jobs>(&self.state, filter, page).await?;
+        let page = documents::list::<Jobs>(&self.state, &who, filter, page).await?;
         let (jobs, next_page_token) = request::rows(page);
         Ok(Response::new(wire::ListJobsResponse { jobs, next_page_token }))
     }
@@ -109,7 +115,7 @@ impl Scheduler for Service {
     }
 
     async fn why_job(&self, request: Request<wire::WhyJobRequest>) -> Answer<wire::WhyJobResponse> {
-        let why = cluster::why(&self.state, &request.get_ref().name).await?;
+        let why = cluster::why(&self.state, &identity(&request), &request.get_ref().name).await?;
         Ok(Response::new(why))
     }
 
@@ -117,7 +123,9 @@ impl Scheduler for Service {
         &self,
         request: Request<wire::GetCalendarRequest>,
     ) -> Answer<wire::Calendar> {
-        let calendar = documents::get::<Calendars>(&self.state, &request.get_ref().name).await?;
+        let calendar =
+            documents::get::<Calendars>(&self.state, &identity(&request), &request.get_ref().name)
+                .await?;
         Ok(Response::new(calendar.to_wire()))
     }
 
@@ -125,7 +133,9 @@ impl Scheduler for Service {
         &self,
         request: Request<wire::ListCalendarsRequest>,
     ) -> Answer<wire::ListCalendarsResponse> {
-        let page = documents::list::<Calendars>(&self.state, (), request.into_inner().page).await?;
+        let who = identity(&request);
+        let page = request.into_inner().page;
+        let page = documents::list::<Calendars>(&self.state, &who, (), page).await?;
         let (calendars, next_page_token) = request::rows(page);
         Ok(Response::new(wire::ListCalendarsResponse { calendars, next_page_token }))
     }
@@ -160,32 +170,38 @@ impl Scheduler for Service {
     }
 
     async fn get_run(&self, request: Request<wire::GetRunRequest>) -> Answer<wire::Run> {
-        Ok(Response::new(runs::get(&self.state, &request.get_ref().run).await?))
+        Ok(Response::new(
+            runs::get(&self.state, &identity(&request), &request.get_ref().run).await?,
+        ))
     }
 
     async fn list_runs(
         &self,
         request: Request<wire::ListRunsRequest>,
     ) -> Answer<wire::ListRunsResponse> {
-        Ok(Response::new(runs::list(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(runs::list(&self.state, &who, request.into_inner()).await?))
     }
 
     async fn list_run_events(
         &self,
         request: Request<wire::ListRunEventsRequest>,
     ) -> Answer<wire::ListRunEventsResponse> {
-        Ok(Response::new(runs::events(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(runs::events(&self.state, &who, request.into_inner()).await?))
     }
 
     async fn get_task(&self, request: Request<wire::GetTaskRequest>) -> Answer<wire::Task> {
-        Ok(Response::new(runs::task(&self.state, &request.get_ref().task).await?.to_wire()))
+        let task = runs::task(&self.state, &identity(&request), &request.get_ref().task).await?;
+        Ok(Response::new(task.to_wire()))
     }
 
     async fn list_tasks(
         &self,
         request: Request<wire::ListTasksRequest>,
     ) -> Answer<wire::ListTasksResponse> {
-        Ok(Response::new(runs::tasks(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(runs::tasks(&self.state, &who, request.into_inner()).await?))
     }
 
     async fn kill_task(
@@ -201,14 +217,16 @@ impl Scheduler for Service {
         &self,
         request: Request<wire::ListReadyRequest>,
     ) -> Answer<wire::ListReadyResponse> {
-        Ok(Response::new(cluster::ready(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(cluster::ready(&self.state, &who, request.into_inner()).await?))
     }
 
     async fn list_failover(
         &self,
         request: Request<wire::ListFailoverRequest>,
     ) -> Answer<wire::ListFailoverResponse> {
-        Ok(Response::new(cluster::failover(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(cluster::failover(&self.state, &who, request.into_inner()).await?))
     }
 
     async fn list_agents(
@@ -219,7 +237,7 @@ impl Scheduler for Service {
     }
 
     async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::Status> {
-        Ok(Response::new(cluster::status(&self.state).await?))
+        Ok(Response::new(status::status(&self.state).await?.to_wire()))
     }
 
     async fn get_leader(&self, _: Request<wire::GetLeaderRequest>) -> Answer<wire::Leader> {
@@ -237,6 +255,7 @@ impl Scheduler for Service {
     type WatchStream = watch::Messages;
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Answer<Self::WatchStream> {
-        Ok(Response::new(watch::begin(&self.state, request.into_inner()).await?))
+        let who = identity(&request);
+        Ok(Response::new(watch::begin(&self.state, &who, request.into_inner()).await?))
     }
 }

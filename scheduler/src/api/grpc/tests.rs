@@ -1,6 +1,7 @@
 //! gRPC as clients use it: over a socket, with the compiled messages and with none but what reflection
 //! tells.
 
+mod access;
 mod reflected;
 
 use std::time::Duration;

@@ -12,7 +12,9 @@ use super::request;
 use super::wire::ToWire as _;
 use crate::api::ApiState;
 use crate::api::problem::Problem;
+use crate::api::rest::events::may_watch;
 use crate::api::watching::{Watched, Watcher};
+use crate::auth::Identity;
 use crate::trace::{EventFilter, EventKey};
 
 /// Messages of one watcher.
@@ -24,11 +26,15 @@ const STATES_MAX: usize = 32;
 /// Begins to watch.
 ///
 /// # Errors
-/// What is wrong with the request, or 503.
+/// What is wrong with the request, 403 for other apps' events, or 503.
 pub(super) async fn begin(
     state: &ApiState,
+    identity: &Identity,
     request: wire::WatchRequest,
 ) -> Result<Messages, Problem> {
+    let job = request::filter::<JobName>("job", &request.job)?;
+    let run = request::filter::<RunId>("run", &request.run)?;
+    may_watch(state, identity, job.as_ref(), run.as_ref()).await?;
     let (filter, after) = read(request)?;
     let watcher = Watcher::begin(state, filter, after).await?;
     let told = watcher.stream().map(|watched| Ok(told(&watched)));

@@ -16,7 +16,7 @@ use super::{Served, World, shop};
 
 /// Messages that are known only by their descriptor.
 #[derive(Clone)]
-struct Dynamic(MessageDescriptor);
+pub(super) struct Dynamic(pub(super) MessageDescriptor);
 
 impl Codec for Dynamic {
     type Encode = DynamicMessage;
@@ -55,14 +55,14 @@ impl Decoder for Dynamic {
 }
 
 /// What the server tells of itself.
-struct Reflected {
-    channel: Channel,
-    pool: DescriptorPool,
+pub(super) struct Reflected {
+    pub(super) channel: Channel,
+    pub(super) pool: DescriptorPool,
 }
 
 impl Reflected {
     /// Asks for the service's file and all that it needs.
-    async fn ask(served: &Served) -> Self {
+    pub(super) async fn ask(served: &Served) -> Self {
         let client =
             v1::server_reflection_client::ServerReflectionClient::new(served.channel.clone());
         let request =
