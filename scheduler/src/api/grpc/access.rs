@@ -18,7 +18,7 @@ use crate::api::rest;
 use crate::auth::{Identity, Role};
 
 /// Each method, and the operation of REST that does the same.
-pub(super) const OPERATIONS: [(&str, &str); 29] = [
+pub(super) const OPERATIONS: [(&str, &str); 40] = [
     ("Apply", "createJob"),
     ("GetApp", "getApp"),
     ("ListApps", "listApps"),
@@ -29,6 +29,8 @@ pub(super) const OPERATIONS: [(&str, &str); 29] = [
     ("DeleteJob", "deleteJob"),
     ("SetJobEnabled", "disableJob"),
     ("WhyJob", "whyJob"),
+    ("NextFirings", "nextFirings"),
+    ("PreviewSchedule", "previewSchedule"),
     ("GetCalendar", "getCalendar"),
     ("ListCalendars", "listCalendars"),
     ("DeleteCalendar", "deleteCalendar"),
@@ -41,9 +43,18 @@ pub(super) const OPERATIONS: [(&str, &str); 29] = [
     ("GetTask", "getTask"),
     ("ListTasks", "listTasks"),
     ("KillTask", "killTask"),
+    ("ReadLogs", "readLogs"),
+    ("FollowLogs", "readLogs"),
     ("ListReady", "listReady"),
     ("ListFailover", "listFailover"),
+    ("ListRunning", "listRunning"),
     ("ListAgents", "listAgents"),
+    ("GetAgent", "getAgent"),
+    ("ListOffers", "listOffers"),
+    ("ListExecutors", "listExecutors"),
+    ("GetStatistics", "getStatistics"),
+    ("Audit", "audit"),
+    ("ListAuditLog", "listAuditLog"),
     ("GetStatus", "getStatus"),
     ("GetLeader", "getLeader"),
     ("Reconcile", "reconcile"),

@@ -1,7 +1,7 @@
 //! Queues, agents and the scheduler as a whole.
 
 use shiftwork_engine::command::Command;
-use shiftwork_engine::ids::JobName;
+use shiftwork_engine::ids::{AgentId, JobName};
 use shiftwork_proto::shiftwork::v1 as wire;
 
 use super::request;
@@ -9,10 +9,10 @@ use super::wire::{self as convert, ToWire as _};
 use crate::api::ApiState;
 use crate::api::access::Named;
 use crate::api::problem::Problem;
-use crate::api::rest::executors::{self, AGENTS};
+use crate::api::rest::executors::{self, AGENTS, EXECUTORS, OFFERS};
 use crate::api::rest::jobs::why_job;
 use crate::api::rest::leader::leader;
-use crate::api::rest::queues::{self, FAILOVER, READY};
+use crate::api::rest::queues::{self, FAILOVER, READY, RUNNING};
 use crate::auth::{Actor, Identity};
 
 /// Jobs with pending runs.
@@ -45,6 +45,21 @@ pub(super) async fn failover(
     Ok(wire::ListFailoverResponse { failover, next_page_token })
 }
 
+/// Live tasks.
+///
+/// # Errors
+/// What is wrong with the page, or 503.
+pub(super) async fn running(
+    state: &ApiState,
+    identity: &Identity,
+    request: wire::ListRunningRequest,
+) -> Result<wire::ListRunningResponse, Problem> {
+    let at = request::page(RUNNING, request.page)?;
+    let page = queues::running(state, &identity.apps, &at).await?;
+    let (running, next_page_token) = request::rows(page);
+    Ok(wire::ListRunningResponse { running, next_page_token })
+}
+
 /// Agents of which offers are held or which run executors.
 ///
 /// # Errors
@@ -56,6 +71,37 @@ pub(super) async fn agents(
     let at = request::page(AGENTS, request.page)?;
     let (agents, next_page_token) = request::rows(executors::agents(state, &at).await?);
     Ok(wire::ListAgentsResponse { agents, next_page_token })
+}
+
+/// Offers that are held.
+///
+/// # Errors
+/// What is wrong with the page, or 503.
+pub(super) async fn offers(
+    state: &ApiState,
+    request: wire::ListOffersRequest,
+) -> Result<wire::ListOffersResponse, Problem> {
+    let at = request::page(OFFERS, request.page)?;
+    let agent = request::given(request.agent).map(AgentId::new);
+    let (offers, next_page_token) = request::rows(executors::offers(state, agent, &at).await?);
+    Ok(wire::ListOffersResponse { offers, next_page_token })
+}
+
+/// Executors of this framework.
+///
+/// # Errors
+/// What is wrong with the request, or 503.
+pub(super) async fn executors(
+    state: &ApiState,
+    identity: &Identity,
+    request: wire::ListExecutorsRequest,
+) -> Result<wire::ListExecutorsResponse, Problem> {
+    let at = request::page(EXECUTORS, request.page)?;
+    let app = request::filter("app", &request.app)?;
+    let agent = request::given(request.agent).map(AgentId::new);
+    let page = executors::executors(state, &identity.apps, (app, agent), &at).await?;
+    let (executors, next_page_token) = request::rows(page);
+    Ok(wire::ListExecutorsResponse { executors, next_page_token })
 }
 
 /// Why a job does not run now.

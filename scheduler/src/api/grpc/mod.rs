@@ -4,8 +4,11 @@
 mod access;
 mod cluster;
 mod documents;
+mod logs;
+mod past;
 mod request;
 mod runs;
+mod schedules;
 mod service;
 mod standby;
 mod status;

@@ -1,6 +1,9 @@
 //! What calls have in common: names, pages, who asks.
 
+use std::ops::RangeInclusive;
+
 use shiftwork_proto::shiftwork::v1 as wire;
+use shiftwork_schedule::Timestamp;
 use tonic::Request;
 
 use super::wire::ToWire;
@@ -8,6 +11,9 @@ use crate::api::extract::InPath;
 use crate::api::page::{LIMIT_DEFAULT, LIMIT_MAX, List, Page, PageAt};
 use crate::api::problem::Problem;
 use crate::auth::{Actor, Identity};
+
+/// The years 1 to 9999, which are what `google.protobuf.Timestamp` may hold.
+const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// What the cursor of a list is called here.
 const TOKEN: &str = "page.token";
@@ -44,6 +50,21 @@ pub(super) fn given(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// A moment that need not be given.
+///
+/// # Errors
+/// Names the field, for what is no moment of the years 1 to 9999.
+pub(super) fn moment(
+    field: &str,
+    at: Option<prost_types::Timestamp>,
+) -> Result<Option<Timestamp>, Problem> {
+    let Some(prost_types::Timestamp { seconds, nanos }) = at else { return Ok(None) };
+    if !SECONDS.contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+        return Err(Problem::parameter(field, "is no moment of the years 1 to 9999"));
+    }
+    Ok(Some(Timestamp::from_millis(seconds * 1_000 + i64::from(nanos) / 1_000_000)))
+}
+
 /// Which part of a list is asked for.
 ///
 /// # Errors
@@ -73,6 +94,19 @@ pub(super) fn rows<T: ToWire>(page: Page<T>) -> (Vec<T::Wire>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_one_or_refused_by_name() {
+        let read =
+            |seconds, nanos| moment("since", Some(prost_types::Timestamp { seconds, nanos }));
+        assert_eq!(moment("since", None), Ok(None));
+        assert_eq!(read(-1, 999_000_000), Ok(Some(Timestamp::from_millis(-1))));
+        assert_eq!(read(1, 500_000_000), Ok(Some(Timestamp::from_millis(1_500))));
+        for (seconds, nanos) in [(i64::MAX, 0), (i64::MIN, 0), (0, -1), (0, i32::MAX)] {
+            let refused = read(seconds, nanos).unwrap_err();
+            assert!(refused.detail().starts_with("since is no moment"), "{}", refused.detail());
+        }
+    }
 
     #[test]
     fn a_page_is_bounded_and_of_its_list() {

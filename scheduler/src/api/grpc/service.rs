@@ -8,12 +8,12 @@ use tonic::{Request, Response, Status};
 
 use super::request::{self, caller, identity};
 use super::wire::ToWire as _;
-use super::{cluster, documents, runs, watch};
+use super::{cluster, documents, logs, past, runs, schedules, watch};
 use crate::api::ApiState;
 use crate::api::rest::apps::Apps;
 use crate::api::rest::calendars::Calendars;
 use crate::api::rest::jobs::Jobs;
-use crate::api::rest::status;
+use crate::api::rest::{executors, status};
 
 /// The service.
 pub(super) struct Service {
@@ -119,6 +119,21 @@ impl Scheduler for Service {
         Ok(Response::new(why))
     }
 
+    async fn next_firings(
+        &self,
+        request: Request<wire::NextFiringsRequest>,
+    ) -> Answer<wire::FiringsResponse> {
+        let who = identity(&request);
+        Ok(Response::new(schedules::next(&self.state, &who, request.into_inner()).await?))
+    }
+
+    async fn preview_schedule(
+        &self,
+        request: Request<wire::PreviewScheduleRequest>,
+    ) -> Answer<wire::FiringsResponse> {
+        Ok(Response::new(schedules::preview(&self.state, request.into_inner())?))
+    }
+
     async fn get_calendar(
         &self,
         request: Request<wire::GetCalendarRequest>,
@@ -213,6 +228,21 @@ impl Scheduler for Service {
         Ok(Response::new(wire::KillTaskResponse {}))
     }
 
+    async fn read_logs(&self, request: Request<wire::ReadLogsRequest>) -> Answer<wire::Log> {
+        let who = identity(&request);
+        Ok(Response::new(logs::read(&self.state, &who, request.into_inner()).await?))
+    }
+
+    type FollowLogsStream = logs::Parts;
+
+    async fn follow_logs(
+        &self,
+        request: Request<wire::FollowLogsRequest>,
+    ) -> Answer<Self::FollowLogsStream> {
+        let who = identity(&request);
+        Ok(Response::new(logs::follow(&self.state, &who, request.into_inner()).await?))
+    }
+
     async fn list_ready(
         &self,
         request: Request<wire::ListReadyRequest>,
@@ -229,11 +259,57 @@ impl Scheduler for Service {
         Ok(Response::new(cluster::failover(&self.state, &who, request.into_inner()).await?))
     }
 
+    async fn list_running(
+        &self,
+        request: Request<wire::ListRunningRequest>,
+    ) -> Answer<wire::ListRunningResponse> {
+        let who = identity(&request);
+        Ok(Response::new(cluster::running(&self.state, &who, request.into_inner()).await?))
+    }
+
     async fn list_agents(
         &self,
         request: Request<wire::ListAgentsRequest>,
     ) -> Answer<wire::ListAgentsResponse> {
         Ok(Response::new(cluster::agents(&self.state, request.into_inner()).await?))
+    }
+
+    async fn get_agent(&self, request: Request<wire::GetAgentRequest>) -> Answer<wire::Agent> {
+        let agent = executors::agent(&self.state, request.into_inner().agent).await?;
+        Ok(Response::new(agent.to_wire()))
+    }
+
+    async fn list_offers(
+        &self,
+        request: Request<wire::ListOffersRequest>,
+    ) -> Answer<wire::ListOffersResponse> {
+        Ok(Response::new(cluster::offers(&self.state, request.into_inner()).await?))
+    }
+
+    async fn list_executors(
+        &self,
+        request: Request<wire::ListExecutorsRequest>,
+    ) -> Answer<wire::ListExecutorsResponse> {
+        let who = identity(&request);
+        Ok(Response::new(cluster::executors(&self.state, &who, request.into_inner()).await?))
+    }
+
+    async fn get_statistics(
+        &self,
+        request: Request<wire::GetStatisticsRequest>,
+    ) -> Answer<wire::Statistics> {
+        Ok(Response::new(past::statistics(&self.state, request.into_inner()).await?))
+    }
+
+    async fn audit(&self, request: Request<wire::AuditRequest>) -> Answer<wire::AuditResponse> {
+        Ok(Response::new(past::audit(&self.state, request.into_inner()).await?))
+    }
+
+    async fn list_audit_log(
+        &self,
+        request: Request<wire::ListAuditLogRequest>,
+    ) -> Answer<wire::ListAuditLogResponse> {
+        Ok(Response::new(past::audit_log(&self.state, request.into_inner()).await?))
     }
 
     async fn get_status(&self, _: Request<wire::GetStatusRequest>) -> Answer<wire::Status> {

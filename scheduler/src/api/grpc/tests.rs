@@ -2,6 +2,7 @@
 //! tells.
 
 mod access;
+mod questions;
 mod reflected;
 
 use std::time::Duration;

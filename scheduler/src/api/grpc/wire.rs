@@ -1,9 +1,12 @@
 //! From what the engine and the history show to messages. Absent: deciding anything.
 
+use std::collections::BTreeMap;
+
 use shiftwork_engine::record::{DisabledRecord, Origin};
 use shiftwork_engine::view::{
-    AgentView, AppView, CalendarView, FailoverView, JobView, ReadyView, RunState, RunView,
-    ShardState, ShardView, StatusView, TaskView,
+    AgentView, AppView, CalendarView, ExecutorState, ExecutorView, FailoverView, JobView,
+    OfferView, ReadyView, RunState, RunView, RunningView, ShardState, ShardView, StatusView,
+    TaskView,
 };
 use shiftwork_proto::shiftwork::v1 as wire;
 use shiftwork_schedule::Timestamp;
@@ -247,6 +250,23 @@ impl ToWire for ReadyView {
     }
 }
 
+impl ToWire for RunningView {
+    type Wire = wire::Running;
+
+    fn to_wire(self) -> wire::Running {
+        let running = self;
+        wire::Running {
+            task_id: running.task_id.to_string(),
+            run: running.run.to_string(),
+            item: running.item,
+            state: of_shard(running.state).into(),
+            agent: running.agent.to_string(),
+            since: Some(instant(running.since)),
+            idle: running.idle,
+        }
+    }
+}
+
 impl ToWire for FailoverView {
     type Wire = wire::Failover;
 
@@ -267,14 +287,56 @@ impl ToWire for AgentView {
 
     fn to_wire(self) -> wire::Agent {
         let agent = self;
-        let offered = agent.offered.into_iter().map(|(kind, amount)| (kind.to_owned(), amount));
         wire::Agent {
             id: agent.id.to_string(),
             hostname: agent.hostname,
             attributes: agent.attributes,
-            offered: offered.collect(),
+            offered: amounts(agent.offered),
             executors: agent.executors,
             tasks: agent.tasks as u64,
+            unavailable_from: agent.unavailable_from.map(instant),
+        }
+    }
+}
+
+/// Resources by kind.
+fn amounts(amounts: BTreeMap<&'static str, f64>) -> BTreeMap<String, f64> {
+    amounts.into_iter().map(|(kind, amount)| (kind.to_owned(), amount)).collect()
+}
+
+impl ToWire for OfferView {
+    type Wire = wire::Offer;
+
+    fn to_wire(self) -> wire::Offer {
+        let offer = self;
+        wire::Offer {
+            id: offer.id.to_string(),
+            agent: offer.agent.to_string(),
+            hostname: offer.hostname,
+            resources: amounts(offer.resources),
+            since: Some(instant(offer.since)),
+        }
+    }
+}
+
+impl ToWire for ExecutorView {
+    type Wire = wire::Executor;
+
+    fn to_wire(self) -> wire::Executor {
+        let executor = self;
+        let state = match executor.state {
+            ExecutorState::Launching => wire::ExecutorState::Launching,
+            ExecutorState::Running => wire::ExecutorState::Running,
+            ExecutorState::Retiring => wire::ExecutorState::Retiring,
+            ExecutorState::Lost => wire::ExecutorState::Lost,
+        };
+        wire::Executor {
+            id: executor.id.to_string(),
+            app: executor.app.to_string(),
+            agent: executor.agent.to_string(),
+            state: state.into(),
+            tasks: executor.tasks as u64,
+            resources: executor.resources.map(amounts).unwrap_or_default(),
         }
     }
 }
@@ -330,6 +392,34 @@ mod tests {
         assert_eq!((at.seconds, at.nanos), (-1, 999_000_000));
         let at = instant(Timestamp::from_millis(1_500));
         assert_eq!((at.seconds, at.nanos), (1, 500_000_000));
+    }
+
+    #[test]
+    fn an_executor_and_an_offer_are_told_whole() {
+        use shiftwork_engine::ids::{AgentId, AppName, ExecutorId, OfferId};
+        let amounts = BTreeMap::from([("cpus", 0.5), ("mem", 64.0)]);
+        let executor = ExecutorView {
+            id: ExecutorId::new("e"),
+            app: AppName::parse("shop").unwrap(),
+            agent: AgentId::new("S0"),
+            state: ExecutorState::Retiring,
+            tasks: 3,
+            resources: Some(amounts.clone()),
+        };
+        let told = executor.to_wire();
+        assert_eq!((told.id.as_str(), told.app.as_str(), told.agent.as_str()), ("e", "shop", "S0"));
+        assert_eq!((told.state(), told.tasks), (wire::ExecutorState::Retiring, 3));
+        assert_eq!(told.resources["mem"], 64.0);
+        let offer = OfferView {
+            id: OfferId::new("o"),
+            agent: AgentId::new("S0"),
+            hostname: "host".to_owned(),
+            resources: amounts,
+            since: Timestamp::from_millis(1_000),
+        };
+        let told = offer.to_wire();
+        assert_eq!((told.id.as_str(), told.hostname.as_str()), ("o", "host"));
+        assert_eq!((told.resources["cpus"], told.since.unwrap().seconds), (0.5, 1));
     }
 
     #[test]

@@ -50,7 +50,18 @@ async fn get(State(state): State<ApiState>, params: Params) -> Answer {
 /// 400 for what is no such moment, 503 without a leader or a history that is up to date.
 pub(crate) async fn audited(state: &ApiState, from: Option<&str>) -> Result<Report, Problem> {
     let read = |text| since(text).map_err(|message| Problem::parameter(SINCE.name, message));
-    let from = from.map_or_else(|| Ok(before_now(SINCE_DEFAULT_MS)), read)?;
+    audited_since(state, from.map(read).transpose()?).await
+}
+
+/// The same with a moment that has been read, a day ago unless there is one.
+///
+/// # Errors
+/// 503 without a leader or a history that is up to date.
+pub(in crate::api) async fn audited_since(
+    state: &ApiState,
+    from: Option<Timestamp>,
+) -> Result<Report, Problem> {
+    let from = from.unwrap_or_else(|| before_now(SINCE_DEFAULT_MS));
     state.auditor.audit(from).await.map_err(|error| match error {
         AuditError::Unavailable(error) => error.into(),
         AuditError::Store(error) => no_history(error),

@@ -101,7 +101,7 @@ impl Reflected {
     }
 
     /// Calls a method that answers once, with JSON.
-    async fn call(&self, method: &str, request: Value) -> Result<Value, Status> {
+    pub(super) async fn call(&self, method: &str, request: Value) -> Result<Value, Status> {
         let service = self.pool.get_service_by_name("shiftwork.v1.Scheduler").unwrap();
         let method = service.methods().find(|known| known.name() == method).unwrap();
         let request = DynamicMessage::deserialize(method.input(), request).unwrap();
