@@ -14,6 +14,7 @@
 
 mod apps;
 mod calendars;
+mod check;
 mod jobs;
 mod runs;
 
@@ -22,6 +23,7 @@ use crate::document::{FieldError, Fingerprint, Source};
 use crate::effect::Effects;
 use crate::engine::{Engine, delete, put_json};
 use crate::record::{DisabledRecord, Key, Write};
+pub use check::Assumed;
 
 impl Engine {
     pub(crate) fn on_command(&mut self, by: &str, command: Command, fx: &mut Effects) -> Reply {

@@ -52,6 +52,7 @@ mod utilisation;
 pub mod view;
 mod wait;
 
+pub use commands::Assumed;
 pub use effect::{Action, Effect, Effects, Trace};
 pub use engine::Engine;
 pub use event::Event;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     disabled, exists, invalid_document, not_found, other_name, write_document, write_flag,
 };
-use crate::command::{Done, Reply};
+use crate::command::{Done, Refusal, Reply};
 use crate::document::{App, Strictness};
 use crate::effect::Effects;
 use crate::engine::{AppEntry, Engine, delete};
@@ -14,11 +14,29 @@ use crate::record::{Key, KillIntent};
 use crate::view::RunState;
 
 impl Engine {
-    pub(super) fn create_app(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
+    /// An app that may be registered.
+    pub(super) fn new_app(&self, document: &[u8]) -> Result<App, Refusal> {
         let app = App::parse(document, Strictness::Request).map_err(invalid_document)?;
         if self.apps.contains_key(&app.name) {
             return Err(exists("appName", "app", app.name.as_str()));
         }
+        Ok(app)
+    }
+
+    /// An app that may take the place of one.
+    pub(super) fn changed_app(&self, name: &AppName, document: &[u8]) -> Result<App, Refusal> {
+        let app = App::parse(document, Strictness::Request).map_err(invalid_document)?;
+        if app.name != *name {
+            return Err(other_name("appName", name.as_str()));
+        }
+        if !self.apps.contains_key(name) {
+            return Err(not_found("app", name));
+        }
+        Ok(app)
+    }
+
+    pub(super) fn create_app(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
+        let app = self.new_app(document)?;
         write_document(fx, Key::App(app.name.clone()), &app.source);
         let name = app.name.clone();
         self.apps.insert(name, AppEntry { document: Ok(Arc::new(app)), disabled: None });
@@ -31,10 +49,7 @@ impl Engine {
         document: &[u8],
         fx: &mut Effects,
     ) -> Reply {
-        let app = App::parse(document, Strictness::Request).map_err(invalid_document)?;
-        if app.name != *name {
-            return Err(other_name("appName", name.as_str()));
-        }
+        let app = self.changed_app(name, document)?;
         let Some(entry) = self.apps.get_mut(name) else {
             return Err(not_found("app", name));
         };

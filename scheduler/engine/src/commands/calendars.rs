@@ -19,11 +19,33 @@ impl Engine {
         CalendarDocument::parse(document, Strictness::Request, zone).map_err(invalid_document)
     }
 
-    pub(super) fn create_calendar(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
+    /// A calendar that may be registered.
+    pub(super) fn new_calendar(&self, document: &[u8]) -> Result<CalendarDocument, Refusal> {
         let document = self.check_calendar(document)?;
         if self.calendars.contains_key(&document.name) {
             return Err(exists("calendarName", "calendar", document.name.as_str()));
         }
+        Ok(document)
+    }
+
+    /// A calendar that may take the place of one.
+    pub(super) fn changed_calendar(
+        &self,
+        name: &CalendarName,
+        document: &[u8],
+    ) -> Result<CalendarDocument, Refusal> {
+        let document = self.check_calendar(document)?;
+        if document.name != *name {
+            return Err(other_name("calendarName", name.as_str()));
+        }
+        if !self.calendars.contains_key(name) {
+            return Err(not_found("calendar", name));
+        }
+        Ok(document)
+    }
+
+    pub(super) fn create_calendar(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
+        let document = self.new_calendar(document)?;
         self.store_calendar(document, fx);
         Ok(Done::Created)
     }
@@ -36,13 +58,7 @@ impl Engine {
         document: &[u8],
         fx: &mut Effects,
     ) -> Reply {
-        let document = self.check_calendar(document)?;
-        if document.name != *name {
-            return Err(other_name("calendarName", name.as_str()));
-        }
-        if !self.calendars.contains_key(name) {
-            return Err(not_found("calendar", name));
-        }
+        let document = self.changed_calendar(name, document)?;
         self.store_calendar(document, fx);
         Ok(Done::Changed)
     }

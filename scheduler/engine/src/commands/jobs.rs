@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    disabled, exists, invalid_document, invalid_field, not_found, other_name, write_document,
-    write_flag,
+    Assumed, disabled, exists, invalid_document, invalid_field, not_found, other_name,
+    write_document, write_flag,
 };
 use crate::command::{Done, Refusal, Reply};
 use crate::document::{Job, Strictness, resolve_relative};
@@ -18,16 +18,23 @@ use shiftwork_schedule::Schedule;
 
 impl Engine {
     /// `former`: the text of the document that is replaced, if one is.
-    fn check_job(&self, document: &[u8], former: Option<&str>) -> Result<Job, Refusal> {
+    fn check_job(
+        &self,
+        document: &[u8],
+        former: Option<&str>,
+        assumed: &Assumed,
+    ) -> Result<Job, Refusal> {
         let resolved = resolve_relative(document, former, self.now).map_err(invalid_document)?;
         let document = resolved.as_deref().unwrap_or(document);
         let zone = &self.settings.default_zone;
         let job = Job::parse(document, Strictness::Request, zone).map_err(invalid_document)?;
-        if !self.apps.contains_key(&job.app) {
+        if !self.apps.contains_key(&job.app) && !assumed.apps.contains(&job.app) {
             let message = format!("app {} is not registered: register it first", job.app);
             return Err(invalid_field("appName", message));
         }
-        let unknown = |name: &&CalendarName| !self.calendars.contains_key(*name);
+        let unknown = |name: &&CalendarName| {
+            !self.calendars.contains_key(*name) && !assumed.calendars.contains(*name)
+        };
         if let Some(unknown) = job.calendars.iter().find(unknown) {
             let message = format!("names calendar {unknown}, which is not registered");
             return Err(invalid_field("calendars", message));
@@ -51,13 +58,37 @@ impl Engine {
         Err(invalid_field(field, message.to_owned()))
     }
 
-    pub(super) fn create_job(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
-        let job = self.check_job(document, None)?;
-        let name = job.name.clone();
-        if self.jobs.contains_key(&name) {
-            return Err(exists("jobName", "job", name.as_str()));
+    /// A job that may be registered.
+    pub(super) fn new_job(&self, document: &[u8], assumed: &Assumed) -> Result<Job, Refusal> {
+        let job = self.check_job(document, None, assumed)?;
+        if self.jobs.contains_key(&job.name) {
+            return Err(exists("jobName", "job", job.name.as_str()));
         }
         self.check_fires(&job)?;
+        Ok(job)
+    }
+
+    /// A job that may take the place of one.
+    pub(super) fn changed_job(
+        &self,
+        name: &JobName,
+        document: &[u8],
+        assumed: &Assumed,
+    ) -> Result<Job, Refusal> {
+        if !self.jobs.contains_key(name) {
+            return Err(not_found("job", name));
+        }
+        let former = self.registered_job(name).map(|old| old.source.get().to_owned());
+        let job = self.check_job(document, former.as_deref(), assumed)?;
+        if job.name != *name {
+            return Err(other_name("jobName", name.as_str()));
+        }
+        Ok(job)
+    }
+
+    pub(super) fn create_job(&mut self, document: &[u8], fx: &mut Effects) -> Reply {
+        let job = self.new_job(document, &Assumed::default())?;
+        let name = job.name.clone();
         write_document(fx, Key::Job(name.clone()), &job.source);
         let registered = self.registered(&job);
         let entry = JobEntry {
@@ -91,14 +122,7 @@ impl Engine {
         document: &[u8],
         fx: &mut Effects,
     ) -> Reply {
-        if !self.jobs.contains_key(name) {
-            return Err(not_found("job", name));
-        }
-        let former = self.registered_job(name).map(|old| old.source.get().to_owned());
-        let job = self.check_job(document, former.as_deref())?;
-        if job.name != *name {
-            return Err(other_name("jobName", name.as_str()));
-        }
+        let job = self.changed_job(name, document, &Assumed::default())?;
         let old = self.registered_job(name);
         if old.is_some_and(|old| old.source.get() == job.source.get()) {
             return Ok(Done::Changed);

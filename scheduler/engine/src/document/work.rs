@@ -126,6 +126,11 @@ fn read_request(
 ) -> Option<Work> {
     let (prefix, request) = match http {
         Some(request) => ("http", request),
+        // Whoever wrote nothing of the request is told of the form that documents have now.
+        None if !props.keys().any(|name| name.starts_with("http.")) => {
+            reader.error("http.uri", "is required: http://host:port/path");
+            return None;
+        }
         None => ("props.http", read_props(reader, props)),
     };
     check(reader, prefix, &request).then_some(Work::Http(request))
@@ -358,7 +363,8 @@ mod tests {
             (r#""jobType":"SPARK""#, "jobType"),
             (r#""jobType":"SCRIPT""#, "scriptCommandLine"),
             (r#""jobType":"SCRIPT","scriptCommandLine":"x","http":{"uri":"http://h/"}"#, "http"),
-            (r#""jobType":"HTTP""#, "props.http.uri"),
+            (r#""jobType":"HTTP""#, "http.uri"),
+            (r#""jobType":"HTTP","props":{"http.method":"GET"}"#, "props.http.uri"),
             (r#""http":{}"#, "http.uri"),
             (r#""http":{"uri":"ftp://h/"}"#, "http.uri"),
             (r#""http":{"uri":"https:///x"}"#, "http.uri"),
