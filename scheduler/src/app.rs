@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent_files::AgentFiles;
-use crate::api::{self, ApiState, ElasticJobConfig, Leadership, RequestRate};
+use crate::api::{self, ApiState, ElasticJobConfig, IdempotencyKeys, Leadership, RequestRate};
 use crate::audit::{self, Auditor};
 use crate::auth::{AUTH_NODE, Auth, AuthConfig};
 use crate::grpc_args::{self, GrpcListen};
@@ -162,6 +162,7 @@ pub async fn start(
         secrets: secrets.clone(),
         oidc: config.oidc.clone(),
         rate: RequestRate::new(config.requests_per_second_max),
+        keys: IdempotencyKeys::default(),
         secure_cookies: config.tls.is_some(),
         auditor,
         metrics: metrics.clone(),

@@ -168,6 +168,11 @@ impl Overrides {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Tells them from others: they may be large, and outlive their run only for that.
+    pub(crate) fn mark(&self) -> Fingerprint {
+        Fingerprint::of(&serde_json::to_string(self).unwrap_or_default())
+    }
 }
 
 /// Limit of a trigger's overrides, bytes over all: they are stored with the run.
@@ -212,6 +217,13 @@ pub enum Refusal {
         detail: String,
         /// The field it is about, where there is one.
         errors: Vec<FieldError>,
+    },
+    /// The idempotency key made a run that was asked for with something else.
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run it made.
+        run: RunId,
     },
     /// The request itself is wrong.
     Invalid {

@@ -19,7 +19,7 @@ use crate::offers::Filters;
 use crate::random::Random;
 use crate::record::{DisabledRecord, Key, Write};
 use crate::registered::{Registered, Rules};
-use crate::run::Run;
+use crate::run::{Requested, Run};
 use crate::schedules::Schedules;
 use crate::settings::Settings;
 use crate::statistics::{FiringCounts, LaunchCounts};
@@ -115,8 +115,8 @@ pub struct Engine {
     cycle_not_before: Timestamp,
     /// Something changed that may let a run start.
     pub(crate) place_needed: bool,
-    /// Ids of triggered runs that ended lately: the same key must not make them again.
-    pub(crate) ended_triggers: VecDeque<RunId>,
+    /// Runs made on request that ended lately: the same key must not make them again.
+    pub(crate) ended_requests: VecDeque<(RunId, Requested)>,
     /// What became of all firings since this leader began.
     pub(crate) firings: FiringCounts,
     /// What launch cycles came to since then.
@@ -167,7 +167,7 @@ impl Engine {
             cycle_at: Timestamp::MIN,
             cycle_not_before: Timestamp::MIN,
             place_needed: false,
-            ended_triggers: VecDeque::new(),
+            ended_requests: VecDeque::new(),
             firings: FiringCounts::default(),
             launches: LaunchCounts::default(),
             tzdb_before: None,

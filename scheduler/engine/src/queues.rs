@@ -8,13 +8,13 @@ use crate::effect::{Effects, Trace};
 use crate::engine::{Engine, ReadyKey, delete, put_text};
 use crate::ids::{AgentId, JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, Phase, ShardOutcome};
-use crate::run::Run;
+use crate::run::{Requested, Run};
 use crate::timers::Deadline;
 use crate::view::{DocumentText, RunState};
 use crate::wait::Wait;
 
-/// Runs made on request that ended lately and whose ids are remembered.
-const ENDED_TRIGGERS_MAX: usize = 10_000;
+/// Runs made on request that ended lately and are remembered.
+const ENDED_REQUESTS_MAX: usize = 10_000;
 
 impl Engine {
     /// Puts the pending runs of a job that may start among the ready runs and takes the others out.
@@ -216,9 +216,9 @@ impl Engine {
 
     fn trace_end(&mut self, run: Run, state: RunState, reason: Option<String>, fx: &mut Effects) {
         if matches!(run.origin, Origin::Trigger | Origin::Rerun) {
-            self.ended_triggers.push_back(run.id.clone());
-            if self.ended_triggers.len() > ENDED_TRIGGERS_MAX {
-                self.ended_triggers.pop_front();
+            self.ended_requests.push_back((run.id.clone(), Requested::of(&run)));
+            if self.ended_requests.len() > ENDED_REQUESTS_MAX {
+                self.ended_requests.pop_front();
             }
         }
         let mut view = run.view();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shiftwork_schedule::{Timestamp, Zone};
 
 use crate::command::Overrides;
-use crate::document::{App, Job, Strictness};
+use crate::document::{App, Fingerprint, Job, Strictness};
 use crate::effect::ExecutorLaunch;
 use crate::ids::{AgentId, RunId, TaskId};
 use crate::record::{Key, Origin, Phase, RUN_VERSION, RunRecord, Shard, ShardOutcome};
@@ -39,6 +39,20 @@ pub(crate) struct Run {
     pub(crate) told: Option<RunState>,
     /// DAEMON: shards between firings. Not stored: the next firing tells again.
     pub(crate) idle: Vec<u32>,
+}
+
+/// What a run was asked for with: more of it need not be known to tell another request by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Requested {
+    pub(crate) overrides: Fingerprint,
+    pub(crate) submitter: Option<String>,
+}
+
+impl Requested {
+    /// Of a run.
+    pub(crate) fn of(run: &Run) -> Self {
+        Self { overrides: run.overrides.mark(), submitter: run.submitter.clone() }
+    }
 }
 
 impl Run {

@@ -4,12 +4,14 @@
 pub(crate) mod access;
 mod access_fields;
 mod compat;
+mod dry_run;
 mod etag;
 mod event_view;
 pub(crate) mod extract;
 pub(crate) mod fields;
 mod frame;
 mod grpc;
+mod idempotency;
 pub(crate) mod job_search;
 mod openapi;
 mod operation;
@@ -57,6 +59,7 @@ use crate::trace::History;
 use crate::turn::Handle;
 pub use compat::{Credentials, Dialect, ElasticJobConfig};
 pub use grpc::{GrpcError, serve as serve_grpc};
+pub use idempotency::IdempotencyKeys;
 pub use problem::Problem;
 pub use rate::RequestRate;
 pub(crate) use rest::{audited, read_job_state, session_cookie, session_gone};
@@ -77,6 +80,8 @@ pub struct ApiState {
     pub auth: Auth,
     /// How many requests an address may send.
     pub rate: RequestRate,
+    /// What requests with a key came to.
+    pub keys: IdempotencyKeys,
     /// What tasks get that documents only name.
     pub secrets: Secrets,
     /// Logging in through an identity provider, if there is one.

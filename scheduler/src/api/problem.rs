@@ -70,6 +70,7 @@ kinds! {
     CHANGED = PRECONDITION_FAILED, "precondition-failed", "Precondition failed";
     TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "Body too large";
     MEDIA_TYPE_UNSUPPORTED = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type";
+    KEY_REUSED = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key is already used";
     INVALID = UNPROCESSABLE_ENTITY, "invalid-document", "Invalid document";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal-error", "Internal error";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Unavailable";
@@ -167,6 +168,11 @@ impl Problem {
         Self::new(MEDIA_TYPE_UNSUPPORTED, detail)
     }
 
+    /// 422: the idempotency key was another request's.
+    pub fn key_reused(detail: impl Into<String>) -> Self {
+        Self::new(KEY_REUSED, detail)
+    }
+
     /// 422: readable, but wrong in what it says.
     pub fn invalid(detail: impl Into<String>, errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::new(INVALID, detail) }
@@ -197,6 +203,11 @@ impl Problem {
     /// Whether it contradicts what is there.
     pub fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT
+    }
+
+    /// Whether its idempotency key was another request's.
+    pub fn is_key_reused(&self) -> bool {
+        self.kind == KEY_REUSED.uri
     }
 
     /// Names the kind for programs, as the last part of `type`.
@@ -232,6 +243,10 @@ impl From<Refusal> for Problem {
             Refusal::Changed { what } => Self::changed(&what),
             Refusal::Conflict { detail, errors } => Self { errors, ..Self::new(CONFLICT, detail) },
             Refusal::Invalid { detail, errors } => Self::invalid(detail, errors),
+            Refusal::KeyReused { key, run } => Self::key_reused(format!(
+                "key {key} was used for run {run}, which was asked for with other parameters: send \
+                 the same request again, or use another key"
+            )),
         }
     }
 }

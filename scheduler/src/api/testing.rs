@@ -158,6 +158,7 @@ impl World {
             secrets,
             oidc: None,
             rate: super::RequestRate::new(0),
+            keys: super::IdempotencyKeys::default(),
             secure_cookies: false,
             handle,
             history,

@@ -127,6 +127,19 @@ async fn the_same_key_makes_one_run() {
     assert_eq!(made.headers["location"], "/api/v1/runs/foo@order-17");
     let again = world.ask_with("POST", path, body, &key).await;
     assert_eq!((again.status, again.json()["id"].clone()), (200, json!("foo@order-17")));
+    // Under the same key nothing else is asked for: neither while the run lives nor when it ended.
+    for cancelled in [false, true] {
+        for other in ["", r#"{"jobParameter":"y","env":{"A":"1"}}"#, r#"{"items":[0]}"#] {
+            let answer = world.ask_with("POST", path, other, &key).await;
+            refused(&answer, 422, None);
+            assert_eq!(answer.json()["type"], "urn:shiftwork:problem:idempotency-key-reused");
+            assert!(answer.text.contains("foo@order-17"), "{}", answer.text);
+        }
+        let elsewhere = r#"{"jobParameter":"x","env":{"A":"1"},"submitter":"billing"}"#;
+        refused(&world.ask_with("POST", path, elsewhere, &key).await, 422, None);
+        assert_eq!(world.ask_with("POST", path, body, &key).await.status, 200, "{cancelled}");
+        world.ask("POST", "/api/v1/runs/foo@order-17/cancel", "").await;
+    }
     refused(&world.ask("POST", "/api/v1/jobs/bar/trigger", "").await, 404, None);
     refused(&world.ask("POST", path, r#"{"cron":"x"}"#).await, 422, Some("cron"));
     world.stop().await;
@@ -218,7 +231,8 @@ async fn a_run_that_ended_is_made_once_more() {
     refused(&world.ask("POST", path, "").await, 409, None);
     world.ask("POST", "/api/v1/runs/foo@k/cancel", "").await;
     refused(&world.ask("POST", path, r#"{"failed":true}"#).await, 422, Some("failed"));
-    let made = world.ask("POST", path, r#"{"failedOnly":true}"#).await;
+    let body = r#"{"failedOnly":true}"#;
+    let made = world.ask_with("POST", path, body, &key).await;
     assert_eq!((made.status, made.json()["id"].clone()), (201, json!("foo@k.2")), "{}", made.text);
     let again = world.ask("POST", path, "").await;
     assert_eq!((again.status, again.json()["id"].clone()), (200, json!("foo@k.2")));
@@ -228,6 +242,10 @@ async fn a_run_that_ended_is_made_once_more() {
     assert_eq!(run["overrides"], json!({"env": {"A": "1"}}));
     world.ask("POST", "/api/v1/runs/foo@k.2/cancel", "").await;
     world.ask("GET", "/api/v1/runs/foo@k.2", "").await;
+    // By its key it is the second, although a third could be made by now.
+    let again = world.ask_with("POST", path, body, &key).await;
+    assert_eq!((again.status, again.json()["id"].clone()), (200, json!("foo@k.2")));
+    refused(&world.ask_with("POST", path, "", &key).await, 422, None);
     let third = world.ask("POST", path, "").await;
     assert_eq!((third.status, third.json()["id"].clone()), (201, json!("foo@k.3")));
     refused(&world.ask("POST", "/api/v1/runs/foo@none/rerun", "").await, 404, None);

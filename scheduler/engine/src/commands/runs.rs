@@ -13,7 +13,7 @@ use crate::firing::NewRun;
 use crate::ids::{JobName, RunId, TaskId};
 use crate::record::{KillIntent, Origin};
 use crate::registered::RunJob;
-use crate::run::{Run, first_error};
+use crate::run::{Requested, Run, first_error};
 use crate::view::RunState;
 
 /// Pending runs of one job that triggers and reruns may pile up.
@@ -31,12 +31,19 @@ impl Engine {
     ) -> Reply {
         let (job, pending) = self.requestable(name)?;
         check_overrides(&job, &overrides)?;
+        check_items_run(&overrides)?;
         submitter.as_deref().map_or(Ok(()), check_submitter)?;
         let key = key.unwrap_or_else(|| self.random.run_uuid(self.now).to_string());
         let id = RunId::triggered(name, &key)
             .map_err(|error| invalid_field("Idempotency-Key", error.to_string()))?;
-        if self.runs.contains_key(&id) || self.ended_triggers.contains(&id) {
-            return Ok(Done::RunExists(id));
+        if let Some(before) = self.requested(&id) {
+            let for_whom =
+                submitter.as_ref().is_none_or(|it| before.submitter.as_ref() == Some(it));
+            return if before.overrides == overrides.mark() && for_whom {
+                Ok(Done::RunExists(id))
+            } else {
+                Err(Refusal::KeyReused { key, run: id })
+            };
         }
         has_room(name, pending)?;
         let (logical_time, origin) = (self.now, Origin::Trigger);
@@ -76,7 +83,7 @@ impl Engine {
         has_room(&name, pending)?;
         let mut generation = ended.last_generation.max(ended.generation).saturating_add(1);
         let mut id = first.generation(generation);
-        while self.runs.contains_key(&id) || self.ended_triggers.contains(&id) {
+        while self.requested(&id).is_some() {
             generation = generation.saturating_add(1);
             id = first.generation(generation);
         }
@@ -117,6 +124,13 @@ impl Engine {
             return Err(conflict(format!("{reason}: enable it first")));
         }
         Ok(Some(RunJob::of(Arc::new(job))))
+    }
+
+    /// What a run was asked for with, if it lives or ended lately.
+    fn requested(&self, id: &RunId) -> Option<Requested> {
+        let of = |run: &Run| Requested::of(run);
+        let ended = || self.ended_requests.iter().find(|(ended, _)| ended == id);
+        self.runs.get(id).map(of).or_else(|| Some(ended()?.1.clone()))
     }
 
     /// A job of which runs can be asked for, and how many are pending.
@@ -220,6 +234,20 @@ fn check_submitter(name: &str) -> Result<(), Refusal> {
         return Err(invalid_field("submitter", message));
     }
     Ok(())
+}
+
+/// A parameter for a shard that does not run is a mistake. Of a rerun it is none: the run that it
+/// repeats may have had more shards.
+fn check_items_run(overrides: &Overrides) -> Result<(), Refusal> {
+    let Overrides { items, sharding_item_parameters, .. } = overrides;
+    let idle = |item: &&u32| !items.is_empty() && !items.contains(item);
+    match sharding_item_parameters.keys().find(idle) {
+        None => Ok(()),
+        Some(item) => {
+            let message = format!("names shard {item}, which is not among the items that run");
+            Err(invalid_field("shardingItemParameters", message))
+        }
+    }
 }
 
 fn check_overrides(job: &RunJob, overrides: &Overrides) -> Result<(), Refusal> {

@@ -49,6 +49,55 @@ fn a_trigger_with_the_same_key_makes_one_run() {
 }
 
 #[test]
+fn a_parameter_is_for_a_shard_that_runs() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":3"#);
+    let asked = |items: &[u32]| Command::Trigger {
+        job: name("j"),
+        key: None,
+        overrides: Overrides {
+            items: items.iter().copied().collect(),
+            sharding_item_parameters: [(2, "x".to_owned())].into(),
+            ..Overrides::default()
+        },
+        submitter: None,
+    };
+    assert_eq!(refused_fields(world.command(asked(&[1]))), ["shardingItemParameters"]);
+    for items in [&[][..], &[1, 2]] {
+        assert!(world.command(asked(items)).is_ok(), "{items:?}");
+    }
+}
+
+#[test]
+fn a_key_that_made_a_run_makes_no_other_one() {
+    let mut world = World::with_app();
+    world.job("j", r#""shardingTotalCount":1"#);
+    let asked = |parameter: &str, submitter: Option<&str>| Command::Trigger {
+        job: name("j"),
+        key: Some("k".to_owned()),
+        overrides: Overrides {
+            job_parameter: Some(parameter.to_owned()),
+            items: [0].into(),
+            ..Overrides::default()
+        },
+        submitter: submitter.map(str::to_owned),
+    };
+    let run = RunId::parse("j@k").unwrap();
+    assert_eq!(world.command(asked("x", Some("s"))), Ok(Done::RunCreated(run.clone())));
+    let reused = Err(Refusal::KeyReused { key: "k".to_owned(), run: run.clone() });
+    let exists = Ok(Done::RunExists(run.clone()));
+    for ended in [false, true] {
+        assert_eq!(world.command(asked("y", Some("s"))), reused, "{ended}");
+        assert_eq!(world.command(asked("x", Some("t"))), reused, "{ended}");
+        assert_eq!(world.command(trigger("j", Some("k"))), reused, "{ended}");
+        assert_eq!(world.command(asked("x", Some("s"))), exists, "{ended}");
+        // Whoever names no submitter asks for themselves, and may do so from elsewhere.
+        assert_eq!(world.command(asked("x", None)), exists, "{ended}");
+        let _ = world.command(Command::CancelRun { run: run.clone() });
+    }
+}
+
+#[test]
 fn a_run_keeps_the_document_it_was_made_with() {
     let mut world = World::with_app();
     world.job("j", r#""jobParameter":"old""#);

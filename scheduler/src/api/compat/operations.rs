@@ -75,6 +75,9 @@ impl Dialect {
                 let message = if said.is_empty() { detail } else { said.join("; ") };
                 Err(Refused::Message(self, message))
             }
+            Err(Refusal::KeyReused { key, run }) => {
+                Err(Refused::Message(self, format!("key {key} was used for run {run}")))
+            }
             Err(Refusal::Changed { what }) => {
                 Err(Refused::Message(self, format!("{what} was changed meanwhile, try again")))
             }

@@ -1,6 +1,7 @@
 //! Documents of apps, calendars and jobs: applied, read, listed, removed, switched on and off.
 
-use shiftwork_engine::Order;
+use shiftwork_engine::command::Command;
+use shiftwork_engine::{Assumed, Order};
 use shiftwork_proto::shiftwork::v1 as wire;
 use shiftwork_proto::shiftwork::v1::document::Document as Text;
 
@@ -37,6 +38,7 @@ pub(super) async fn apply(
     // The order within a kind is the caller's.
     documents.sort_by_key(|(_, document)| order(document));
     let mut applied = Vec::with_capacity(documents.len());
+    let mut to = Target { state, by, dry: request.dry_run.then(Assumed::default) };
     for (index, document) in documents {
         let place = format!("documents[{index}]");
         let guard = match document.if_match.as_str() {
@@ -46,11 +48,9 @@ pub(super) async fn apply(
         };
         let conditional = !document.if_match.is_empty();
         let done = match document.document {
-            Some(Text::App(text)) => put::<Apps>(state, by, text, guard, conditional).await,
-            Some(Text::Calendar(text)) => {
-                put::<Calendars>(state, by, text, guard, conditional).await
-            }
-            Some(Text::Job(text)) => put::<Jobs>(state, by, text, guard, conditional).await,
+            Some(Text::App(text)) => to.put::<Apps>(text, guard, conditional).await,
+            Some(Text::Calendar(text)) => to.put::<Calendars>(text, guard, conditional).await,
+            Some(Text::Job(text)) => to.put::<Jobs>(text, guard, conditional).await,
             None => {
                 Err(Problem::parameter(&place, "holds neither an app nor a calendar nor a job"))
             }
@@ -68,27 +68,46 @@ fn order(document: &wire::Document) -> u8 {
     }
 }
 
-/// Replaces a document, or creates what is not there.
-async fn put<D: Document>(
-    state: &ApiState,
-    by: &Actor,
-    text: String,
-    guard: IfMatch,
-    conditional: bool,
-) -> Result<wire::Applied, Problem> {
-    let value = serde_json::from_str(&text)
-        .map_err(|error| Problem::malformed(format!("is not valid JSON: {error}")))?;
-    let name = document_name::<D::Name>(&value, D::NAME_FIELD)?;
-    let update = guard.guard(D::update(name.clone(), text.clone().into_bytes()));
-    let created = match state.command(by.to_owned(), update).await {
-        Ok(_) => false,
-        Err(problem) if problem.is_not_found() && !conditional => {
-            state.command(by.to_owned(), D::create(text.into_bytes())).await?;
-            true
+/// Where documents go.
+struct Target<'a> {
+    state: &'a ApiState,
+    by: &'a Actor,
+    /// In a dry run, what would have been registered by now.
+    dry: Option<Assumed>,
+}
+
+impl Target<'_> {
+    /// Replaces a document, or creates what is not there.
+    async fn put<D: Document>(
+        &mut self,
+        text: String,
+        guard: IfMatch,
+        conditional: bool,
+    ) -> Result<wire::Applied, Problem> {
+        let value = serde_json::from_str(&text)
+            .map_err(|error| Problem::malformed(format!("is not valid JSON: {error}")))?;
+        let name = document_name::<D::Name>(&value, D::NAME_FIELD)?;
+        let update = guard.guard(D::update(name.clone(), text.clone().into_bytes()));
+        let created = match self.change(update).await {
+            Ok(()) => false,
+            Err(problem) if problem.is_not_found() && !conditional => {
+                self.change(D::create(text.into_bytes())).await?;
+                true
+            }
+            Err(problem) => return Err(problem),
+        };
+        if let Some(assumed) = &mut self.dry {
+            D::assume(&name, assumed);
         }
-        Err(problem) => return Err(problem),
-    };
-    Ok(wire::Applied { kind: D::NOUN.to_owned(), name: name.to_string(), created })
+        Ok(wire::Applied { kind: D::NOUN.to_owned(), name: name.to_string(), created })
+    }
+
+    async fn change(&self, change: Command) -> Result<(), Problem> {
+        match &self.dry {
+            Some(assumed) => self.state.try_out(&self.by.identity, change, assumed.clone()).await,
+            None => self.state.command(self.by.clone(), change).await.map(drop),
+        }
+    }
 }
 
 /// One of a kind.

@@ -26,7 +26,10 @@ impl From<Problem> for Status {
                 message = format!("{message}; {}: {}", error.field, error.message);
             }
         }
-        Self::with_error_details(code(problem.status()), message, details)
+        // What is wrong with a used key is not its form, but what was done with it before.
+        let code =
+            if problem.is_key_reused() { Code::FailedPrecondition } else { code(problem.status()) };
+        Self::with_error_details(code, message, details)
     }
 }
 
@@ -71,6 +74,7 @@ mod tests {
         for (problem, expected) in [
             (Problem::not_found("job x"), Code::NotFound),
             (Problem::conflict("x"), Code::FailedPrecondition),
+            (Problem::key_reused("x"), Code::FailedPrecondition),
             (Problem::changed("job x"), Code::Aborted),
             (Problem::unavailable("x"), Code::Unavailable),
             (Problem::internal("x"), Code::Internal),

@@ -81,7 +81,8 @@ fn job(name: &str) -> wire::Document {
 async fn shop(served: &Served, jobs: &[&str]) {
     // Jobs before their app: the order of kinds is the server's.
     let documents = jobs.iter().map(|name| job(name)).chain([app("shop")]).collect();
-    let applied = served.client().apply(wire::ApplyRequest { documents }).await.unwrap();
+    let applied =
+        served.client().apply(wire::ApplyRequest { documents, dry_run: false }).await.unwrap();
     let applied = applied.into_inner().applied;
     assert!(applied.iter().all(|one| one.created), "{applied:?}");
     assert_eq!(applied[0].name, "shop");
@@ -131,6 +132,7 @@ async fn documents_are_applied_read_and_removed() {
             document: Some(Text::Job(job_text("foo", cpus))),
             if_match: read.etag.clone(),
         }],
+        dry_run: false,
     };
     let applied = client.apply(change(0.2)).await.unwrap().into_inner().applied;
     assert_eq!(applied, [wire::Applied { kind: "job".into(), name: name(), created: false }]);
@@ -166,6 +168,27 @@ async fn documents_are_applied_read_and_removed() {
 }
 
 #[tokio::test]
+async fn a_dry_run_applies_nothing() {
+    let world = World::start().await;
+    let served = Served::start(world.state()).await;
+    let mut client = served.client();
+    let documents = || vec![job("foo"), app("shop")];
+    let dry = |documents| wire::ApplyRequest { documents, dry_run: true };
+    let applied = client.apply(dry(documents())).await.unwrap().into_inner().applied;
+    assert_eq!(applied.len(), 2);
+    assert!(applied.iter().all(|one| one.created), "{applied:?}");
+    let refused = client.apply(dry(vec![job("foo")])).await.unwrap_err();
+    assert!(refused.message().contains("app shop is not registered"), "{refused}");
+    let none = client.list_apps(wire::ListAppsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(none.apps, []);
+    shop(&served, &["foo"]).await;
+    let applied = client.apply(dry(documents())).await.unwrap().into_inner().applied;
+    assert!(applied.iter().all(|one| !one.created), "{applied:?}");
+    served.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_named_by_field() {
     use tonic_types::StatusExt as _;
     let world = World::start().await;
@@ -173,7 +196,10 @@ async fn what_is_wrong_is_named_by_field() {
     let mut client = served.client();
     let text = r#"{"jobName":"x","appName":"shop","colour":"red"}"#.to_owned();
     let wrong = wire::Document { document: Some(Text::Job(text)), if_match: String::new() };
-    let refused = client.apply(wire::ApplyRequest { documents: vec![wrong] }).await.unwrap_err();
+    let refused = client
+        .apply(wire::ApplyRequest { documents: vec![wrong], dry_run: false })
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let details = refused.get_error_details();
     let fields: Vec<_> = details.bad_request().unwrap().field_violations.iter().collect();
@@ -184,7 +210,7 @@ async fn what_is_wrong_is_named_by_field() {
         ("task", client.get_task(wire::GetTaskRequest { task: "x".into() }).await.unwrap_err()),
         ("documents[0]", {
             let documents = vec![wire::Document::default()];
-            client.apply(wire::ApplyRequest { documents }).await.unwrap_err()
+            client.apply(wire::ApplyRequest { documents, dry_run: false }).await.unwrap_err()
         }),
         ("state", {
             let request = wire::ListRunsRequest { state: 99, ..Default::default() };
@@ -220,6 +246,10 @@ async fn a_run_is_made_once_by_its_key_and_read_by_both_faces() {
     let made = client.trigger(request()).await.unwrap().into_inner();
     let again = client.trigger(request()).await.unwrap().into_inner();
     assert_eq!((made.run.as_str(), made.created, again.created), ("foo@order-17", true, false));
+    let other = wire::TriggerRequest { items: vec![0], ..request() };
+    let refused = client.trigger(other).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert!(refused.message().contains("foo@order-17"), "{refused}");
     let run = client.get_run(wire::GetRunRequest { run: made.run.clone() }).await.unwrap();
     let run = run.into_inner();
     assert_eq!(run.state(), wire::RunState::Pending);

@@ -3,7 +3,7 @@
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::AppName;
 use shiftwork_engine::view::AppView;
-use shiftwork_engine::{Engine, Order};
+use shiftwork_engine::{Assumed, Engine, Order};
 
 use super::documents::{self, Document, Switched};
 use crate::api::page::List;
@@ -70,6 +70,10 @@ impl Document for Apps {
 
     fn app_of(view: &AppView) -> Option<String> {
         Some(view.name.clone())
+    }
+
+    fn assume(name: &AppName, assumed: &mut Assumed) {
+        assumed.apps.insert(name.clone());
     }
 
     fn text_of(view: &AppView) -> &str {

@@ -3,7 +3,7 @@
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::CalendarName;
 use shiftwork_engine::view::CalendarView;
-use shiftwork_engine::{Engine, Order};
+use shiftwork_engine::{Assumed, Engine, Order};
 
 use super::documents::{self, Document};
 use crate::api::page::List;
@@ -70,6 +70,10 @@ impl Document for Calendars {
 
     fn app_of(_: &CalendarView) -> Option<String> {
         None
+    }
+
+    fn assume(name: &CalendarName, assumed: &mut Assumed) {
+        assumed.calendars.insert(name.clone());
     }
 
     fn text_of(view: &CalendarView) -> &str {

@@ -8,21 +8,23 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use shiftwork_engine::command::Command;
-use shiftwork_engine::{Engine, Order};
+use shiftwork_engine::{Assumed, Engine, Order};
 
 use super::{Answer, BASE, done, made};
 use crate::api::ApiState;
 use crate::api::access::{Caller, Sight};
+use crate::api::dry_run::{self, ASSUME, DRY_RUN};
 use crate::api::etag::{IfMatch, etag};
 use crate::api::extract::{InPath, JsonBody, Named, OptionalJsonBody, document_name};
 use crate::api::fields;
+use crate::api::idempotency::Keyed;
 use crate::api::operation::{Answered, IDEMPOTENCY_KEY, IF_MATCH, Operation};
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
 use crate::api::table::Table;
 use crate::api::visible;
-use crate::auth::{Actor, AppScope};
+use crate::auth::{Actor, AppScope, Identity};
 
 /// A kind of document.
 pub(in crate::api) trait Document: Send + Sync + 'static {
@@ -77,6 +79,8 @@ pub(in crate::api) trait Document: Send + Sync + 'static {
     fn name_of(view: &Self::View) -> &str;
     /// The app in a view, if it is of one.
     fn app_of(view: &Self::View) -> Option<String>;
+    /// Takes one to be registered, if jobs may name it.
+    fn assume(name: &Self::Name, assumed: &mut Assumed);
     /// The document in a view.
     fn text_of(view: &Self::View) -> &str;
 }
@@ -121,9 +125,11 @@ pub(super) fn routes<D: Document>(table: Table) -> Table {
                 format!("Registers a {noun}."),
             )))
             .header(&IDEMPOTENCY_KEY)
+            .query(&[&DRY_RUN, &ASSUME])
             .body(D::DOCUMENT_SCHEMA)
             .answers(201, Answered::One(D::SCHEMA))
             .answers(200, Answered::One(D::SCHEMA))
+            .answers(204, Answered::Empty)
             .refuses(&[409]),
             create::<D>,
         )
@@ -136,8 +142,10 @@ pub(super) fn routes<D: Document>(table: Table) -> Table {
         .route(
             tagged(Operation::put(&one, format!("update{kind}"), format!("Replaces a {noun}.")))
                 .header(&IF_MATCH)
+                .query(&[&DRY_RUN, &ASSUME])
                 .body(D::DOCUMENT_SCHEMA)
                 .one(D::SCHEMA)
+                .answers(204, Answered::Empty)
                 .refuses(&[404, 412]),
             update::<D>,
         )
@@ -227,31 +235,65 @@ pub(in crate::api) async fn listed<D: Document>(
 async fn create<D: Document>(
     State(state): State<ApiState>,
     headers: HeaderMap,
+    params: Params,
     Caller(by): Caller,
     body: JsonBody,
 ) -> Answer {
+    if let Some(assumed) = dry_run::read(&params)? {
+        state.try_out(&by.identity, D::create(body.bytes.to_vec()), assumed).await?;
+        return Ok(done());
+    }
     let name = document_name::<D::Name>(&body.value, D::NAME_FIELD);
+    let keyed = Keyed::read(&headers, &by.identity.name, D::LIST.0, &body.value)?;
+    if let Some(keyed) = &keyed
+        && state.keys.made(keyed)?.is_some()
+    {
+        return repeated::<D>(&state, &by.identity, name?).await;
+    }
     let created = state.command(by, D::create(body.bytes.to_vec())).await;
     // The document was already registered by this very request, as far as anybody can tell.
-    let repeatable = headers.contains_key(IDEMPOTENCY_KEY.name);
+    let repeatable = keyed.is_some();
     let refused = match created {
         Ok(_) => None,
         Err(problem) if repeatable && problem.is_conflict() => Some(problem),
         Err(problem) => return Err(problem),
     };
     let name = name?;
-    let location = format!("{BASE}/{}/{name}", D::LIST.0);
     let asked = name.clone();
     let view = state.query(move |engine| D::one(engine, &asked)).await?;
-    match (view, refused) {
-        (Some(view), None) => Ok(tagged::<D>(&view, made(true, location, &view))),
-        (Some(view), Some(_)) if same(&body.value, D::text_of(&view)) => {
-            Ok(tagged::<D>(&view, made(false, location, &view)))
-        }
-        (_, Some(problem)) => Err(problem),
+    let (view, new) = match (view, refused) {
+        (Some(view), None) => (view, true),
+        (Some(view), Some(_)) if same(&body.value, D::text_of(&view)) => (view, false),
+        (_, Some(problem)) => return Err(problem),
         // Removed by somebody else in the same moment.
-        (None, None) => Err(not_found::<D>(&name)),
+        (None, None) => return Err(not_found::<D>(&name)),
+    };
+    if let Some(keyed) = keyed {
+        state.keys.remember(keyed, format!("{} {name}", D::NOUN));
     }
+    Ok(tagged::<D>(&view, made(new, location::<D>(&name), &view)))
+}
+
+/// What a registration answers that was carried out before.
+async fn repeated<D: Document>(state: &ApiState, identity: &Identity, name: D::Name) -> Answer {
+    let view = one::<D>(state, name.clone()).await.map_err(|problem| {
+        if !problem.is_not_found() {
+            return problem;
+        }
+        let noun = D::NOUN;
+        Problem::conflict(format!(
+            "{noun} {name} was registered with this key and has been removed since: use another key"
+        ))
+    })?;
+    if D::OF_APP {
+        // Their role may have been narrowed since.
+        identity.require_app(&D::app_of(&view).unwrap_or_default())?;
+    }
+    Ok(tagged::<D>(&view, made(false, location::<D>(&name), &view)))
+}
+
+fn location<D: Document>(name: &D::Name) -> String {
+    format!("{BASE}/{}/{name}", D::LIST.0)
 }
 
 fn same(document: &Value, stored: &str) -> bool {
@@ -267,12 +309,17 @@ async fn get<D: Document>(State(state): State<ApiState>, Named(name): Named<D::N
 async fn update<D: Document>(
     State(state): State<ApiState>,
     Named(name): Named<D::Name>,
+    params: Params,
     Caller(by): Caller,
     condition: IfMatch,
     body: JsonBody,
 ) -> Answer {
-    let change = D::update(name.clone(), body.bytes.to_vec());
-    state.command(by, condition.guard(change)).await?;
+    let change = condition.guard(D::update(name.clone(), body.bytes.to_vec()));
+    if let Some(assumed) = dry_run::read(&params)? {
+        state.try_out(&by.identity, change, assumed).await?;
+        return Ok(done());
+    }
+    state.command(by, change).await?;
     read::<D>(&state, name).await
 }
 

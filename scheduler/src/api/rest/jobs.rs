@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::{AppName, JobName};
 use shiftwork_engine::view::JobView;
-use shiftwork_engine::{Engine, JobFilter, JobState, Order};
+use shiftwork_engine::{Assumed, Engine, JobFilter, JobState, Order};
 
 use super::documents::{self, Document, Switched};
 use super::{APP, Answer, BASE};
@@ -124,6 +124,8 @@ impl Document for Jobs {
     fn app_of(view: &JobView) -> Option<String> {
         view.app.as_ref().map(ToString::to_string)
     }
+
+    fn assume(_: &JobName, _: &mut Assumed) {}
 
     fn text_of(view: &JobView) -> &str {
         view.document.get()

@@ -4,8 +4,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use shiftwork_engine::command::{Command, Done};
 use shiftwork_engine::ids::{JobName, RunId};
 
@@ -15,6 +16,7 @@ use crate::api::access::{Caller, Sight};
 use crate::api::event_view::EventView;
 use crate::api::extract::{Named, OptionalJsonBody};
 use crate::api::fields;
+use crate::api::idempotency::{self, Keyed};
 use crate::api::operation::{Answered, IDEMPOTENCY_KEY, Operation};
 use crate::api::page::{List, Page, PageAt};
 use crate::api::params::Params;
@@ -142,7 +144,9 @@ async fn trigger(
     let key = idempotency_key(&headers, &job)?;
     let asked = body.map(|body| fields::trigger(body.value)).transpose()?.unwrap_or_default();
     let (overrides, submitter) = asked;
-    make(&state, by, Command::Trigger { job, key, overrides, submitter }).await
+    let command = Command::Trigger { job, key, overrides, submitter };
+    let (new, id) = run_made(&state, by, command).await?;
+    Ok(answer(new, id))
 }
 
 /// `POST /runs/{run}/rerun`
@@ -150,19 +154,32 @@ async fn rerun(
     State(state): State<ApiState>,
     Named(run): Named<RunId>,
     Caller(by): Caller,
+    headers: HeaderMap,
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Answer {
     let failed_only =
         body.map(|body| fields::failed_only(body.value)).transpose()?.unwrap_or_default();
+    let asked = Value::Bool(failed_only);
+    let keyed = Keyed::read(&headers, &by.identity.name, format!("rerun {run}"), &asked)?;
+    if let Some(keyed) = &keyed
+        && let Some(before) = state.keys.made(keyed)?
+        && let Ok(id) = RunId::parse(&before)
+    {
+        return Ok(answer(false, id));
+    }
     let ended = find_ended(&state, &run).await?;
-    make(&state, by, Command::Rerun { ended: Box::new(ended), failed_only }).await
+    let command = Command::Rerun { ended: Box::new(ended), failed_only };
+    let (new, id) = run_made(&state, by, command).await?;
+    if let Some(keyed) = keyed {
+        state.keys.remember(keyed, id.as_str());
+    }
+    Ok(answer(new, id))
 }
 
-/// Carries out a command that makes a run.
-async fn make(state: &ApiState, by: Actor, command: Command) -> Answer {
-    let (new, id) = run_made(state, by, command).await?;
+/// The run that was made.
+fn answer(new: bool, id: RunId) -> Response {
     let job = id.job();
-    Ok(made(new, format!("{BASE}/runs/{id}"), Triggered { id, job }))
+    made(new, format!("{BASE}/runs/{id}"), Triggered { id, job })
 }
 
 /// Carries out a command that makes a run: whether it was made now, and which it is.
@@ -184,13 +201,9 @@ pub(in crate::api) async fn run_made(
     }
 }
 
-/// The key as the header gives it, with or without the quotes of a structured field.
+/// The key, which is to be a part of the run's id.
 fn idempotency_key(headers: &HeaderMap, job: &JobName) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY.name) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or("\u{fffd}").trim();
-    let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let Some(key) = idempotency::key(headers) else { return Ok(None) };
     match RunId::triggered(job, key) {
         Ok(_) => Ok(Some(key.to_owned())),
         Err(error) => Err(Problem::parameter(IDEMPOTENCY_KEY.name, error.to_string())),

@@ -44,11 +44,69 @@ async fn a_registration_with_a_key_may_be_repeated() {
     let again = world.ask_with("POST", "/api/v1/apps", APP, &key).await;
     assert_eq!((again.status, again.json()["name"].clone()), (200, json!("shop")));
     assert_eq!(again.headers["location"], made.headers["location"]);
-    // Another document is no repetition, and without a key nothing is.
+    // Another document is no repetition, whatever it names, and without a key nothing is.
     let other = r#"{"appName":"shop","cpuCount":2}"#;
-    let answer = world.ask_with("POST", "/api/v1/apps", other, &key).await;
-    refused(&answer, 409, Some("appName"));
+    for other in [other, r#"{"appName":"other","cpuCount":2}"#] {
+        let answer = world.ask_with("POST", "/api/v1/apps", other, &key).await;
+        refused(&answer, 422, None);
+        assert_eq!(answer.json()["type"], "urn:shiftwork:problem:idempotency-key-reused");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("app shop"), "{}", answer.text);
+    }
+    assert_eq!(world.ask("GET", "/api/v1/apps/other", "").await.status, 404);
+    let fresh = [("idempotency-key", "l")];
+    refused(&world.ask_with("POST", "/api/v1/apps", other, &fresh).await, 409, Some("appName"));
     refused(&world.ask("POST", "/api/v1/apps", APP).await, 409, Some("appName"));
+    // The same key for something else is another key.
+    let calendar = r#"{"calendarName":"off","weekdays":["SUN"]}"#;
+    for (path, body, status) in [
+        ("/api/v1/calendars", calendar, 201),
+        ("/api/v1/calendars", calendar, 200),
+        ("/api/v1/jobs", job("foo").as_str(), 201),
+        ("/api/v1/jobs", job("foo").as_str(), 200),
+        ("/api/v1/jobs", job("bar").as_str(), 422),
+    ] {
+        let answer = world.ask_with("POST", path, body, &key).await;
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text);
+    }
+    // What was removed since is not made again by a request that comes late.
+    assert_eq!(world.ask("DELETE", "/api/v1/apps/shop", "").await.status, 204);
+    refused(&world.ask_with("POST", "/api/v1/apps", APP, &key).await, 409, None);
+    refused(
+        &world.ask_with("POST", "/api/v1/apps", APP, &[("idempotency-key", "")]).await,
+        400,
+        Some("Idempotency-Key"),
+    );
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_refused_and_stores_nothing() {
+    let world = World::start().await;
+    let dry = async |method: &str, path: &str, body: &str| {
+        let answer = world.ask(method, &format!("{path}dryRun=true"), body).await;
+        (answer.status, answer.text)
+    };
+    assert_eq!(dry("POST", "/api/v1/apps?", APP).await, (204, String::new()));
+    let (status, text) = dry("POST", "/api/v1/jobs?", &job("foo")).await;
+    assert!(status == 422 && text.contains("app shop is not registered"), "{text}");
+    assert_eq!(dry("POST", "/api/v1/jobs?assume=app:shop&", &job("foo")).await.0, 204);
+    let wrong = job("foo").replace("\"jobName\"", "\"colour\":\"red\",\"jobName\"");
+    let (status, text) = dry("POST", "/api/v1/jobs?assume=app:shop&", &wrong).await;
+    assert!(status == 422 && text.contains("colour"), "{text}");
+    assert_eq!(world.ask("GET", "/api/v1/apps", "").await.json()["items"], json!([]));
+    // Of what is there, as a change of it would be.
+    assert_eq!(world.ask("POST", "/api/v1/apps", APP).await.status, 201);
+    assert_eq!(dry("POST", "/api/v1/apps?", APP).await.0, 409);
+    let tag = world.ask("GET", "/api/v1/apps/shop", "").await.headers["etag"].clone();
+    let larger = r#"{"appName":"shop","cpuCount":9}"#;
+    assert_eq!(dry("PUT", "/api/v1/apps/shop?", larger).await.0, 204);
+    assert_eq!(dry("PUT", "/api/v1/apps/other?", larger).await.0, 422);
+    let gone = larger.replace("shop", "gone");
+    assert_eq!(dry("PUT", "/api/v1/apps/gone?", &gone).await.0, 404);
+    let stale = [("if-match", "\"0123456789abcdef\"")];
+    let path = "/api/v1/apps/shop?dryRun=true";
+    refused(&world.ask_with("PUT", path, larger, &stale).await, 412, None);
+    assert_eq!(world.ask("GET", "/api/v1/apps/shop", "").await.headers["etag"], tag);
     world.stop().await;
 }
 

@@ -63,7 +63,7 @@ impl Guarded {
         for team in ["team-a", "team-b"] {
             let (shop, name) = (format!("{team}-shop"), format!("{team}-job"));
             let documents = vec![app(&shop), job(&name, &shop)];
-            client.apply(wire::ApplyRequest { documents }).await.unwrap();
+            client.apply(wire::ApplyRequest { documents, dry_run: false }).await.unwrap();
             let key = "k".to_owned();
             let trigger = wire::TriggerRequest { job: name, key, ..Default::default() };
             client.trigger(trigger).await.unwrap();
@@ -202,7 +202,7 @@ async fn what_is_named_is_of_ones_apps_or_refused_by_the_apps_name() {
             // What the next methods name is there again.
             let mut client = guarded.client(&guarded.admin);
             let documents = vec![app(APP), job(JOB, APP)];
-            client.apply(wire::ApplyRequest { documents }).await.unwrap();
+            client.apply(wire::ApplyRequest { documents, dry_run: false }).await.unwrap();
             let again = json!({"job": JOB, "key": "k"});
             guarded.call(Some(&guarded.admin), "Trigger", again).await.unwrap();
         }
@@ -272,7 +272,7 @@ async fn nobody_comes_to_another_app_by_a_document() {
         job("team-a-job", APP),
         job(JOB, "team-a-shop"),
     ] {
-        let request = wire::ApplyRequest { documents: vec![document.clone()] };
+        let request = wire::ApplyRequest { documents: vec![document.clone()], dry_run: false };
         let refused = client.apply(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied, "{document:?}: {refused}");
         assert!(refused.message().contains("team-b-"), "{document:?}: {refused}");
@@ -280,11 +280,13 @@ async fn nobody_comes_to_another_app_by_a_document() {
     let calendar = r#"{"calendarName":"x","dates":["2026-12-25"]}"#.to_owned();
     let calendar =
         wire::Document { document: Some(Text::Calendar(calendar)), if_match: String::new() };
-    let refused = client.apply(wire::ApplyRequest { documents: vec![calendar] }).await;
+    let refused =
+        client.apply(wire::ApplyRequest { documents: vec![calendar], dry_run: false }).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
     // What is theirs is theirs.
     let documents = vec![app("team-a-new"), job("team-a-new-job", "team-a-new")];
-    let applied = client.apply(wire::ApplyRequest { documents }).await.unwrap().into_inner();
+    let applied =
+        client.apply(wire::ApplyRequest { documents, dry_run: false }).await.unwrap().into_inner();
     assert!(applied.applied.iter().all(|one| one.created), "{applied:?}");
     let own = wire::GetJobRequest { name: "team-a-new-job".to_owned() };
     assert_eq!(client.get_job(own).await.unwrap().into_inner().app, "team-a-new");
