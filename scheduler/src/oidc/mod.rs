@@ -1,11 +1,12 @@
 //! Logging in through an identity provider: `OpenID` Connect's authorization code flow with PKCE, by the
 //! provider's discovery document. Absent: sessions (`auth/`), and the routes (`api/rest/oidc.rs`).
 //!
-//! The ID token comes over TLS from the token endpoint itself and is not passed on, so that its issuer is
-//! known by the connection (`OpenID` Connect Core 1.0, section 3.1.3.7, rule 6): signatures need not be
-//! checked, and no library for them is needed. Issuer, audience, nonce and times are checked.
+//! The ID token comes over TLS from the token endpoint itself, so that its issuer is known by the
+//! connection (`OpenID` Connect Core 1.0, section 3.1.3.7, rule 6). Its signature is checked all the same:
+//! whoever answers in the provider's place (a proxy that ends TLS, a wrong authority) has not its keys.
 
 mod claims;
+mod keys;
 mod roles;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::{Vouched, new_secret};
 use crate::tls::ClientTls;
+use keys::Keys;
 pub use roles::{GroupRole, GroupRoleError};
 
 /// How long a login may take at the provider.
@@ -90,6 +93,7 @@ struct Inner {
     config: OidcConfig,
     http: reqwest::Client,
     discovered: tokio::sync::Mutex<Option<(Instant, Discovery)>>,
+    keys: tokio::sync::Mutex<Keys>,
     /// Logins under way, by what the browser brings back.
     pending: Mutex<BTreeMap<String, Pending>>,
 }
@@ -106,6 +110,7 @@ struct Discovery {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
+    jwks_uri: String,
 }
 
 /// The part of a token answer that is used.
@@ -145,6 +150,7 @@ impl Oidc {
             config,
             http,
             discovered: tokio::sync::Mutex::default(),
+            keys: tokio::sync::Mutex::default(),
             pending: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -205,14 +211,8 @@ impl Oidc {
         let discovery = self.discovery().await?;
         let token = self.exchange(&discovery, code, &pending.verifier).await?;
         let config = &self.inner.config;
-        let claims = claims::read(&token)?;
-        let expected = claims::Expected {
-            issuer: &discovery.issuer,
-            client_id: &config.client_id,
-            nonce: &pending.nonce,
-            now_s: crate::turn::now().as_millis() / 1000,
-        };
-        claims::check(&claims, &expected)?;
+        let claims = self.verified(&discovery, &token).await?;
+        claims::check(&claims, &config.client_id, &pending.nonce)?;
         let name = claims::name(&claims, &config.name_claim)?;
         let groups = claims::groups(&claims, &config.groups_claim);
         roles::of_groups(&config.roles, &groups)
@@ -254,6 +254,37 @@ impl Oidc {
         }
         let tokens = serde_json::from_slice::<Tokens>(&body);
         Ok(tokens.map_err(|_| OidcError::Provider("it gave no id_token".to_owned()))?.id_token)
+    }
+
+    /// The claims of a token that the provider has signed, for us.
+    async fn verified(
+        &self,
+        discovery: &Discovery,
+        token: &str,
+    ) -> Result<Map<String, Value>, OidcError> {
+        let header = keys::header(token)?;
+        let mut keys = self.inner.keys.lock().await;
+        if keys.are_old(Instant::now()) {
+            self.fetch_keys(discovery, &mut keys).await?;
+        }
+        // Providers change their keys, and say so by naming another one.
+        if keys.find(&header).is_none() && keys.may_ask_again(Instant::now()) {
+            self.fetch_keys(discovery, &mut keys).await?;
+        }
+        let key = keys.find(&header).ok_or(OidcError::Invalid(
+            "it is signed with a key that its provider does not publish",
+        ))?;
+        let client_id = &self.inner.config.client_id;
+        let expected = keys::Expected { issuer: &discovery.issuer, client_id };
+        keys::verify(token, &header, key, &expected)
+    }
+
+    async fn fetch_keys(&self, discovery: &Discovery, keys: &mut Keys) -> Result<(), OidcError> {
+        let (is_success, body) = answer(self.inner.http.get(secure(&discovery.jwks_uri)?)).await?;
+        if !is_success {
+            return Err(OidcError::Provider("its jwks_uri cannot be read".to_owned()));
+        }
+        keys.take(&body, Instant::now())
     }
 
     async fn discovery(&self) -> Result<Discovery, OidcError> {

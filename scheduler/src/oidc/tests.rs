@@ -1,7 +1,10 @@
 //! Logins against a small provider that checks what a provider must: the code once, the verifier against
 //! its challenge, the client's secret.
 
+mod signer;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -11,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::Role;
+use signer::{Forgery, Kind, Signer};
 
 /// What the provider knows.
 #[derive(Clone, Default)]
@@ -20,6 +24,10 @@ struct Provider {
     claims: Arc<Mutex<Value>>,
     /// The challenge and nonce by code.
     codes: Arc<Mutex<HashMap<String, (String, String)>>>,
+    /// What it signs with and publishes.
+    signer: Arc<Mutex<Signer>>,
+    /// How often its keys were asked for.
+    keys_asked: Arc<AtomicUsize>,
 }
 
 impl Provider {
@@ -31,6 +39,7 @@ impl Provider {
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/token", post(token))
+            .route("/keys", get(keys))
             .with_state(provider.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
         provider
@@ -48,6 +57,13 @@ impl Provider {
         let both = (pairs["code_challenge"].clone(), pairs["nonce"].clone());
         self.codes.lock().unwrap().insert(code.clone(), both);
         (code, pairs["state"].clone())
+    }
+
+    /// A whole login of a person who agrees.
+    async fn log_in(&self, oidc: &Oidc) -> Result<Vouched, OidcError> {
+        let begun = oidc.begin().await.unwrap();
+        let (code, state) = self.agree(&begun.location);
+        oidc.finish(Some(&state), &state, &code).await
     }
 
     fn oidc(&self, roles: &[&str]) -> Oidc {
@@ -70,7 +86,13 @@ async fn discovery(State(provider): State<Provider>) -> Json<Value> {
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize?tenant=x"),
         "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/keys"),
     }))
+}
+
+async fn keys(State(provider): State<Provider>) -> Json<Value> {
+    provider.keys_asked.fetch_add(1, Ordering::Relaxed);
+    Json(provider.signer.lock().unwrap().published())
 }
 
 async fn token(State(provider): State<Provider>, body: String) -> (StatusCode, Json<Value>) {
@@ -94,8 +116,7 @@ async fn token(State(provider): State<Provider>, body: String) -> (StatusCode, J
     for (name, value) in provider.claims.lock().unwrap().as_object().unwrap() {
         claims[name] = value.clone();
     }
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let token = format!("{}.{}.sig", encode(&json!({"alg": "RS256"})), encode(&claims));
+    let token = provider.signer.lock().unwrap().token(&claims);
     (StatusCode::OK, Json(json!({"id_token": token, "access_token": "x"})))
 }
 
@@ -140,19 +161,80 @@ async fn a_token_that_does_not_hold_lets_nobody_in() {
     let provider = Provider::start().await;
     let oidc = provider.oidc(&["sre=viewer"]);
     for (claims, kind) in [
-        (json!({"nonce": "replayed"}), "does not hold"),
-        (json!({"aud": "another client"}), "does not hold"),
-        (json!({"iss": "http://evil"}), "does not hold"),
-        (json!({"exp": 1}), "does not hold"),
+        (json!({"nonce": "replayed"}), "another login"),
+        (json!({"nonce": null}), "another login"),
+        (json!({"aud": "another client"}), "somebody else"),
+        (json!({"aud": ["shiftwork", "another client"]}), "somebody else"),
+        (json!({"azp": "another client"}), "somebody else"),
+        (json!({"iss": "http://evil"}), "another issuer"),
+        (json!({"exp": 1}), "has expired"),
+        (json!({"exp": crate::turn::now().as_millis() / 1000 - 61}), "has expired"),
+        (json!({"exp": null}), "does not hold"),
+        (json!({"exp": "soon"}), "does not hold"),
+        (json!({"nbf": crate::turn::now().as_millis() / 1000 + 600}), "not valid yet"),
         (json!({"groups": []}), "in no group"),
         (json!({"groups": ["marketing"]}), "in no group"),
     ] {
         *provider.claims.lock().unwrap() = claims.clone();
-        let begun = oidc.begin().await.unwrap();
-        let (code, state) = provider.agree(&begun.location);
-        let refused = oidc.finish(Some(&state), &state, &code).await.unwrap_err();
+        let refused = provider.log_in(&oidc).await.unwrap_err();
         assert!(refused.to_string().contains(kind), "{claims}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn what_the_provider_has_not_signed_lets_nobody_in() {
+    let provider = Provider::start().await;
+    let oidc = provider.oidc(&["sre=viewer"]);
+    let forgeries = [
+        // Signed by somebody else under the name of the provider's key.
+        (Forgery::OtherKey, "signature is not its provider's"),
+        (Forgery::ClaimsChanged, "signature is not its provider's"),
+        (Forgery::NoSignature, "signature is not its provider's"),
+        (Forgery::AlgNone, "not signed in a way"),
+        // The published key as if it were a shared secret.
+        (Forgery::PublicKeyAsSecret, "not signed with a key"),
+        (Forgery::OtherAlgorithm, "does not publish"),
+        (Forgery::UnknownKey, "does not publish"),
+    ];
+    for kind in [Kind::Rsa, Kind::Ec] {
+        let honest = Signer::new(kind, "first");
+        *provider.signer.lock().unwrap() = honest.clone();
+        // Of each kind a scheduler of its own: keys are fetched once.
+        let oidc = if kind == Kind::Rsa { oidc.clone() } else { provider.oidc(&["sre=viewer"]) };
+        assert!(provider.log_in(&oidc).await.is_ok(), "{kind:?}");
+        for (forgery, said) in forgeries {
+            let forger = honest.forging(forgery);
+            *provider.signer.lock().unwrap() = forger;
+            let refused = provider.log_in(&oidc).await.unwrap_err();
+            assert!(matches!(refused, OidcError::Invalid(_)), "{kind:?} {forgery:?}: {refused}");
+            assert!(refused.to_string().contains(said), "{kind:?} {forgery:?}: {refused}");
+        }
+        *provider.signer.lock().unwrap() = honest;
+        assert!(provider.log_in(&oidc).await.is_ok(), "{kind:?}, afterwards");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_change_are_fetched_again_but_not_at_a_forgers_wish() {
+    let provider = Provider::start().await;
+    let oidc = provider.oidc(&["sre=viewer"]);
+    let asked = || provider.keys_asked.load(Ordering::Relaxed);
+    for _ in 0..3 {
+        provider.log_in(&oidc).await.unwrap();
+    }
+    assert_eq!(asked(), 1, "kept");
+    let second = Signer::new(Kind::Ec, "second");
+    *provider.signer.lock().unwrap() = second.clone();
+    provider.log_in(&oidc).await.unwrap();
+    assert_eq!(asked(), 2, "another name is another key");
+    let forger = second.forging(Forgery::UnknownKey);
+    *provider.signer.lock().unwrap() = forger;
+    for _ in 0..5 {
+        assert!(provider.log_in(&oidc).await.is_err());
+    }
+    assert_eq!(asked(), 2, "what is made up does not have them fetched each time");
+    *provider.signer.lock().unwrap() = second;
+    provider.log_in(&oidc).await.unwrap();
 }
 
 #[tokio::test]
