@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use shiftwork_proto::shiftwork::v1 as wire;
+use shiftwork_proto::shiftwork::v1::follow_logs_response::What as Followed;
 use shiftwork_proto::shiftwork::v1::scheduler_client::SchedulerClient;
 use shiftwork_proto::shiftwork::v1::watch_response::What;
 
@@ -70,6 +71,37 @@ fn documents_go_out_and_come_back() {
     assert!(plan.ends_with("0 to create, 1 to update, 2 unchanged\n"), "{plan}");
     let applied = text(&standalone.cli(&["apply", "-f", out]));
     assert!(applied.contains("job word updated"), "{applied}");
+    // What would be refused is said by the plan, and what is refused stops nobody else.
+    write(
+        &standalone,
+        "some.yaml",
+        "jobName: bad\nappName: app\njobExecutionType: TRANSIENT\nshardingTotalCount: 1\ncpuCount: 0.1\n\
+         memoryMB: 16\njobType: HTTP\n---\njobName: good\nappName: fresh\n\
+         jobExecutionType: TRANSIENT\nshardingTotalCount: 1\ncpuCount: 0.1\nmemoryMB: 16\n\
+         scriptCommandLine: 'true'\n---\nappName: fresh\ncpuCount: 0.1\nmemoryMB: 32\n---\n\
+         jobName: lost\nappName: nowhere\njobExecutionType: TRANSIENT\nshardingTotalCount: 1\n\
+         cpuCount: 0.1\nmemoryMB: 16\nscriptCommandLine: 'true'\n",
+    );
+    let some = format!("{documents}/some.yaml");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let plan = standalone.cli(&["plan", "-f", &some]);
+    assert_eq!(plan.status.code(), Some(2), "{plan:?}");
+    let shown = said(&plan);
+    assert!(shown.contains("error: job bad: ") && shown.contains("http.uri"), "{shown}");
+    assert!(shown.contains("error: job lost: ") && shown.contains("nowhere"), "{shown}");
+    assert!(shown.ends_with("2 of 4 documents refused\n"), "{shown}");
+    assert!(!shown.contains("props") && !shown.contains("job good"), "{shown}");
+    assert_eq!(standalone.get("/api/v1/apps/fresh").0, 404, "a plan stores nothing");
+    let applied = standalone.cli(&["apply", "-f", &some]);
+    assert_eq!(applied.status.code(), Some(1), "{applied:?}");
+    assert_eq!(said(&applied), shown, "what the plan said");
+    let stored = String::from_utf8_lossy(&applied.stdout).into_owned();
+    assert_eq!(stored, "app fresh created\njob good created\n");
+    let refused = standalone.cli(&["run", "list", "--limit", "0"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let idle = ["job", "trigger", "good", "--items", "0", "--item-param", "1=x"];
+    let refused = standalone.cli(&idle);
+    assert!(!refused.status.success() && said(&refused).contains("shard 1"), "{refused:?}");
     // What is wrong is said on one line, with the file's document.
     write(&standalone, "wrong.json", r#"{"jobName":"x","appName":"app","colour":"red"}"#);
     let refused = standalone.cli(&["apply", "-f", &format!("{documents}/wrong.json")]);
@@ -160,13 +192,41 @@ fn shells_and_man_find_what_they_need() {
     assert!(page.expect("a page").contains("Idempotency key"));
 }
 
+/// What a task that has ended wrote, and what it ran on, as gRPC tells it.
+async fn wrote_hello(client: &mut SchedulerClient<tonic::transport::Channel>, task: String) {
+    let request = wire::ReadLogsRequest { task: task.clone(), ..Default::default() };
+    let log = client.read_logs(request).await.expect("a log").into_inner();
+    assert!(log.data.starts_with("hello"), "{log:?}");
+    assert_eq!((log.source.as_str(), log.next), ("agent", log.data.len() as u64), "{log:?}");
+    let request = wire::FollowLogsRequest { task, ..Default::default() };
+    let mut following = client.follow_logs(request).await.expect("it streams").into_inner();
+    let mut followed = String::new();
+    loop {
+        let told = following.message().await.expect("it goes on").expect("it says the end");
+        match told.what.expect("something") {
+            Followed::Part(part) => followed.push_str(&part.data),
+            Followed::Rotated(_) => panic!("a short log is not rotated"),
+            Followed::End(_) => break,
+        }
+    }
+    assert_eq!(followed, log.data);
+    assert!(following.message().await.expect("it ends").is_none(), "behind the end is nothing");
+    let request = wire::ListExecutorsRequest { app: "app".to_owned(), ..Default::default() };
+    let told = client.list_executors(request).await.expect("executors").into_inner();
+    let executor = told.executors.first().expect("it waits for more work");
+    assert_eq!(executor.state(), wire::ExecutorState::Running, "{executor:?}");
+    let request = wire::ListAgentsRequest::default();
+    let told = client.list_agents(request).await.expect("agents").into_inner();
+    assert!(told.agents.iter().any(|agent| agent.id == executor.agent), "{told:?}");
+}
+
 #[test]
 fn grpc_is_served_beside_rest() {
     let mut standalone = Standalone::start(&["--grpc", "127.0.0.1:0"]);
     let line = standalone.line(|line| line.starts_with("gRPC "));
     let address = line.trim_start_matches("gRPC").trim().to_owned();
     standalone.register_app();
-    standalone.register_job("good", "true", &json!({"shardingTotalCount": 2}));
+    standalone.register_job("good", "echo hello", &json!({"shardingTotalCount": 2}));
     let states = block_on(async {
         let client = SchedulerClient::connect(format!("http://{address}")).await;
         let mut client = client.expect("it listens");
@@ -174,14 +234,16 @@ fn grpc_is_served_beside_rest() {
         let mut watching = client.watch(request).await.expect("it streams").into_inner();
         let request = wire::TriggerRequest { job: "good".to_owned(), ..Default::default() };
         let made = client.trigger(request).await.expect("a run").into_inner();
-        let mut states = Vec::new();
+        let (mut states, mut task) = (Vec::new(), None);
         loop {
             let told = watching.message().await.expect("it goes on").expect("it goes on");
             let Some(What::Event(event)) = told.what else { continue };
             assert_eq!(event.run, made.run);
             let ended = event.kind() == wire::EventKind::Run && event.state == "SUCCEEDED";
             states.push(event.state);
+            task = event.task_id.or(task);
             if ended {
+                wrote_hello(&mut client, task.expect("a task")).await;
                 return states;
             }
         }

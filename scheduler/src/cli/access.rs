@@ -129,7 +129,13 @@ pub struct AuditLogArgs {
     #[arg(long, value_name = "DURATION|MOMENT", value_parser = since)]
     since: Option<Timestamp>,
     /// Most entries, newest first
-    #[arg(short = 'n', long, default_value_t = 100, value_name = "COUNT")]
+    #[arg(
+        short = 'n',
+        long,
+        default_value_t = 100,
+        value_name = "COUNT",
+        value_parser = super::at_least_one()
+    )]
     limit: usize,
 }
 

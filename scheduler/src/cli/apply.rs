@@ -1,6 +1,7 @@
 //! `shiftwork apply` and `shiftwork plan`: make what is registered as files say, or show what that would
 //! change. Absent: removing what the files do not name.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -97,12 +98,19 @@ fn as_stored(wanted: &Value, registered: &Value) -> Value {
     stored
 }
 
-/// Applies the documents, jobs last, and stops at the first that is refused.
-pub(super) async fn run(client: &Client, out: Output, args: ApplyArgs) -> Result<(), CliError> {
-    let mut answers = Vec::new();
-    let mut refused = None;
-    for document in args.files.documents()? {
-        let what = format!("{} {}", document.kind.noun(), document.name);
+/// Applies the documents, jobs last. What is refused is said and passed over: the others do not depend
+/// on it, or are refused for it.
+pub(super) async fn run(
+    client: &Client,
+    out: Output,
+    args: ApplyArgs,
+) -> Result<ExitCode, CliError> {
+    let documents = args.files.documents()?;
+    let (all, mut answers) = (documents.len(), Vec::new());
+    let mut refused = Refused { count: 0 };
+    let mut broken = None;
+    for document in documents {
+        let what = document.to_string();
         match apply(client, document).await {
             Ok((change, text)) => {
                 if out == Output::Table {
@@ -110,17 +118,46 @@ pub(super) async fn run(client: &Client, out: Output, args: ApplyArgs) -> Result
                 }
                 answers.push(text);
             }
+            Err(source) if source.is_refusal() => refused.say(what, source),
+            // Nobody answers: nobody would to the next.
             Err(source) => {
-                refused = Some(CliError::Of { what, source: Box::new(source) });
+                broken = Some(CliError::Of { what, source: Box::new(source) });
                 break;
             }
         }
     }
     if out.is_for_programs() {
-        // Also when one was refused: those before it are stored.
+        // Also when some were refused: the others are stored.
         output::print_json(out, &format!("[{}]", answers.join(",\n")))?;
     }
-    refused.map_or(Ok(()), Err)
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(refused.sum_up(all, ExitCode::FAILURE)),
+    }
+}
+
+/// Documents that the scheduler does not take.
+struct Refused {
+    count: usize,
+}
+
+impl Refused {
+    /// Says why, on a line of its own.
+    fn say(&mut self, what: String, source: CliError) {
+        self.count += 1;
+        output::complain(&CliError::Of { what, source: Box::new(source) });
+    }
+
+    /// Says how many, where that is not seen at a glance; `code` if there are any.
+    fn sum_up(&self, all: usize, code: ExitCode) -> ExitCode {
+        if self.count == 0 {
+            return ExitCode::SUCCESS;
+        }
+        if all > 1 {
+            output::progress(&format!("{} of {all} documents refused", self.count));
+        }
+        code
+    }
 }
 
 /// Updates what differs, and creates what is not there.
@@ -139,20 +176,24 @@ async fn apply(client: &Client, document: Document) -> Result<(Change, String), 
     Ok((compared.change, answer.text))
 }
 
-/// Shows what applying would change.
+/// Shows what applying would change, and what would be refused: then the exit code is 2.
 pub(super) async fn plan(
     client: &Client,
     out: Output,
     args: PlanArgs,
 ) -> Result<ExitCode, CliError> {
-    let mut changes = Vec::new();
+    let documents = args.files.documents()?;
+    let (all, mut changes) = (documents.len(), Vec::new());
     let mut counts = [0_usize; 3];
-    for document in args.files.documents()? {
-        let what = format!("{} {}", document.kind.noun(), document.name);
-        let compared = compare(client, &document)
-            .await
-            .map_err(|source| CliError::Of { what: what.clone(), source: Box::new(source) })?;
+    let mut trial = Trial::default();
+    let mut refused = Refused { count: 0 };
+    for document in documents {
+        let what = document.to_string();
+        let of = |source| CliError::Of { what: what.clone(), source: Box::new(source) };
+        let compared = compare(client, &document).await.map_err(of)?;
         counts[compared.change as usize] += 1;
+        let refusal = trial.check(client, &document, &compared).await.map_err(of)?;
+        let said = refusal.as_ref().map(ToString::to_string);
         if out == Output::Table {
             if compared.change != Change::None {
                 output::print(&difference(&what, &compared))?;
@@ -164,7 +205,11 @@ pub(super) async fn plan(
                 "change": compared.change.verb(),
                 "registered": compared.registered,
                 "wanted": compared.wanted,
+                "refusal": said,
             }));
+        }
+        if let Some(refusal) = refusal {
+            refused.say(what, refusal);
         }
     }
     let [create, update, same] = counts;
@@ -174,8 +219,66 @@ pub(super) async fn plan(
         let sentence = format!("{create} to create, {update} to update, {same} unchanged");
         show::done(out, "", &sentence)?;
     }
+    if refused.count > 0 {
+        return Ok(refused.sum_up(all, ExitCode::from(2)));
+    }
     let differs = create + update > 0;
     Ok(if args.exit_code && differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Documents tried out, one after the other as they would be applied.
+#[derive(Default)]
+struct Trial {
+    /// What would be there by then, as `app:shop`.
+    assumed: BTreeSet<String>,
+    /// Whoever may only read cannot have anything checked.
+    is_forbidden: bool,
+}
+
+impl Trial {
+    /// The refusal that applying a document would meet.
+    async fn check(
+        &mut self,
+        client: &Client,
+        document: &Document,
+        compared: &Compared,
+    ) -> Result<Option<CliError>, CliError> {
+        let collection = document.kind.collection();
+        let (method, path) = match compared.change {
+            Change::None => return Ok(None),
+            Change::Create => (Method::POST, ApiPath::of(&[collection])),
+            Change::Update => (Method::PUT, ApiPath::of(&[collection, &document.name])),
+        };
+        if self.is_forbidden {
+            return Ok(None);
+        }
+        let named = self.named(&compared.wanted);
+        let assume = Some(named.as_str()).filter(|named| !named.is_empty());
+        let path = path.with("dryRun", Some("true")).with("assume", assume);
+        match client.change(method, &path, Payload::json(document.text.clone())).await {
+            Ok(_) => {
+                self.assumed.insert(format!("{}:{}", document.kind.noun(), document.name));
+                Ok(None)
+            }
+            Err(error) if error.is_forbidden() => {
+                self.is_forbidden = true;
+                output::progress(&format!("what is not checked from here on: {error}"));
+                Ok(None)
+            }
+            Err(error) if error.is_refusal() && !error.is_passing() => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a job names of what would be there by then.
+    fn named(&self, wanted: &Value) -> String {
+        let app = wanted["appName"].as_str().map(|name| format!("app:{name}"));
+        let calendars = wanted["calendars"].as_array().into_iter().flatten();
+        let calendars = calendars.filter_map(|name| Some(format!("calendar:{}", name.as_str()?)));
+        let named: Vec<String> =
+            app.into_iter().chain(calendars).filter(|one| self.assumed.contains(one)).collect();
+        named.join(",")
+    }
 }
 
 /// The change as a unified diff of indented JSON, members in the order of their names.
@@ -215,6 +318,16 @@ mod tests {
         let wanted = json!({"every": "1m", "startAt": later});
         assert!(!same(wanted, json!({"every": "1m", "startAt": start})));
         assert!(!same(json!({"delay": "2s"}), json!({"cron": "* * * * * ?"})));
+    }
+
+    #[test]
+    fn a_job_is_tried_with_what_would_be_there() {
+        let assumed = ["app:shop", "calendar:off", "calendar:other"].map(str::to_owned).into();
+        let trial = Trial { assumed, is_forbidden: false };
+        let job = |app: &str| json!({"appName": app, "calendars": ["off", "new"]});
+        assert_eq!(trial.named(&job("shop")), "app:shop,calendar:off");
+        assert_eq!(trial.named(&job("none")), "calendar:off");
+        assert_eq!(trial.named(&json!({"appName": "shop"})), "app:shop");
     }
 
     #[test]

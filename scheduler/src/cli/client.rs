@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::ClientArgs;
 use super::error::{CliError, refused};
+use super::trouble::{self, innermost};
 use crate::tls::{ClientTls, ClientTlsFiles};
 
 /// The variable that holds a token.
@@ -218,8 +219,7 @@ impl Client {
         path: &ApiPath,
     ) -> Result<impl Stream<Item = reqwest::Result<Bytes>> + Unpin, CliError> {
         let address = format!("{}{BASE}/{}", self.base, path.0);
-        let request = self.http.get(address).timeout(STREAM_TIMEOUT);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.answer(self.http.get(address).timeout(STREAM_TIMEOUT)).await?;
         let status = response.status();
         if !status.is_success() {
             let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
@@ -261,6 +261,9 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        if let Some(problem) = trouble::tls(error, self.base.scheme() == "https") {
+            return CliError::Tls { server: self.server(), problem };
+        }
         let cause = if error.is_timeout() { "timed out".to_owned() } else { innermost(error) };
         CliError::Unreachable { server: self.server(), cause }
     }
@@ -309,15 +312,6 @@ fn token(file: Option<&Path>) -> Result<Option<HeaderValue>, CliError> {
             "{origin} holds no token: it is one line, as `shiftwork token create` prints it"
         ))),
     }
-}
-
-/// The innermost cause says what happened; those around it say only that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

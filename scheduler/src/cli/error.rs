@@ -19,6 +19,14 @@ pub(super) enum CliError {
         /// The innermost cause.
         cause: String,
     },
+    /// Somebody listens, and both do not come to terms about TLS.
+    #[error("{server} cannot be talked to: {problem}")]
+    Tls {
+        /// The address.
+        server: String,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
     /// The address cannot be one.
     #[error(
         "the server address {server:?} cannot be used: {problem}; write for example {}",
@@ -101,6 +109,16 @@ impl CliError {
             Self::Usage(_) | Self::Address { .. } => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
+    }
+
+    /// True if the scheduler was reached and refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// True if the scheduler refused for who asked.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 403, .. })
     }
 
     /// True if the scheduler says there is no such thing.

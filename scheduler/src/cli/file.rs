@@ -154,6 +154,12 @@ pub(super) struct Document {
     pub(super) text: String,
 }
 
+impl std::fmt::Display for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.noun(), self.name)
+    }
+}
+
 /// Takes one document of a kind.
 pub(super) fn document(kind: Kind, text: &str) -> Result<Document, String> {
     let field = kind.name_field();

@@ -26,12 +26,14 @@ mod show;
 mod status;
 mod table;
 mod task;
+mod trouble;
 mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
 use client::Client;
@@ -164,6 +166,11 @@ async fn dispatch(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode,
     }
 }
 
+/// Reads how many rows are wanted: none is a mistake, and not an empty list.
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
 impl ClientCommand {
     /// Whether it changes nothing and comes to an end.
     fn only_reads(&self) -> bool {
@@ -225,7 +232,7 @@ async fn once(args: &ClientArgs, command: ClientCommand) -> Result<ExitCode, Cli
         ClientCommand::App(command) => app::run(&client, out, command).await?,
         ClientCommand::Calendar(command) => calendar::run(&client, out, command).await?,
         ClientCommand::Job(command) => return job::run(&client, out, command).await,
-        ClientCommand::Apply(command) => apply::run(&client, out, command).await?,
+        ClientCommand::Apply(command) => return apply::run(&client, out, command).await,
         ClientCommand::Plan(args) => return apply::plan(&client, out, args).await,
         ClientCommand::Export(args) => export::run(&client, out, &args).await?,
         ClientCommand::Offer(command) => cluster::offers(&client, out, command).await?,

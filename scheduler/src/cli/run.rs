@@ -29,7 +29,7 @@ pub enum RunCommand {
         #[arg(long)]
         state: Option<String>,
         /// At most this many
-        #[arg(long, default_value_t = 50)]
+        #[arg(long, default_value_t = 50, value_parser = super::at_least_one())]
         limit: usize,
     },
     /// Show one run and its shards
