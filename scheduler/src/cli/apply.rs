@@ -262,10 +262,10 @@ impl Trial {
             }
             Err(error) if error.is_forbidden() => {
                 self.is_forbidden = true;
-                output::progress(&format!("what is not checked from here on: {error}"));
+                output::progress(&format!("not checked from here on: {error}"));
                 Ok(None)
             }
-            Err(error) if error.is_refusal() && !error.is_passing() => Ok(Some(error)),
+            Err(error) if error.is_refusal() => Ok(Some(error)),
             Err(error) => Err(error),
         }
     }

@@ -344,6 +344,25 @@ mod tests {
         assert!(matches!(token(Some(&directory.path().join("no"))), Err(CliError::File { .. })));
     }
 
+    #[tokio::test]
+    async fn a_stream_shows_the_token_as_every_request_does() {
+        use axum::http::{HeaderMap, StatusCode};
+        use futures_util::StreamExt as _;
+        let told = async |headers: HeaderMap| match headers.get(AUTHORIZATION) {
+            Some(shown) if shown == "Bearer sw_x" => (StatusCode::OK, "data: here\n\n"),
+            _ => (StatusCode::UNAUTHORIZED, ""),
+        };
+        let router = axum::Router::new().route("/api/v1/events", axum::routing::get(told));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let token = Some(HeaderValue::from_static("Bearer sw_x"));
+        let client = Client { token, ..Client::new(&server, &ClientTls::default()).unwrap() };
+        let path = ApiPath::of(&["events"]);
+        let mut stream = client.stream(&path).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap(), "data: here\n\n");
+    }
+
     #[test]
     fn paths_and_queries_are_escaped() {
         let path = ApiPath::of(&["runs", "foo@a/b"]).with("state", None).with("job", Some("ä&b"));

@@ -111,9 +111,9 @@ impl CliError {
         }
     }
 
-    /// True if the scheduler was reached and refused.
+    /// True if the scheduler refused this one thing: another may be taken.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Refused { status, .. } if *status != 401) && !self.is_passing()
     }
 
     /// True if the scheduler refused for who asked.
@@ -184,6 +184,19 @@ mod tests {
         assert_eq!(refused(400, body).unwrap().to_string(), "limit must be 1");
         assert!(refused(404, b"<html>").is_none());
         assert!(refused(404, b"{}").is_none());
+    }
+
+    #[test]
+    fn what_is_refused_to_all_is_no_refusal_of_one() {
+        let with = |status| CliError::Refused { status, text: String::new() };
+        for status in [403, 404, 409, 412, 422] {
+            assert!(with(status).is_refusal(), "{status}");
+        }
+        for status in [401, 503] {
+            assert!(!with(status).is_refusal(), "{status}");
+        }
+        let (server, problem) = (String::new(), String::new());
+        assert!(!CliError::Tls { server, problem }.is_refusal());
     }
 
     #[test]

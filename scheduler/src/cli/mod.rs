@@ -81,7 +81,7 @@ pub enum ClientCommand {
     Job(job::JobCommand),
     /// Create or update all apps, calendars and jobs of files
     Apply(apply::ApplyArgs),
-    /// Show what apply would change, as a diff
+    /// Show what apply would change, as a diff, and what would be refused
     Plan(apply::PlanArgs),
     /// Print or write all documents that are registered, as apply takes them
     Export(export::ExportArgs),

@@ -120,6 +120,8 @@ fn wrong_commands_are_refused() {
         ("app get a/b", ErrorKind::ValueValidation),
         ("app delete ..", ErrorKind::ValueValidation),
         ("run get foo", ErrorKind::ValueValidation),
+        ("run list --limit 0", ErrorKind::ValueValidation),
+        ("audit-log -n 0", ErrorKind::ValueValidation),
         ("app create", ErrorKind::MissingRequiredArgument),
         ("app list -o xml", ErrorKind::InvalidValue),
         ("app list --watch=0", ErrorKind::ValueValidation),
