@@ -58,6 +58,14 @@ fn the_first_admin_makes_a_token_and_the_door_is_shut_over_tls() {
     assert!(client(&standalone, &server, made, &["job", "list"]).0);
     let (done, said) = client(&standalone, &server, made, &["token", "list"]);
     assert!(!done && said.contains("role admin"), "{said}");
+    // Whoever may only read sees what would change, and is told that nobody has checked it.
+    let document = at("app.json");
+    std::fs::write(&document, r#"{"appName":"shop","colour":"red"}"#).expect("written");
+    let plan = ["plan", "-f", document.as_str()];
+    let (done, said) = client(&standalone, &server, made, &plan);
+    assert!(done && said.contains("1 to create") && said.contains("not checked"), "{said}");
+    let (done, said) = client(&standalone, &server, &admin, &plan);
+    assert!(!done && said.contains("colour"), "{said}");
     let (_, log) = client(&standalone, &server, &admin, &["audit-log", "--kind", "token"]);
     assert!(log.contains("admin-token-file") && log.contains("ci"), "{log}");
     // Another certificate is taken up while it runs.
