@@ -45,7 +45,7 @@ pub(super) fn nothing_ended(
 pub(super) fn memory_is_bounded(engine: &Engine, restored: &Engine) -> Result<(), String> {
     /// Agents, executors and offers of a cluster of this size, which only a leader of some time
     /// knows, written out.
-    const CLUSTER_LEN: usize = 64 * 1024;
+    const CLUSTER_LEN: usize = 128 * 1024;
     // What a value shows of itself grows with what it holds, and is the same on every machine.
     let [own, least] = [engine, restored].map(|engine| format!("{engine:?}").len());
     if own > least + CLUSTER_LEN {
