@@ -225,19 +225,17 @@ impl Engine {
                 latest
             }
         };
-        // Of a disabled job they wait in the queue until it is enabled, as long as they count.
-        if disabled.is_some() {
-            self.leave_out_outdated(job, fx);
-        }
+        // What still waits for an earlier run, for room or for its job to be enabled makes way.
+        self.expire_outdated(job, fx);
         match latest {
             Some(latest) => self.fire_latest(job, latest, fx),
             None => self.fire_all(job, timetable, window_from, fx),
         }
     }
 
-    /// A job may run again: what waited for that beyond its misfire window is left out, unless it
-    /// stands for a later firing that is not that old.
-    pub(crate) fn on_enabled(&mut self, name: &JobName, fx: &mut Effects) {
+    /// A job may run again: what waited for that beyond its misfire window expires, unless it stands
+    /// for a later firing that is not that old.
+    pub(crate) fn expire_before_start(&mut self, name: &JobName, fx: &mut Effects) {
         let Some(job) = self.run_job(name) else {
             return;
         };
@@ -246,7 +244,7 @@ impl Engine {
         };
         let fresh = (self.now.saturating_sub(window), self.now);
         if policy == MisfirePolicy::All || !self.fires_between(name, fresh) {
-            self.leave_out_outdated(&job, fx);
+            self.expire_outdated(&job, fx);
         }
     }
 
@@ -259,7 +257,7 @@ impl Engine {
     }
 
     /// Ends pending runs of firings that are older than the job's misfire window.
-    fn leave_out_outdated(&mut self, job: &RunJob, fx: &mut Effects) {
+    fn expire_outdated(&mut self, job: &RunJob, fx: &mut Effects) {
         let Some(window) = job.rules.misfire.window_ms else {
             return;
         };
@@ -272,7 +270,7 @@ impl Engine {
             .map(|run| run.id.clone())
             .collect();
         for run in outdated {
-            self.end_pending(&run, RunState::Skipped, OUTDATED.to_owned(), fx);
+            self.end_pending(&run, RunState::Expired, OUTDATED.to_owned(), fx);
         }
     }
 

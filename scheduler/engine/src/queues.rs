@@ -211,6 +211,7 @@ impl Engine {
         let reason = end_reason(&ended, state);
         self.trace_end(ended, state, reason, fx);
         self.ensure_daemon(&job, fx);
+        self.expire_before_start(&job, fx);
         self.refresh_ready(&job);
     }
 

@@ -2,15 +2,22 @@
 //! gRPC are two faces of it. Whoever comes back with the last key it was told misses nothing that is
 //! still kept. Absent: keeping; the feed has what happened lately, the history what happened before.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use axum::http::StatusCode;
 
 use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
+use shiftwork_engine::ids::{JobName, RunId};
+
 use super::ApiState;
+use super::access::Named;
 use super::problem::Problem;
+use crate::auth::Identity;
 use crate::registry::Standing;
 use crate::trace::{EventFilter, EventKey, EventRow};
 
@@ -21,6 +28,8 @@ static WATCHERS: Semaphore = Semaphore::const_new(WATCHERS_MAX);
 
 /// Events read at once.
 const BATCH_MAX: usize = 500;
+/// Runs of which a watcher remembers whether they are theirs.
+const RUNS_KNOWN_MAX: usize = 10_000;
 /// How often the history is asked whether it has by now what the feed has no longer.
 const HISTORY_POLL: Duration = Duration::from_millis(500);
 /// How often a watcher to whom nothing happens is told up to where it has seen everything: the line
@@ -42,6 +51,10 @@ pub(super) enum Watched {
 pub(super) struct Watcher {
     state: ApiState,
     filter: EventFilter,
+    /// Who is shown some apps only: events are those of their runs, whatever app the job is of by now.
+    restricted: Option<Identity>,
+    /// Whether runs that were met are theirs.
+    theirs: HashMap<String, bool>,
     /// The last event it was given, or that was passed over.
     behind: EventKey,
     latest: watch::Receiver<EventKey>,
@@ -63,6 +76,7 @@ impl Watcher {
     /// 503 when this scheduler does not lead, or has watchers enough.
     pub(super) async fn begin(
         state: &ApiState,
+        identity: &Identity,
         filter: EventFilter,
         after: Option<EventKey>,
     ) -> Result<Self, Problem> {
@@ -81,6 +95,8 @@ impl Watcher {
         Ok(Self {
             state: state.clone(),
             filter,
+            restricted: (!identity.apps.is_all()).then(|| identity.clone()),
+            theirs: HashMap::new(),
             behind: after.unwrap_or(now).min(now),
             standing: state.leadership.standing.clone(),
             latest,
@@ -127,19 +143,46 @@ impl Watcher {
                         () = tokio::time::sleep_until(progress_at) => {}
                     }
                 }
-                Ok(events) => self.take(events),
+                Ok(events) => self.take(events).await,
                 Err(old) => self.read_history(old.complete_behind).await,
             }
         }
     }
 
-    /// Takes what passes the filter.
-    fn take(&mut self, mut events: Vec<Arc<EventRow>>) {
+    /// Takes what passes the filter and is theirs to see.
+    async fn take(&mut self, mut events: Vec<Arc<EventRow>>) {
         if let Some(last) = events.last() {
             self.behind = last.key();
         }
         events.retain(|event| self.filter.takes(event));
+        if let Some(identity) = self.restricted.clone() {
+            if self.theirs.len() > RUNS_KNOWN_MAX {
+                self.theirs.clear();
+            }
+            for event in &events {
+                if !self.theirs.contains_key(&event.run_id) {
+                    let is_theirs = self.is_theirs(&identity, event).await;
+                    self.theirs.insert(event.run_id.clone(), is_theirs);
+                }
+            }
+            events.retain(|event| self.theirs.get(&event.run_id).copied().unwrap_or(false));
+        }
         self.ready = events.into_iter();
+    }
+
+    /// Whether an event is of an app of theirs. Of a run that is not to be found, since it ended a
+    /// moment ago, its job tells.
+    async fn is_theirs(&self, identity: &Identity, event: &EventRow) -> bool {
+        let (Ok(run), Ok(job)) = (RunId::parse(&event.run_id), JobName::parse(&event.job)) else {
+            return false;
+        };
+        match Named::Run(run).admit(&self.state, identity).await {
+            Ok(()) => true,
+            Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
+                Named::Job(job).admit_if_there(&self.state, identity).await.is_ok()
+            }
+            Err(_) => false,
+        }
     }
 
     /// Goes on in the history, and from where it ends in the feed.
@@ -150,7 +193,7 @@ impl Watcher {
         match history.events_behind(&self.filter, self.behind, BATCH_MAX).await {
             Ok(rows) if rows.is_empty() && written_to_end => self.behind = complete_behind,
             Ok(rows) if rows.is_empty() => tokio::time::sleep(HISTORY_POLL).await,
-            Ok(rows) => self.take(rows.into_iter().map(Arc::new).collect()),
+            Ok(rows) => self.take(rows.into_iter().map(Arc::new).collect()).await,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

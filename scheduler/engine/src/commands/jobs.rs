@@ -225,7 +225,7 @@ impl Engine {
     pub(crate) fn after_flag(&mut self, name: &JobName, enabled: bool, fx: &mut Effects) {
         if enabled {
             self.ensure_daemon(name, fx);
-            self.on_enabled(name, fx);
+            self.expire_before_start(name, fx);
         } else {
             for active in self.active_ids(name) {
                 // The run may be of another app than the job is by now.

@@ -14,6 +14,10 @@ const IMAGE_LEN_MAX: usize = 512;
 pub(super) fn read_job_uris(reader: &mut Reader, executor: JobExecutor) -> Vec<String> {
     const FIELD: &str = "uris";
     let uris = read_uris(reader);
+    let is_address = |uri: &String| !uri.is_empty() && !uri.contains(char::is_control);
+    if let Some(uri) = uris.iter().find(|uri| !is_address(uri)) {
+        reader.error(FIELD, format!("must be addresses or paths of files, {uri:?} is none"));
+    }
     if !uris.is_empty() && executor != JobExecutor::Command {
         reader
             .error(FIELD, "needs executor command; what the app's executor runs, its app fetches");
@@ -88,6 +92,8 @@ mod tests {
             (r#""executor":"command","container":{"image":"a b"}"#, vec!["container.image"]),
             (r#""executor":"command","container":{"image":"a","tty":true}"#, vec!["container.tty"]),
             (r#""executor":"command","uris":"x""#, vec!["uris"]),
+            (r#""executor":"command","uris":[""]"#, vec!["uris"]),
+            (r#""executor":"command","uris":["a\u0000b"]"#, vec!["uris"]),
         ] {
             assert_eq!(read(refused).unwrap_err(), fields, "{refused}");
         }

@@ -206,7 +206,7 @@ fn read_misfire_object(reader: &mut Reader) -> Misfire {
         MisfirePolicy::All => asked.unwrap_or(MAX_PENDING_DEFAULT),
         MisfirePolicy::Skip | MisfirePolicy::Coalesce => 1,
     };
-    Misfire { policy, max_pending, window_ms: reader.duration("window") }
+    Misfire { policy, max_pending, window_ms: reader.positive_duration("window") }
 }
 
 /// A bare word, or an object with `policy` and, for `allow`, `max`.

@@ -263,13 +263,10 @@ impl Model {
             let due = spec.firings(self.start, *until, self.now.max(*until));
             *until = self.now.max(*until);
             let mut waiting = pending(world, index);
-            // While a job is disabled, what is too old to start makes room.
-            if !self.enabled[index] {
-                let oldest = self.now - spec.fresh_ms.unwrap_or(i64::MAX / 2);
-                let is_fresh = |run: &RunView| run.logical_time.as_millis() > oldest;
-                waiting
-                    .retain(|run| run.origin != crate::record::Origin::Schedule || is_fresh(run));
-            }
+            // What is too old to start makes room.
+            let oldest = self.now - spec.fresh_ms.unwrap_or(i64::MAX / 2);
+            let is_fresh = |run: &RunView| run.logical_time.as_millis() > oldest;
+            waiting.retain(|run| run.origin != crate::record::Origin::Schedule || is_fresh(run));
             let is_own = |run: &&RunView| self.own.contains(run.id.as_str());
             let standing = waiting.iter().filter(|run| !is_own(run)).count();
             let job = world.engine.job(&name(&format!("j{index}"))).unwrap();

@@ -181,7 +181,7 @@ fn what_was_due_while_a_job_was_disabled_follows_its_misfire_policy() {
 }
 
 #[test]
-fn what_waited_beyond_the_misfire_window_is_left_out_when_its_job_is_enabled() {
+fn what_waited_beyond_the_misfire_window_expires_when_its_job_is_enabled() {
     let mut world = World::with_app();
     for (job, policy) in [("one", "coalesce"), ("each", "all")] {
         world.job(job, &format!(r#""misfire":{{"policy":"{policy}","window":"25s"}}"#));
@@ -198,7 +198,7 @@ fn what_waited_beyond_the_misfire_window_is_left_out_when_its_job_is_enabled() {
     let turn = set_enabled(&mut world, "each", true);
     assert_eq!(pending(&world, "each"), each[1..]);
     let ended = turn.traces.iter().find_map(|trace| match trace {
-        Trace::Run(run) if run.state == RunState::Skipped => run.reason.clone(),
+        Trace::Run(run) if run.state == RunState::Expired => run.reason.clone(),
         _ => None,
     });
     assert_eq!(ended.as_deref(), Some("older than the misfire window"));

@@ -36,7 +36,7 @@ pub(super) async fn begin(
     let run = request::filter::<RunId>("run", &request.run)?;
     may_watch(state, identity, job.as_ref(), run.as_ref()).await?;
     let (filter, after) = read(request)?;
-    let watcher = Watcher::begin(state, filter, after).await?;
+    let watcher = Watcher::begin(state, identity, filter, after).await?;
     let told = watcher.stream().map(|watched| Ok(told(&watched)));
     // Without an error a client would take it for the end of what it watches.
     let moved = stream::once(async {

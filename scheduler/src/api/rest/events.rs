@@ -84,12 +84,13 @@ async fn watch_events(
     };
     let after = params.read(AFTER.name, str::parse::<EventKey>)?;
     let after = last_event_id(&headers)?.or(after);
-    let watcher = Watcher::begin(&state, filter, after).await?;
+    let watcher = Watcher::begin(&state, &identity, filter, after).await?;
     let events = watcher.stream().map(|watched| Ok::<_, Infallible>(written(&watched)));
     Ok(Sse::new(events).into_response())
 }
 
-/// An event does not say of which app it is: whoever is shown some apps only names a job or a run.
+/// An event does not say of which app it is: whoever is shown some apps only names a job or a run, and
+/// the watcher looks at the app of each run.
 ///
 /// # Errors
 /// 403, or 404 for a job that is not there.

@@ -343,3 +343,40 @@ fn what_holds_nothing_of_an_app_is_a_short_list() {
         ]
     );
 }
+
+/// A name may come to be of another app: what its runs did there is not shown with it.
+#[tokio::test]
+async fn events_are_those_of_runs_of_their_own_apps() {
+    let guarded = Guarded::start().await;
+    let admin = guarded.token("root", Role::Admin, &[]).await;
+    let token = guarded.token("ci", Role::Viewer, &["team-a-"]).await;
+    let mut runs = Vec::new();
+    for app in ["team-b-shop", "team-a-shop"] {
+        let (document, job) = documents(app);
+        let job = job.replace(&format!("{app}-job"), "moving");
+        assert_eq!(guarded.ask(&admin, "POST", "/api/v1/apps", &document).await.status, 201);
+        assert_eq!(guarded.ask(&admin, "POST", "/api/v1/jobs", &job).await.status, 201);
+        let made = guarded.ask(&admin, "POST", "/api/v1/jobs/moving/trigger", "").await.json();
+        let run = made["id"].as_str().unwrap().to_owned();
+        guarded.ask(&admin, "POST", &format!("/api/v1/runs/{run}/cancel"), "").await;
+        // Reading it waits until the history has it.
+        guarded.ask(&admin, "GET", &format!("/api/v1/runs/{run}"), "").await;
+        if app == "team-b-shop" {
+            guarded.ask(&admin, "DELETE", "/api/v1/jobs/moving", "").await;
+        }
+        runs.push(run);
+    }
+    let end = format!(
+        r#""run":"{}","job":"moving","item":null,"taskId":null,"state":"CANCELLED""#,
+        runs[1]
+    );
+    for (token, sees_all) in [(&admin, true), (&token, false)] {
+        let authorization = format!("Bearer {token}");
+        let path = "/api/v1/events?job=moving&after=0.0";
+        let headers = [("authorization", authorization.as_str())];
+        let stream = guarded.world.raw("GET", path, &headers).await;
+        let seen = super::resources::read_until(stream.into_body(), &end).await;
+        assert_eq!(seen.contains(&runs[0]), sees_all, "{seen}");
+    }
+    guarded.world.stop().await;
+}

@@ -193,7 +193,7 @@ async fn the_page_to_try_it_is_served_with_a_strict_policy() {
 }
 
 /// Reads server-sent events until one holds a text.
-async fn read_until(body: axum::body::Body, text: &str) -> String {
+pub(super) async fn read_until(body: axum::body::Body, text: &str) -> String {
     use futures_util::StreamExt as _;
     let mut parts = body.into_data_stream();
     let mut read = String::new();

@@ -167,8 +167,8 @@ fn has_run(mind: &Mind, job: &JobName) -> Timestamp {
 fn before(mind: &Mind, step: &Step, document: &Job, now: Timestamp) -> Vec<Before> {
     let job = &document.name;
     let mut pending = mind.pending.get(job).cloned().unwrap_or_default();
-    // While a job is disabled, what is too old to start makes room.
-    if let (Some(window), false) = (document.misfire.window_ms, mind.is_enabled(document)) {
+    // What is too old to start makes room.
+    if let Some(window) = document.misfire.window_ms {
         let oldest = now.saturating_sub(window);
         let outdated = |run: &RunId| firing_of(run).is_some_and(|at| at <= oldest);
         pending.retain(|run| is_repeated(run) || !outdated(run));
