@@ -162,7 +162,11 @@ impl Parts {
         let Some(closure) = self.links.open(id) else { return };
         if let Closure::Frozen { to_agent, to_master } = closure {
             for message in to_agent {
-                turn.send_agent(id, message);
+                // It has waited at the agent, which reads it before it does anything else.
+                match self.agents.get_mut(id) {
+                    Some(agent) => agent.on_master_message(turn, message),
+                    None => turn.send_agent(id, message),
+                }
             }
             if self.master.has_agent(id) {
                 for message in to_master {

@@ -143,19 +143,16 @@ impl Real {
     }
 }
 
-/// The reserved resources among offers that are left over, where what is used is not reserved. What is
-/// `given` is taken as it must be.
-fn spared_of(outs: &[OfferOut], used: Amounts, given: Amounts) -> Option<String> {
+/// The reserved resources among offers that are left over, where what is used is not reserved.
+fn spared_of(outs: &[OfferOut], used: Amounts) -> Option<String> {
     let mut left = Amounts::default();
     for out in outs {
         left += out.amounts;
     }
-    for taken in [given, used] {
-        if !left.covers(&taken) {
-            return None;
-        }
-        left -= taken;
+    if !left.covers(&used) {
+        return None;
     }
+    left -= used;
     let spared = left.spared(&used);
     (!spared.is_empty()).then(|| spared.join(", "))
 }
@@ -248,7 +245,6 @@ impl OffersOut {
         let newest = outs.iter().max_by_key(|out| out.since)?;
         let since = newest.since;
         let mut used = Amounts::default();
-        let mut perhaps = Amounts::default();
         let mut charged: Vec<&ExecutorId> = Vec::new();
         for launch in launches {
             used += Amounts::of(&launch.resources);
@@ -263,16 +259,15 @@ impl OffersOut {
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
             let runs = launched || newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
-                charged.push(id);
                 // A launch that got lost may have arrived all the same, and an executor that runs is
-                // not to be described anew, nor paid for again.
+                // not to be described anew.
                 if self.described.get(&key) == Some(&launch.executor.resources) {
-                    perhaps += Amounts::of(&launch.executor.resources);
-                } else {
-                    used += Amounts::of(&launch.executor.resources);
+                    return None;
                 }
+                charged.push(id);
+                used += Amounts::of(&launch.executor.resources);
             }
         }
-        spared_of(outs, used, Amounts::default()).and_then(|_| spared_of(outs, used, perhaps))
+        spared_of(outs, used)
     }
 }
