@@ -257,6 +257,10 @@ impl OffersOut {
                 return None;
             }
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
+            // One that ended and was started again by a launch on its way is paid for once more, to be sure.
+            if launched && self.ended.contains_key(&key) {
+                return None;
+            }
             let runs = launched || newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
                 // A launch that got lost may have arrived all the same, and an executor that runs is
