@@ -42,7 +42,7 @@ fn metrics_move_and_pass_prometheus_own_check() {
     standalone.trigger("fails");
     standalone.trigger("waits");
     // Their sum is what was due: nothing is left out of the count.
-    standalone.register_job("off", "true;", &json!({"every": "1s"}));
+    standalone.register_job("off", "true;", &json!({"every": "1s", "misfire": {"policy": "skip"}}));
     assert_eq!(standalone.post("/api/v1/jobs/off/disable", None).0, 200);
 
     let moved = [
