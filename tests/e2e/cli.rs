@@ -10,7 +10,7 @@ use shiftwork_proto::shiftwork::v1::follow_logs_response::What as Followed;
 use shiftwork_proto::shiftwork::v1::scheduler_client::SchedulerClient;
 use shiftwork_proto::shiftwork::v1::watch_response::What;
 
-use crate::harness::{Standalone, block_on, program};
+use crate::harness::{PATIENCE, Standalone, block_on, program};
 
 #[track_caller]
 fn text(output: &Output) -> String {
@@ -195,7 +195,15 @@ fn shells_and_man_find_what_they_need() {
 /// What a task that has ended wrote, and what it ran on, as gRPC tells it.
 async fn wrote_hello(client: &mut SchedulerClient<tonic::transport::Channel>, task: String) {
     let request = wire::ReadLogsRequest { task: task.clone(), ..Default::default() };
-    let log = client.read_logs(request).await.expect("a log").into_inner();
+    // What ended a moment ago may not be in the history yet.
+    let begun = std::time::Instant::now();
+    let log = loop {
+        match client.read_logs(request.clone()).await {
+            Ok(log) => break log.into_inner(),
+            Err(status) => assert!(begun.elapsed() < PATIENCE, "{status:?}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
     assert!(log.data.starts_with("hello"), "{log:?}");
     assert_eq!((log.source.as_str(), log.next), ("agent", log.data.len() as u64), "{log:?}");
     let request = wire::FollowLogsRequest { task, ..Default::default() };

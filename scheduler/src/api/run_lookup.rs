@@ -254,7 +254,7 @@ async fn spooled(state: &ApiState) -> Result<(), Problem> {
 }
 
 /// Waits, within bounds, until the history has all that is in its spool.
-async fn caught_up(state: &ApiState) -> Result<(), Problem> {
+pub(crate) async fn caught_up(state: &ApiState) -> Result<(), Problem> {
     spooled(state).await?;
     let deadline = Instant::now() + LIST_WAIT_MAX;
     while state.history.lag().spool.records > 0 && Instant::now() < deadline {

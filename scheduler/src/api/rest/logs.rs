@@ -19,7 +19,7 @@ use crate::api::extract::Named;
 use crate::api::operation::{Answered, LAST_EVENT_ID, Operation};
 use crate::api::params::{Kind, Param, Params};
 use crate::api::problem::Problem;
-use crate::api::run_lookup::{RUNS_SEARCHED_MAX, no_history};
+use crate::api::run_lookup::{RUNS_SEARCHED_MAX, caught_up, no_history};
 use crate::api::table::Table;
 use crate::trace;
 
@@ -294,6 +294,7 @@ pub(super) async fn find(state: &ApiState, task: &TaskId) -> Result<Known, Probl
     if let Some(known) = live.await? {
         return Ok(known);
     }
+    caught_up(state).await?;
     let filter = trace::RunFilter { job: Some(job.to_string()), ..trace::RunFilter::default() };
     let page = state.history.runs(&filter, None, RUNS_SEARCHED_MAX).await.map_err(no_history)?;
     let runs: Vec<Value> =
