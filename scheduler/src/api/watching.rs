@@ -12,7 +12,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-use shiftwork_engine::ids::{JobName, RunId};
+use shiftwork_engine::ids::RunId;
 
 use super::ApiState;
 use super::access::Named;
@@ -170,19 +170,25 @@ impl Watcher {
         self.ready = events.into_iter();
     }
 
-    /// Whether an event is of an app of theirs. Of a run that is not to be found, since it ended a
-    /// moment ago, its job tells.
+    /// Whether an event is of an app of theirs. While the history is behind or cannot be read, nobody
+    /// knows of a run that has ended: the watcher waits, and nothing is shown on a guess.
     async fn is_theirs(&self, identity: &Identity, event: &EventRow) -> bool {
-        let (Ok(run), Ok(job)) = (RunId::parse(&event.run_id), JobName::parse(&event.job)) else {
+        let Ok(run) = RunId::parse(&event.run_id) else {
             return false;
         };
-        match Named::Run(run).admit(&self.state, identity).await {
-            Ok(()) => true,
-            Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
-                Named::Job(job).admit_if_there(&self.state, identity).await.is_ok()
+        while *self.standing.borrow() == Standing::Leading {
+            // Asked before the run is looked for: what is written in between is then not overlooked.
+            let written_to_end = self.state.history.lag().spool.records == 0;
+            match Named::Run(run.clone()).admit(&self.state, identity).await {
+                Ok(()) => return true,
+                Err(problem) if problem.status() == StatusCode::FORBIDDEN => return false,
+                Err(problem) if problem.status() == StatusCode::NOT_FOUND && written_to_end => {
+                    return false;
+                }
+                Err(_) => tokio::time::sleep(HISTORY_POLL).await,
             }
-            Err(_) => false,
         }
+        false
     }
 
     /// Goes on in the history, and from where it ends in the feed.

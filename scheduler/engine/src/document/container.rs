@@ -3,16 +3,24 @@
 
 use serde_json::Value;
 
-use super::JobExecutor;
 use super::app::read_uris;
 use super::reader::Reader;
+use super::{JobExecutor, Strictness};
 
 /// Longest name of an image: as long as registries take them, with host and digest.
 const IMAGE_LEN_MAX: usize = 512;
 
 /// Reads `uris`: what the agent's fetcher brings into the task's sandbox, beside the app's packages.
-pub(super) fn read_job_uris(reader: &mut Reader, executor: JobExecutor) -> Vec<String> {
+pub(super) fn read_job_uris(
+    reader: &mut Reader,
+    executor: JobExecutor,
+    strictness: Strictness,
+) -> Vec<String> {
     const FIELD: &str = "uris";
+    if is_ignored(executor, strictness) {
+        reader.ignore(&[FIELD]);
+        return Vec::new();
+    }
     let uris = read_uris(reader);
     let is_address = |uri: &String| !uri.is_empty() && !uri.contains(char::is_control);
     if let Some(uri) = uris.iter().find(|uri| !is_address(uri)) {
@@ -26,8 +34,16 @@ pub(super) fn read_job_uris(reader: &mut Reader, executor: JobExecutor) -> Vec<S
 }
 
 /// Reads `container`, `{"image": NAME}`: the Docker image the Mesos containerizer runs the task in.
-pub(super) fn read_image(reader: &mut Reader, executor: JobExecutor) -> Option<String> {
+pub(super) fn read_image(
+    reader: &mut Reader,
+    executor: JobExecutor,
+    strictness: Strictness,
+) -> Option<String> {
     const FIELD: &str = "container";
+    if is_ignored(executor, strictness) {
+        reader.ignore(&[FIELD]);
+        return None;
+    }
     let container = reader.take(FIELD)?;
     if executor != JobExecutor::Command {
         let message = "needs executor command; tasks of an app share the container of its executor";
@@ -51,6 +67,11 @@ pub(super) fn read_image(reader: &mut Reader, executor: JobExecutor) -> Option<S
     }
 }
 
+/// A stored document may hold what was of no effect when it was stored.
+fn is_ignored(executor: JobExecutor, strictness: Strictness) -> bool {
+    executor != JobExecutor::Command && strictness == Strictness::Stored
+}
+
 fn is_image(name: &str) -> bool {
     (1..=IMAGE_LEN_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -60,12 +81,16 @@ mod tests {
     use crate::document::{Job, Strictness};
 
     fn read(extra: &str) -> Result<Job, Vec<String>> {
+        read_as(extra, Strictness::Request)
+    }
+
+    fn read_as(extra: &str, strictness: Strictness) -> Result<Job, Vec<String>> {
         let text = format!(
             r#"{{"jobName":"foo","appName":"app","jobExecutionType":"TRANSIENT","shardingTotalCount":1,
             "cpuCount":0.1,"memoryMB":64,"scriptCommandLine":"true",{extra}}}"#
         );
         let zone = shiftwork_schedule::Zone::utc();
-        Job::parse(text.as_bytes(), Strictness::Request, &zone)
+        Job::parse(text.as_bytes(), strictness, &zone)
             .map_err(|errors| errors.into_iter().map(|error| error.field).collect())
     }
 
@@ -81,6 +106,14 @@ mod tests {
         );
         let job = read(r#""uris":[],"container":null"#).unwrap();
         assert_eq!((job.uris.len(), job.image), (0, None));
+    }
+
+    #[test]
+    fn what_was_stored_without_effect_stays_so() {
+        let extra = r#""uris":["x"],"container":{"image":"debian"},"misfire":{"window":"0s"}"#;
+        let job = read_as(extra, Strictness::Stored).unwrap();
+        assert_eq!((job.uris.len(), job.image, job.misfire.window_ms), (0, None, Some(0)));
+        assert_eq!(read(extra).unwrap_err(), ["uris", "container", "misfire.window"]);
     }
 
     #[test]

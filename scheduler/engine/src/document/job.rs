@@ -171,8 +171,8 @@ fn read(
     let run_as = read_run_as(reader, work.as_ref());
     let limits = read_limits(reader, work.as_ref(), strictness);
     let executor = read_executor(reader, work.as_ref(), execution);
-    let uris = read_job_uris(reader, executor);
-    let image = read_image(reader, executor);
+    let uris = read_job_uris(reader, executor, strictness);
+    let image = read_image(reader, executor, strictness);
     let context_argument = read_context_argument(reader, work.as_ref());
     check_daemon_schedule(reader, execution, schedule.as_ref());
     let sharding_total_count = read_sharding_total_count(reader);

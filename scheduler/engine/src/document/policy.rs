@@ -182,7 +182,9 @@ fn read_run_misfire(reader: &mut Reader, strictness: Strictness) -> Misfire {
         Some(Value::Bool(true)) => all,
         Some(Value::Object(map)) => {
             reader.put("misfire", Value::Object(map));
-            reader.object("misfire", strictness, read_misfire_object).unwrap_or(coalesce)
+            reader
+                .object("misfire", strictness, |reader| read_misfire_object(reader, strictness))
+                .unwrap_or(coalesce)
         }
         Some(_) => {
             reader.error("misfire", "must be true, false or an object with policy");
@@ -191,7 +193,7 @@ fn read_run_misfire(reader: &mut Reader, strictness: Strictness) -> Misfire {
     }
 }
 
-fn read_misfire_object(reader: &mut Reader) -> Misfire {
+fn read_misfire_object(reader: &mut Reader, strictness: Strictness) -> Misfire {
     let policy = match reader.string("policy").as_deref() {
         Some("skip") => MisfirePolicy::Skip,
         Some("coalesce") | None => MisfirePolicy::Coalesce,
@@ -206,7 +208,12 @@ fn read_misfire_object(reader: &mut Reader) -> Misfire {
         MisfirePolicy::All => asked.unwrap_or(MAX_PENDING_DEFAULT),
         MisfirePolicy::Skip | MisfirePolicy::Coalesce => 1,
     };
-    Misfire { policy, max_pending, window_ms: reader.positive_duration("window") }
+    // With a window of nothing it never fires. Documents stored with one stay readable.
+    let window_ms = match strictness {
+        Strictness::Request => reader.positive_duration("window"),
+        Strictness::Stored => reader.duration("window"),
+    };
+    Misfire { policy, max_pending, window_ms }
 }
 
 /// A bare word, or an object with `policy` and, for `allow`, `max`.

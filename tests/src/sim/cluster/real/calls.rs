@@ -143,20 +143,6 @@ impl Real {
     }
 }
 
-/// The reserved resources among offers that are left over, where what is used is not reserved.
-fn spared_of(outs: &[OfferOut], used: Amounts) -> Option<String> {
-    let mut left = Amounts::default();
-    for out in outs {
-        left += out.amounts;
-    }
-    if !left.covers(&used) {
-        return None;
-    }
-    left -= used;
-    let spared = left.spared(&used);
-    (!spared.is_empty()).then(|| spared.join(", "))
-}
-
 /// Those that run in an executor of their app's.
 fn in_executors(launches: &[Launch]) -> impl Iterator<Item = &Launch> {
     launches.iter().filter(|launch| launch.job.executor == JobExecutor::App)
@@ -272,6 +258,15 @@ impl OffersOut {
                 used += Amounts::of(&launch.executor.resources);
             }
         }
-        spared_of(outs, used)
+        let mut left = Amounts::default();
+        for out in outs {
+            left += out.amounts;
+        }
+        if !left.covers(&used) {
+            return None;
+        }
+        left -= used;
+        let spared = left.spared(&used);
+        (!spared.is_empty()).then(|| spared.join(", "))
     }
 }
