@@ -15,7 +15,6 @@ use super::error::StorageError;
 use super::tree::Write;
 use super::{FILE_NAME, OpenError, Path, Tree};
 use crate::private_file;
-use crate::trace::crc32;
 
 /// The layout of the file: raise it when a table or the meaning of a row changes.
 const FORMAT: u32 = 1;
@@ -209,15 +208,22 @@ fn load(transaction: &redb::ReadTransaction) -> Result<Tree, LoadError> {
 /// path and data: a tree that was damaged on disk is never taken for a good one.
 fn encode_row(path: &str, data: &[u8], row: &mut Vec<u8>) {
     row.clear();
-    row.extend_from_slice(&crc32::of(&[path.as_bytes(), data]).to_le_bytes());
+    row.extend_from_slice(&checksum_of(path, data).to_le_bytes());
     row.extend_from_slice(data);
+}
+
+fn checksum_of(path: &str, data: &[u8]) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(path.as_bytes());
+    checksum.update(data);
+    checksum.finalize()
 }
 
 fn decode_row(path: &str, row: &[u8]) -> Result<(Path, Bytes), String> {
     let Some((checksum, data)) = row.split_first_chunk::<4>() else {
         return Err(format!("the row of {path:?} is too short"));
     };
-    if u32::from_le_bytes(*checksum) != crc32::of(&[path.as_bytes(), data]) {
+    if u32::from_le_bytes(*checksum) != checksum_of(path, data) {
         return Err(format!("the row of {path:?} does not match its checksum"));
     }
     let path = Path::new(path).map_err(|error| error.to_string())?;

@@ -9,7 +9,6 @@
 mod audit_log;
 mod backlog;
 mod connection;
-pub(crate) mod crc32;
 mod elastic;
 mod history;
 mod query;

@@ -5,10 +5,10 @@
 //! little-endian, then the payload, one record.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{TraceRecord, crc32};
+use super::TraceRecord;
 
 /// What every segment begins with; the digit is the format's version.
 pub(super) const MAGIC: &[u8; 8] = b"SWSPOOL1";
@@ -23,8 +23,8 @@ const FRAME_HEAD_BYTES: usize = 8;
 /// this in a file is damage, and is not allocated for.
 pub(super) const RECORD_BYTES_MAX: usize = 4 << 20;
 
-/// How much of a segment is read at once: always enough for one frame.
-const READ_BYTES_MAX: u64 = (RECORD_BYTES_MAX + FRAME_HEAD_BYTES) as u64;
+/// How much of a segment is read at once: some hundred frames.
+const READ_BYTES: usize = 128 << 10;
 
 /// The file of a segment.
 pub(super) fn file(directory: &Path, id: u64) -> PathBuf {
@@ -64,20 +64,23 @@ pub(super) fn push_frame(record: &TraceRecord, buffer: &mut Vec<u8>) -> bool {
     let (head, payload) = frame.split_at_mut(FRAME_HEAD_BYTES);
     let (length, checksum) = head.split_at_mut(4);
     length.copy_from_slice(&(payload.len() as u32).to_le_bytes());
-    checksum.copy_from_slice(&crc32::of(&[payload]).to_le_bytes());
+    checksum.copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
     true
 }
 
 /// Splits the first whole and undamaged frame off; none at the end or at damage.
 fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (checksum, rest) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > RECORD_BYTES_MAX {
-        return None;
-    }
+    let (head, rest) = bytes.split_first_chunk()?;
+    let (length, checksum) = head_of(*head)?;
     let (payload, rest) = rest.split_at_checked(length)?;
-    (u32::from_le_bytes(*checksum) == crc32::of(&[payload])).then_some((payload, rest))
+    (checksum == crc32fast::hash(payload)).then_some((payload, rest))
+}
+
+/// Length and checksum of a payload; none where no frame can begin so.
+fn head_of(head: [u8; FRAME_HEAD_BYTES]) -> Option<(usize, u32)> {
+    let [a, b, c, d, checksum @ ..] = head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    (length <= RECORD_BYTES_MAX).then_some((length, u32::from_le_bytes(checksum)))
 }
 
 /// Frames read from one place on.
@@ -99,20 +102,37 @@ pub(super) fn read(
     end: u64,
     records_max: usize,
 ) -> io::Result<Frames> {
-    let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(offset))?;
-    file.take(end.saturating_sub(offset).min(READ_BYTES_MAX)).read_to_end(&mut bytes)?;
+    let mut left = end.saturating_sub(offset);
+    let mut file = BufReader::with_capacity(READ_BYTES, file);
+    let mut payload = Vec::new();
     let mut frames = Frames { next: offset, ..Frames::default() };
-    let mut rest = bytes.as_slice();
-    while frames.count < records_max as u64
-        && let Some((payload, after)) = next_frame(rest)
-    {
-        frames.records.extend(TraceRecord::read(payload));
+    while frames.count < records_max as u64 && read_frame(&mut file, left, &mut payload)? {
+        frames.records.extend(TraceRecord::read(&payload));
         frames.count += 1;
-        rest = after;
-        frames.next = offset + (bytes.len() - rest.len()) as u64;
+        let bytes = (FRAME_HEAD_BYTES + payload.len()) as u64;
+        frames.next += bytes;
+        left -= bytes;
     }
     Ok(frames)
+}
+
+/// Reads the payload of the next frame; false at the end, `left` bytes ahead, and at damage.
+fn read_frame(
+    file: &mut BufReader<&mut File>,
+    left: u64,
+    payload: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let mut file = file.take(left);
+    let mut head = [0; FRAME_HEAD_BYTES];
+    match file.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    let Some((length, checksum)) = head_of(head) else { return Ok(false) };
+    payload.clear();
+    let read = file.take(length as u64).read_to_end(payload)?;
+    Ok(read == length && checksum == crc32fast::hash(payload))
 }
 
 /// What a segment holds, as found at start.
