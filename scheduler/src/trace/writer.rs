@@ -13,7 +13,10 @@ use super::{Retention, SpoolReader, StoreError, TraceStore};
 /// How the writer paces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriterOptions {
-    /// Records moved in one transaction.
+    /// Records moved in one transaction while no more than that wait.
+    pub batch_records_min: usize,
+    /// Records moved in one transaction at most, when many wait: what a transaction costs by itself,
+    /// and each page of an index it comes to, is then shared by more of them.
     pub batch_records_max: usize,
     /// How long to let records gather before moving them, so that each does not cost a flush to disk.
     pub linger: Duration,
@@ -36,6 +39,8 @@ pub struct Writer {
     options: WriterOptions,
     progress: Progress,
     failures: u32,
+    /// Records of the next transaction.
+    batch_records: usize,
     trim_due: Instant,
 }
 
@@ -82,7 +87,8 @@ impl Default for WriterOptions {
     fn default() -> Self {
         Self {
             // A transaction of some ten milliseconds.
-            batch_records_max: 1000,
+            batch_records_min: 1000,
+            batch_records_max: 8000,
             linger: Duration::from_millis(50),
             backoff_first: Duration::from_millis(200),
             backoff_max: Duration::from_secs(30),
@@ -99,7 +105,9 @@ impl Writer {
     /// A writer from this spool to this store.
     pub fn new(spool: SpoolReader, store: Arc<dyn TraceStore>, options: WriterOptions) -> Self {
         let progress = Progress::default();
-        Self { spool, store, options, progress, failures: 0, trim_due: Instant::now() }
+        let batch_records = options.batch_records_min.min(options.batch_records_max);
+        let trim_due = Instant::now();
+        Self { spool, store, options, progress, failures: 0, batch_records, trim_due }
     }
 
     /// Moves records until told to stop, beginning with what an earlier process left; then moves
@@ -137,10 +145,12 @@ impl Writer {
                 }
                 self.failures = 0;
                 self.progress.on_moved(records as u64);
+                self.adapt(records);
                 Step::Moved(records)
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
+                self.adapt(0);
                 let reason = chain(&error);
                 tracing::warn!(
                     reason,
@@ -154,7 +164,7 @@ impl Writer {
     }
 
     async fn move_batch(&mut self) -> Result<usize, WriteError> {
-        let (spool, records_max) = (self.spool.again(), self.options.batch_records_max);
+        let (spool, records_max) = (self.spool.again(), self.batch_records);
         let batch = tokio::task::spawn_blocking(move || spool.read(records_max)).await??;
         let records = batch.records.len();
         if records > 0 {
@@ -163,6 +173,13 @@ impl Writer {
             tokio::task::spawn_blocking(move || spool.take(&batch)).await??;
         }
         Ok(records)
+    }
+
+    /// A full batch means that more wait: the next may be larger.
+    fn adapt(&mut self, moved: usize) {
+        let next = if moved < self.batch_records { self.batch_records / 2 } else { moved * 2 };
+        self.batch_records =
+            next.max(self.options.batch_records_min).min(self.options.batch_records_max);
     }
 
     /// The pause after the failures so far.

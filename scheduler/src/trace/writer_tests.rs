@@ -11,6 +11,7 @@ use super::spool_tests::event;
 use super::*;
 
 const FAST: WriterOptions = WriterOptions {
+    batch_records_min: 7,
     batch_records_max: 7,
     linger: Duration::ZERO,
     backoff_first: Duration::from_millis(1),
@@ -81,6 +82,29 @@ fn append(spool: &Spool, range: std::ops::Range<u64>) {
     for i in range {
         spool.append(&[event(i)]).unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_more_wait_the_more_go_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, reader) = Spool::open(directory.path(), SpoolLimits::default()).unwrap();
+    append(&spool, 0..60);
+    let store = Scripted::new("----x");
+    let options = WriterOptions { batch_records_min: 2, batch_records_max: 16, ..FAST };
+    let mut writer = Writer::new(reader, store.clone(), options);
+    let mut moved = Vec::new();
+    loop {
+        match writer.step().await {
+            Step::Moved(records) => moved.push(records),
+            Step::Failed(_) => moved.push(0),
+            Step::Idle => break,
+        }
+    }
+    assert_eq!(moved, [2, 4, 8, 16, 0, 8, 16, 6]);
+    append(&spool, 60..70);
+    let Step::Moved(next) = writer.step().await else { panic!("there is more") };
+    assert_eq!(next, 8, "few were left");
+    assert_eq!(store.written(), (0..68).collect::<Vec<_>>());
 }
 
 #[tokio::test]
