@@ -40,7 +40,7 @@ impl TraceRows {
         let (epoch, sequence) = (self.epoch.0, self.sequence);
         match trace {
             Trace::Run(view) => self.run(view, now, rows),
-            Trace::Task { run, job, at, item, task, state, message, submitter } => {
+            Trace::Task { run, job, app, is_daemon, at, item, task, state, message, submitter } => {
                 rows.push(TraceRecord::Event(EventRow {
                     run_id: run.to_string(),
                     job: job.to_string(),
@@ -54,6 +54,8 @@ impl TraceRows {
                     sequence,
                     hostname: self.hostname(task),
                     submitter: submitter.clone(),
+                    app: Some(app.to_string()),
+                    is_daemon: Some(*is_daemon),
                 }));
             }
             Trace::Missed { job, app, first, last, count, misfire, reason, at } => {
@@ -100,6 +102,7 @@ impl TraceRows {
             state: Some(view.state.name().to_owned()),
             message: view.reason.clone(),
             submitter: view.submitter.clone(),
+            app: Some(view.app.to_string()),
             epoch: self.epoch.0,
             sequence: self.sequence,
             ..EventRow::default()

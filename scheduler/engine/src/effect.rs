@@ -152,6 +152,10 @@ pub enum Trace {
         run: RunId,
         /// Of which job.
         job: JobName,
+        /// Of which app.
+        app: AppName,
+        /// Whether it runs at all times and tells of firings.
+        is_daemon: bool,
         /// When.
         at: Timestamp,
         /// Which shard.

@@ -205,6 +205,7 @@ impl Engine {
             return;
         };
         let Some(job) = run.job.whole() else { return };
+        let is_daemon = run.is_daemon();
         let Some(shard) = run.shard_mut(item) else { return };
         let kind = if shard.task_id.is_none() { LaunchKind::Ready } else { LaunchKind::Failover };
         let task = TaskId::of(&job.name, item, kind, &slot.agent, uuid);
@@ -250,6 +251,8 @@ impl Engine {
         fx.trace(Trace::Task {
             run: id.clone(),
             job: job.name.clone(),
+            app: job.app.clone(),
+            is_daemon,
             at: now,
             item,
             task,

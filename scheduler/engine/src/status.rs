@@ -65,16 +65,19 @@ impl Engine {
         }
     }
 
-    fn trace_status(&self, run: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+    fn trace_status(&self, id: &RunId, item: u32, update: &StatusUpdate, fx: &mut Effects) {
+        let Some(run) = self.runs.get(id) else { return };
         fx.trace(Trace::Task {
-            run: run.clone(),
-            job: run.job(),
+            run: id.clone(),
+            job: run.job.name.clone(),
+            app: run.job.app.clone(),
+            is_daemon: run.is_daemon(),
             at: self.now,
             item,
             task: update.task.clone(),
             state: update.state.name(),
             message: outcome::told(update),
-            submitter: self.runs.get(run).and_then(|run| run.submitter.clone()),
+            submitter: run.submitter.clone(),
         });
     }
 

@@ -20,6 +20,7 @@ pub(super) struct EventView {
     state: Option<String>,
     message: Option<String>,
     submitter: Option<String>,
+    app: Option<String>,
 }
 
 impl From<&EventRow> for EventView {
@@ -35,6 +36,7 @@ impl From<&EventRow> for EventView {
             state: row.state.clone(),
             message: row.message.clone(),
             submitter: row.submitter.clone(),
+            app: row.app.clone(),
         }
     }
 }

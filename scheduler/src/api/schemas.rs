@@ -225,6 +225,12 @@ fn runs() -> Vec<Member> {
             ("at", instant("When.")),
             ("run", text("To which run.")),
             ("job", text("Of which job.")),
+            (
+                "app",
+                maybe(text(
+                    "Of which app; none of what was recorded by a version that did not say.",
+                )),
+            ),
             ("kind", text("What it happened to: RUN or TASK.")),
             ("item", maybe(count("Which shard."))),
             ("taskId", maybe(text("Which task."))),

@@ -2,22 +2,16 @@
 //! gRPC are two faces of it. Whoever comes back with the last key it was told misses nothing that is
 //! still kept. Absent: keeping; the feed has what happened lately, the history what happened before.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use axum::http::StatusCode;
 
 use futures_util::{Stream, stream};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
-use shiftwork_engine::ids::RunId;
-
 use super::ApiState;
-use super::access::Named;
 use super::problem::Problem;
-use crate::auth::Identity;
+use crate::auth::{AppScope, Identity};
 use crate::registry::Standing;
 use crate::trace::{EventFilter, EventKey, EventRow};
 
@@ -28,8 +22,6 @@ static WATCHERS: Semaphore = Semaphore::const_new(WATCHERS_MAX);
 
 /// Events read at once.
 const BATCH_MAX: usize = 500;
-/// Runs of which a watcher remembers whether they are theirs.
-const RUNS_KNOWN_MAX: usize = 10_000;
 /// How often the history is asked whether it has by now what the feed has no longer.
 const HISTORY_POLL: Duration = Duration::from_millis(500);
 /// How often a watcher to whom nothing happens is told up to where it has seen everything: the line
@@ -51,10 +43,8 @@ pub(super) enum Watched {
 pub(super) struct Watcher {
     state: ApiState,
     filter: EventFilter,
-    /// Who is shown some apps only: events are those of their runs, whatever app the job is of by now.
-    restricted: Option<Identity>,
-    /// Whether runs that were met are theirs.
-    theirs: HashMap<String, bool>,
+    /// The apps whose runs it is told of, whatever app a job is of by now.
+    apps: AppScope,
     /// The last event it was given, or that was passed over.
     behind: EventKey,
     latest: watch::Receiver<EventKey>,
@@ -95,8 +85,7 @@ impl Watcher {
         Ok(Self {
             state: state.clone(),
             filter,
-            restricted: (!identity.apps.is_all()).then(|| identity.clone()),
-            theirs: HashMap::new(),
+            apps: identity.apps.clone(),
             behind: after.unwrap_or(now).min(now),
             standing: state.leadership.standing.clone(),
             latest,
@@ -143,52 +132,24 @@ impl Watcher {
                         () = tokio::time::sleep_until(progress_at) => {}
                     }
                 }
-                Ok(events) => self.take(events).await,
+                Ok(events) => self.take(events),
                 Err(old) => self.read_history(old.complete_behind).await,
             }
         }
     }
 
-    /// Takes what passes the filter and is theirs to see.
-    async fn take(&mut self, mut events: Vec<Arc<EventRow>>) {
+    /// Takes what passes the filter and is theirs to see. What was recorded before events named their
+    /// apps is shown to those alone who see all.
+    fn take(&mut self, mut events: Vec<Arc<EventRow>>) {
         if let Some(last) = events.last() {
             self.behind = last.key();
         }
-        events.retain(|event| self.filter.takes(event));
-        if let Some(identity) = self.restricted.clone() {
-            if self.theirs.len() > RUNS_KNOWN_MAX {
-                self.theirs.clear();
-            }
-            for event in &events {
-                if !self.theirs.contains_key(&event.run_id) {
-                    let is_theirs = self.is_theirs(&identity, event).await;
-                    self.theirs.insert(event.run_id.clone(), is_theirs);
-                }
-            }
-            events.retain(|event| self.theirs.get(&event.run_id).copied().unwrap_or(false));
-        }
-        self.ready = events.into_iter();
-    }
-
-    /// Whether an event is of an app of theirs. While the history is behind or cannot be read, nobody
-    /// knows of a run that has ended: the watcher waits, and nothing is shown on a guess.
-    async fn is_theirs(&self, identity: &Identity, event: &EventRow) -> bool {
-        let Ok(run) = RunId::parse(&event.run_id) else {
-            return false;
+        let is_theirs = |event: &EventRow| match &event.app {
+            Some(app) => self.apps.covers(app),
+            None => self.apps.is_all(),
         };
-        while *self.standing.borrow() == Standing::Leading {
-            // Asked before the run is looked for: what is written in between is then not overlooked.
-            let written_to_end = self.state.history.lag().spool.records == 0;
-            match Named::Run(run.clone()).admit(&self.state, identity).await {
-                Ok(()) => return true,
-                Err(problem) if problem.status() == StatusCode::FORBIDDEN => return false,
-                Err(problem) if problem.status() == StatusCode::NOT_FOUND && written_to_end => {
-                    return false;
-                }
-                Err(_) => tokio::time::sleep(HISTORY_POLL).await,
-            }
-        }
-        false
+        events.retain(|event| self.filter.takes(event) && is_theirs(event));
+        self.ready = events.into_iter();
     }
 
     /// Goes on in the history, and from where it ends in the feed.
@@ -199,7 +160,7 @@ impl Watcher {
         match history.events_behind(&self.filter, self.behind, BATCH_MAX).await {
             Ok(rows) if rows.is_empty() && written_to_end => self.behind = complete_behind,
             Ok(rows) if rows.is_empty() => tokio::time::sleep(HISTORY_POLL).await,
-            Ok(rows) => self.take(rows.into_iter().map(Arc::new).collect()).await,
+            Ok(rows) => self.take(rows.into_iter().map(Arc::new).collect()),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

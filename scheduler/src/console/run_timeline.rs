@@ -68,21 +68,19 @@ fn stretches(
             break;
         }
         let to_ms = events.get(place + 1).map_or(until_ms, |next| next.at_ms);
-        let (class, doing) = match (state(event), event.message.as_deref()) {
-            ("TASK_RUNNING", Some(said)) if said.starts_with("COMPLETE") => {
-                ("staging".to_owned(), "idle between firings".to_owned())
-            }
-            ("TASK_RUNNING", _) => {
-                let next_is_complete =
-                    events.get(place + 1).and_then(|next| next.message.as_deref());
-                let class = match next_is_complete {
-                    Some("COMPLETE") => "task_finished".to_owned(),
-                    Some(said) if said.starts_with("COMPLETE") => "task_failed".to_owned(),
-                    _ => ended_as.clone().unwrap_or_else(|| "task_running".to_owned()),
+        let is_idle = event.firing_succeeded().is_some()
+            || (event.is_daemon == Some(true) && !event.begins_firing());
+        let (class, doing) = match state(event) {
+            "TASK_RUNNING" if is_idle => ("staging".to_owned(), "idle between firings".to_owned()),
+            "TASK_RUNNING" => {
+                let class = match events.get(place + 1).and_then(|next| next.firing_succeeded()) {
+                    Some(true) => "task_finished".to_owned(),
+                    Some(false) => "task_failed".to_owned(),
+                    None => ended_as.clone().unwrap_or_else(|| "task_running".to_owned()),
                 };
                 (class, "running".to_owned())
             }
-            (name, _) => ("staging".to_owned(), format::word(name)),
+            name => ("staging".to_owned(), format::word(name)),
         };
         let ended =
             end.map(|event| format!(", then {}", format::word(state(event)))).unwrap_or_default();
@@ -156,10 +154,15 @@ mod tests {
     fn a_daemon_is_idle_between_its_firings() {
         let events = [
             event(0, "TASK_RUNNING", "BEGIN"),
-            event(10, "TASK_RUNNING", "COMPLETE"),
+            event(10, "TASK_RUNNING", "COMPLETE (ran 10 ms, 5 ms of CPU)"),
             event(20, "TASK_RUNNING", "BEGIN"),
             event(30, "TASK_RUNNING", "COMPLETE: exited with code 1"),
         ];
         assert_eq!(classes(&events), ["task_finished", "staging", "task_failed", "staging"]);
+        let first = EventRow { is_daemon: Some(true), ..event(0, "TASK_RUNNING", "") };
+        assert_eq!(
+            classes(&[first, event(5, "TASK_RUNNING", "BEGIN")]),
+            ["staging", "task_running"]
+        );
     }
 }

@@ -74,6 +74,8 @@ fn task(item: u32, millis: i64, state: &'static str) -> Trace {
     Trace::Task {
         run: RunId::parse("foo@k").unwrap(),
         job: JobName::parse("foo").unwrap(),
+        app: AppName::parse("shop").unwrap(),
+        is_daemon: false,
         at: at(millis),
         item,
         task: TaskId::new(format!("foo@-@{item}@-@READY@-@S0@-@u")),

@@ -16,46 +16,41 @@ use crate::private_file;
 
 type Result<T> = sqlx::Result<T>;
 
-/// Every migration ever released, oldest first: version, description, text for SQLite and
-/// PostgreSQL, text for MySQL. Their texts never change afterwards.
-const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
-    (
-        1,
-        "run and event",
-        include_str!("migrations/0001_run_and_event.sql"),
-        include_str!("migrations/mysql/0001_run_and_event.sql"),
-    ),
-    (
-        2,
-        "run document",
-        include_str!("migrations/0002_run_document.sql"),
-        include_str!("migrations/mysql/0002_run_document.sql"),
-    ),
-    (
-        3,
-        "audit and Elastic-Job",
-        include_str!("migrations/0003_audit_and_elastic_job.sql"),
-        include_str!("migrations/mysql/0003_audit_and_elastic_job.sql"),
-    ),
-    (
-        4,
-        "tenure tzdb",
-        include_str!("migrations/0004_tenure_tzdb.sql"),
-        include_str!("migrations/mysql/0004_tenure_tzdb.sql"),
-    ),
-    (
-        5,
-        "event submitter",
-        include_str!("migrations/0005_event_submitter.sql"),
-        include_str!("migrations/mysql/0005_event_submitter.sql"),
-    ),
-    (
-        6,
-        "audit log",
-        include_str!("migrations/0006_audit_log.sql"),
-        include_str!("migrations/mysql/0006_audit_log.sql"),
-    ),
+/// A migration that says the same to SQLite and PostgreSQL.
+macro_rules! released {
+    ($version:literal, $description:literal, $file:literal) => {
+        Released {
+            version: $version,
+            description: $description,
+            sqlite: include_str!(concat!("migrations/", $file)),
+            postgres: include_str!(concat!("migrations/", $file)),
+            mysql: include_str!(concat!("migrations/mysql/", $file)),
+        }
+    };
+}
+
+/// Every migration ever released, oldest first. Their texts never change afterwards.
+const MIGRATIONS: [Released; 7] = [
+    released!(1, "run and event", "0001_run_and_event.sql"),
+    released!(2, "run document", "0002_run_document.sql"),
+    released!(3, "audit and Elastic-Job", "0003_audit_and_elastic_job.sql"),
+    released!(4, "tenure tzdb", "0004_tenure_tzdb.sql"),
+    released!(5, "event submitter", "0005_event_submitter.sql"),
+    released!(6, "audit log", "0006_audit_log.sql"),
+    Released {
+        sqlite: include_str!("migrations/sqlite/0007_event_app.sql"),
+        ..released!(7, "event app", "0007_event_app.sql")
+    },
 ];
+
+/// A migration: its version, what it is, and its text for each kind of database.
+struct Released {
+    version: i64,
+    description: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+    mysql: &'static str,
+}
 
 /// `SQLite`'s cache of the writing connection: negative, so in KiB. It grows only as it is used.
 const WRITER_CACHE: &str = "-16384";
@@ -153,6 +148,8 @@ impl Pools {
                 let writing = options
                     .clone()
                     .pragma("cache_size", WRITER_CACHE)
+                    // What a statement would undo of itself is kept in memory, too.
+                    .pragma("temp_store", "MEMORY")
                     .pragma("wal_autocheckpoint", WRITER_CHECKPOINT_PAGES);
                 let writer = pool().max_connections(1).connect_with(writing).await?;
                 let readers = pool().max_connections(READERS_MAX);
@@ -183,11 +180,14 @@ impl Pools {
 
     /// Brings the tables up to date; several schedulers may do so at once.
     pub(super) async fn migrate(&self) -> std::result::Result<(), sqlx::migrate::MigrateError> {
-        let is_mysql = matches!(self, Self::MySql(_));
-        let migrations = MIGRATIONS.into_iter().map(|(version, description, text, mysql)| {
-            let text = if is_mysql { mysql } else { text };
-            let kind = MigrationType::Simple;
-            Migration::new(version, description.into(), kind, text.into_sql_str(), false)
+        let migrations = MIGRATIONS.into_iter().map(|released| {
+            let text = match self {
+                Self::Sqlite { .. } => released.sqlite,
+                Self::Postgres(_) => released.postgres,
+                Self::MySql(_) => released.mysql,
+            };
+            let (version, description) = (released.version, released.description.into());
+            Migration::new(version, description, MigrationType::Simple, text.into_sql_str(), false)
         });
         let migrator = Migrator::with_migrations(migrations.collect());
         match self {

@@ -6,13 +6,15 @@
 //! settled: ids follow from the event, so that a row is there once however often it is written, and
 //! times are UTC.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use uuid::Uuid;
 
-use super::EventRow;
 use super::connection::Tx;
 use super::sql::{Result, unless_there};
 use super::statement::{Column, Statement, Value};
 use super::target::Dialect;
+use super::{EventRow, RUNNING_STATE};
 
 /// The longest message and failure cause that fit their columns, characters.
 const MESSAGE_CHARS_MAX: usize = 4000;
@@ -81,13 +83,15 @@ impl<'a> Traced<'a> {
         })
     }
 
-    /// What it says of an execution. A daemon tells each firing by RUNNING with `BEGIN` and
-    /// `COMPLETE`, more than that word if it failed; else the task is the execution.
+    /// What it says of an execution. A daemon's is a firing, which it tells by RUNNING; else the task is
+    /// the execution.
     fn execution(&self) -> Option<Execution> {
+        if let Some(succeeded) = self.event.firing_succeeded() {
+            return Some(if succeeded { Execution::Succeeded } else { Execution::Failed });
+        }
         match self.state {
-            "TASK_RUNNING" if self.message == "COMPLETE" => Some(Execution::Succeeded),
-            "TASK_RUNNING" if self.message.starts_with("COMPLETE") => Some(Execution::Failed),
-            "TASK_RUNNING" => Some(Execution::Started),
+            RUNNING_STATE if self.is_daemon() && !self.event.begins_firing() => None,
+            RUNNING_STATE => Some(Execution::Started),
             "TASK_FINISHED" => Some(Execution::Succeeded),
             "TASK_FAILED" | "TASK_ERROR" => Some(Execution::Failed),
             // Lost or killed: nobody knows of an end of the work.
@@ -95,8 +99,25 @@ impl<'a> Traced<'a> {
         }
     }
 
+    fn is_daemon(&self) -> bool {
+        self.event.is_daemon.unwrap_or(false)
+    }
+
+    /// How its execution ended, if this tells of an end.
+    fn end(&self) -> Option<Execution> {
+        self.execution().filter(|execution| *execution != Execution::Started)
+    }
+
+    fn success(&self) -> &'static str {
+        if self.end() == Some(Execution::Succeeded) { "TRUE" } else { "FALSE" }
+    }
+
+    fn failure_cause(&self) -> Value<'a> {
+        Value::from((self.end() == Some(Execution::Failed)).then_some(self.message))
+    }
+
     fn is_firing_of_daemon(&self) -> bool {
-        self.message == "BEGIN" || self.message.starts_with("COMPLETE")
+        self.event.begins_firing() || self.event.firing_succeeded().is_some()
     }
 
     /// The id of the execution it begins: a firing of a daemon is one of many of its task.
@@ -116,8 +137,16 @@ fn unique_id(event: &EventRow) -> String {
     Uuid::from_u64_pair(event.epoch, event.sequence).to_string()
 }
 
+/// Whether the tables are written; in a file they are views of our own events.
+pub(super) fn are_tables(dialect: Dialect) -> bool {
+    dialect != Dialect::Sqlite
+}
+
 /// Writes the rows of events.
 pub(super) async fn write(tx: &mut Tx, events: &[&EventRow]) -> Result<()> {
+    if !are_tables(tx.dialect()) {
+        return Ok(());
+    }
     let mut traced: Vec<Traced<'_>> = events.iter().filter_map(|event| Traced::of(event)).collect();
     if traced.is_empty() {
         return Ok(());
@@ -127,7 +156,7 @@ pub(super) async fn write(tx: &mut Tx, events: &[&EventRow]) -> Result<()> {
     }
     insert_traces(tx, &traced).await?;
     insert_executions(tx, &traced).await?;
-    for row in &traced {
+    for row in complete_open(tx, &traced).await? {
         complete(tx, row).await?;
     }
     Ok(())
@@ -171,7 +200,7 @@ async fn insert_executions(tx: &mut Tx, traced: &[Traced<'_>]) -> Result<()> {
     }
     let mut sql = Statement::new(tx.dialect(), INSERT_EXECUTION);
     sql.tuples(started, |sql, row| {
-        execution_start(sql, row);
+        execution_start(sql, row.execution_id(), row);
         sql.push("FALSE, ");
         time(sql, row.event.at_ms);
         sql.push(", NULL, NULL");
@@ -183,24 +212,85 @@ async fn insert_executions(tx: &mut Tx, traced: &[Traced<'_>]) -> Result<()> {
 const INSERT_EXECUTION: &str = "INSERT INTO JOB_EXECUTION_LOG (id, job_name, task_id, hostname, ip, \
      sharding_item, execution_source, is_success, start_time, complete_time, failure_cause) VALUES ";
 
-fn execution_start<'q>(sql: &mut Statement<'q>, row: &'q Traced<'_>) {
-    sql.bind(row.execution_id()).push(", ").bind(&row.event.job).push(", ");
+fn execution_start<'q>(sql: &mut Statement<'q>, id: &'q str, row: &'q Traced<'_>) {
+    sql.bind(id).push(", ").bind(&row.event.job).push(", ");
     sql.bind(row.task_id).push(", ").bind(row.hostname).push(", ").bind(row.ip).push(", ");
     sql.bind(i64::from(row.item)).push(", 'NORMAL_TRIGGER', ");
 }
 
+/// What follows the start of one whose beginning is not known: it began as it ended.
+fn execution_end<'q>(sql: &mut Statement<'q>, row: &'q Traced<'_>) {
+    sql.push(row.success()).push(", ");
+    time(sql, row.event.at_ms);
+    sql.push(", ");
+    time(sql, row.event.at_ms);
+    sql.push(", ").bind(row.failure_cause());
+}
+
+/// Completes the open executions of tasks that ended, all at once. Gives the ends that have to be
+/// looked at one by one: of a daemon's firings, and those without an open execution.
+async fn complete_open<'t>(tx: &mut Tx, traced: &'t [Traced<'t>]) -> Result<Vec<&'t Traced<'t>>> {
+    let daemons: BTreeSet<&str> =
+        traced.iter().filter(|row| row.is_firing_of_daemon()).map(|row| row.task_id).collect();
+    let mut ended = BTreeMap::new();
+    let mut one_by_one = Vec::new();
+    for row in traced.iter().filter(|row| row.end().is_some()) {
+        if daemons.contains(row.task_id) || ended.contains_key(row.task_id) {
+            one_by_one.push(row);
+        } else {
+            ended.insert(row.task_id, row);
+        }
+    }
+    if ended.is_empty() {
+        return Ok(one_by_one);
+    }
+    let mut sql = Statement::new(
+        tx.dialect(),
+        "SELECT id, task_id FROM JOB_EXECUTION_LOG WHERE complete_time IS NULL AND task_id IN (",
+    );
+    sql.list(ended.keys().copied()).push(")");
+    let mut open = Vec::new();
+    for mut found in tx.rows(sql, &[Column::Text, Column::Text]).await? {
+        let (id, task_id) = (found.text()?, found.text()?);
+        open.extend(ended.get(task_id.as_str()).map(|row| (id, *row)));
+    }
+    for (_, row) in &open {
+        ended.remove(row.task_id);
+    }
+    one_by_one.extend(ended.into_values());
+    if !open.is_empty() {
+        complete_all(tx, &open).await?;
+    }
+    Ok(one_by_one)
+}
+
+/// Completes executions that are there.
+async fn complete_all(tx: &mut Tx, open: &[(String, &Traced<'_>)]) -> Result<()> {
+    let mut sql = Statement::new(tx.dialect(), INSERT_EXECUTION);
+    sql.tuples(open, |sql, (id, row)| {
+        execution_start(sql, id, row);
+        execution_end(sql, row);
+    });
+    sql.push(match tx.dialect() {
+        Dialect::Sqlite | Dialect::Postgres => {
+            " ON CONFLICT (id) DO UPDATE SET is_success = excluded.is_success, \
+             complete_time = excluded.complete_time, failure_cause = excluded.failure_cause"
+        }
+        Dialect::MySql => {
+            " ON DUPLICATE KEY UPDATE is_success = VALUES(is_success), \
+             complete_time = VALUES(complete_time), failure_cause = VALUES(failure_cause)"
+        }
+    });
+    tx.execute(sql).await.map(drop)
+}
+
 /// An execution that ended: its row is completed, or made if its beginning was never told.
 async fn complete(tx: &mut Tx, row: &Traced<'_>) -> Result<()> {
-    let Some(how @ (Execution::Succeeded | Execution::Failed)) = row.execution() else {
-        return Ok(());
-    };
     let dialect = tx.dialect();
-    let success = if how == Execution::Succeeded { "TRUE" } else { "FALSE" };
-    let cause = (how == Execution::Failed).then_some(row.message);
     let mut sql = Statement::new(dialect, "UPDATE JOB_EXECUTION_LOG SET is_success = ");
-    sql.push(success).push(", complete_time = ");
+    sql.push(row.success()).push(", complete_time = ");
     time(&mut sql, row.event.at_ms);
-    sql.push(", failure_cause = ").bind(Value::from(cause));
+    sql.push(", failure_cause = ").bind(row.failure_cause());
     sql.push(" WHERE task_id = ").bind(row.task_id).push(" AND complete_time IS NULL");
     sql.push(" AND start_time <= ");
     time(&mut sql, row.event.at_ms);
@@ -215,15 +305,15 @@ async fn complete(tx: &mut Tx, row: &Traced<'_>) -> Result<()> {
     if known.into_iter().next().map_or(Ok(0), |mut row| row.int())? > 0 {
         return Ok(());
     }
+    if row.is_daemon() && !row.is_firing_of_daemon() {
+        return Ok(());
+    }
     // Its beginning was left out (a daemon that tells one firing in several).
     let mut sql = Statement::new(dialect, INSERT_EXECUTION);
-    sql.push("(");
-    execution_start(&mut sql, row);
-    sql.push(success).push(", ");
-    time(&mut sql, row.event.at_ms);
-    sql.push(", ");
-    time(&mut sql, row.event.at_ms);
-    sql.push(", ").bind(Value::from(cause)).push(")");
+    sql.tuples([row], |sql, row| {
+        execution_start(sql, row.execution_id(), row);
+        execution_end(sql, row);
+    });
     unless_there(&mut sql, "id");
     tx.execute(sql).await.map(drop)
 }

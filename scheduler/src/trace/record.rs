@@ -4,7 +4,7 @@
 use prost::bytes::BufMut;
 use prost::{Message, Oneof};
 
-use super::EventKey;
+use super::{EventKey, RUNNING_STATE};
 
 /// One run as it stands after a change. Rows of the same id replace each other, newer over older.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -89,6 +89,12 @@ pub struct EventRow {
     /// Who asked for the run, if anybody did.
     #[prost(string, optional, tag = "12")]
     pub submitter: Option<String>,
+    /// The run's app; none in what was recorded before this was.
+    #[prost(string, optional, tag = "13")]
+    pub app: Option<String>,
+    /// Whether the task is a daemon, which tells of firings; none as for `app`, and for runs.
+    #[prost(bool, optional, tag = "14")]
+    pub is_daemon: Option<bool>,
 }
 
 /// Firings that got no run of their own. Never changed once recorded.
@@ -248,7 +254,24 @@ struct Stored {
 
 // === impl EventRow ===
 
+/// How an update of a daemon that tells of the end of a firing begins; Elastic-Job-Cloud's word.
+const FIRING_ENDED: &str = "COMPLETE";
+
 impl EventRow {
+    /// Whether it tells that a firing of a daemon begins.
+    pub fn begins_firing(&self) -> bool {
+        self.state.as_deref() == Some(RUNNING_STATE) && self.message.as_deref() == Some("BEGIN")
+    }
+
+    /// Whether the firing of a daemon that it tells the end of did its work: behind the word stands how
+    /// it failed, or in brackets what it used. None if it tells of no such end.
+    pub fn firing_succeeded(&self) -> Option<bool> {
+        let message =
+            self.message.as_deref().filter(|_| self.state.as_deref() == Some(RUNNING_STATE));
+        let rest = message?.strip_prefix(FIRING_ENDED)?;
+        Some(rest.is_empty() || rest.starts_with(" ("))
+    }
+
     /// Its place in the order of all events, and what makes it unique.
     pub fn key(&self) -> EventKey {
         EventKey { epoch: self.epoch, sequence: self.sequence }

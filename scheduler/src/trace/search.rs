@@ -223,11 +223,12 @@ impl Store {
         let mut sql = Statement::new(self.dialect(), "SELECT at_ms ");
         // Where `/` gives fractions there is another word for it.
         sql.push(if self.dialect() == Dialect::MySql { "DIV " } else { "/ " }).bind(interval_ms);
-        // A daemon tells the end of each firing by RUNNING: `COMPLETE`, more than that word if it failed.
+        // As `EventRow::firing_succeeded` says: a daemon tells the end of each firing by RUNNING.
         sql.push(
-            " AS interval_number, CASE WHEN state = 'TASK_RUNNING' AND message = 'COMPLETE' THEN \
-             'TASK_FINISHED' WHEN state = 'TASK_RUNNING' AND message LIKE 'COMPLETE%' THEN \
-             'TASK_FAILED' ELSE state END AS became, COUNT(*) AS number FROM run_event WHERE at_ms >= ",
+            " AS interval_number, CASE WHEN state = 'TASK_RUNNING' AND (message = 'COMPLETE' OR \
+             message LIKE 'COMPLETE (%') THEN 'TASK_FINISHED' WHEN state = 'TASK_RUNNING' AND \
+             message LIKE 'COMPLETE%' THEN 'TASK_FAILED' ELSE state END AS became, COUNT(*) AS number \
+             FROM run_event WHERE at_ms >= ",
         );
         sql.bind(from_ms).push(" AND state IN (");
         let states = SUCCEEDED_STATES.iter().chain(&FAILED_STATES).chain([&RUNNING_STATE]);
@@ -371,11 +372,9 @@ mod tests {
             item: Some(0),
             task_id: Some(task.to_owned()),
             state: Some(state.to_owned()),
-            message: None,
             epoch: 1,
             sequence,
-            hostname: None,
-            submitter: None,
+            ..EventRow::default()
         })
     }
 

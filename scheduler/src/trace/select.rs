@@ -12,8 +12,8 @@ use Column::{Int, Text};
 const RUN_KINDS: [Column; 12] = [Text, Text, Text, Int, Text, Text, Int, Int, Int, Int, Int, Text];
 
 /// The kinds of [`EVENT_COLUMNS`].
-pub(super) const EVENT_KINDS: [Column; 11] =
-    [Int, Int, Text, Text, Int, Text, Int, Text, Text, Text, Text];
+pub(super) const EVENT_KINDS: [Column; 14] =
+    [Int, Int, Text, Text, Int, Text, Int, Text, Text, Text, Text, Text, Text, Int];
 
 /// Runs, newest first, behind a cursor.
 pub(super) async fn runs(
@@ -136,7 +136,9 @@ pub(super) fn event_row(mut row: Row) -> Result<EventRow> {
         task_id: row.opt_text()?,
         state: row.opt_text()?,
         message: row.opt_text()?,
-        hostname: None,
         submitter: row.opt_text()?,
+        app: row.opt_text()?,
+        hostname: row.opt_text()?,
+        is_daemon: row.opt_int()?.map(|is_daemon| is_daemon != 0),
     })
 }

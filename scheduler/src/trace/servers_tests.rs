@@ -190,6 +190,8 @@ fn event(task: &str, sequence: u64, state: &str, message: &str) -> TraceRecord {
         sequence,
         hostname: Some("10.0.0.7".to_owned()),
         submitter: Some("billing".to_owned()),
+        app: Some("a".to_owned()),
+        is_daemon: None,
     })
 }
 
@@ -249,6 +251,15 @@ async fn keeps_records(store: &Store) {
     assert!(store.audit_log(&later, None, 10).await.unwrap().is_empty());
 }
 
+fn of_daemon(record: TraceRecord) -> TraceRecord {
+    match record {
+        TraceRecord::Event(event) => {
+            TraceRecord::Event(EventRow { is_daemon: Some(true), ..event })
+        }
+        other => other,
+    }
+}
+
 async fn texts(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
     let pools = store.pools().await.unwrap();
     let kinds = vec![Column::Text; columns];
@@ -263,14 +274,20 @@ async fn texts(store: &Store, sql: &str, columns: usize) -> Vec<Vec<String>> {
 async fn feeds_elastic_job(store: &Store) {
     let first = "j@-@0@-@READY@-@A-S0@-@11111111-1111-1111-1111-111111111111";
     let second = "j@-@0@-@FAILOVER@-@A-S1@-@22222222-2222-2222-2222-222222222222";
+    let third = "j@-@0@-@READY@-@A-S0@-@33333333-3333-3333-3333-333333333333";
+    let fourth = "j@-@1@-@READY@-@A-S0@-@44444444-4444-4444-4444-444444444444";
     let records = [
         event(first, 1, "TASK_STAGING", "launched"),
         event(first, 2, "TASK_RUNNING", ""),
         event(first, 3, "TASK_FAILED", "exit code 1"),
         event(second, 4, "TASK_STAGING", "launched"),
         event(second, 5, "TASK_RUNNING", "BEGIN"),
-        event(second, 6, "TASK_RUNNING", "COMPLETE"),
+        event(second, 6, "TASK_RUNNING", "COMPLETE (ran 5 ms)"),
         event(second, 7, "TASK_RUNNING", "BEGIN"),
+        event(third, 8, "TASK_FINISHED", ""),
+        of_daemon(event(fourth, 9, "TASK_RUNNING", "")),
+        of_daemon(event(fourth, 10, "TASK_RUNNING", "COMPLETE: exited with code 3 (ran 1 ms)")),
+        of_daemon(event(fourth, 11, "TASK_FAILED", "gone")),
     ];
     let counted = async || {
         let all = store.task_counts(0, i64::MAX).await.unwrap();
@@ -283,7 +300,7 @@ async fn feeds_elastic_job(store: &Store) {
     store.write(&records).await.unwrap();
     let after = counted().await;
     let more: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
-    assert_eq!(more, [3, 1, 1], "a daemon's firings count as they end");
+    assert_eq!(more, [4, 2, 3], "a daemon's firings count as they end");
     let traces = texts(
         store,
         "SELECT state, execution_type, slave_id, sharding_item, source, original_task_id \
@@ -291,22 +308,29 @@ async fn feeds_elastic_job(store: &Store) {
         6,
     )
     .await;
-    assert_eq!(traces.len(), 7);
+    assert_eq!(traces.len(), 11);
     assert_eq!(traces[0], ["TASK_STAGING", "READY", "A-S0", "[0]", "CLOUD_SCHEDULER", ""]);
     assert_eq!(traces[3], ["TASK_STAGING", "FAILOVER", "A-S1", "[0]", "CLOUD_SCHEDULER", first]);
     assert_eq!(traces[6][5], first, "every row of the task names the one before");
     let executions = texts(
         store,
-        "SELECT task_id, failure_cause, ip, CASE WHEN is_success THEN 'yes' ELSE 'no' END, \
+        "SELECT id, task_id, failure_cause, ip, CASE WHEN is_success THEN 'yes' ELSE 'no' END, \
          CASE WHEN complete_time IS NULL THEN 'open' ELSE 'ended' END \
          FROM JOB_EXECUTION_LOG ORDER BY start_time",
-        5,
+        6,
     )
     .await;
+    let unique = |task: &str| task.rsplit("@-@").next().unwrap_or_default().to_owned();
+    let [one, three] = [first, third].map(unique);
+    let event_id = |sequence: u64| format!("00000000-0000-0001-0000-{sequence:012x}");
+    let [begun, again, untold] = [5, 7, 10].map(event_id);
+    let cause = "COMPLETE: exited with code 3 (ran 1 ms)";
     let expected = [
-        [first, "exit code 1", "10.0.0.7", "no", "ended"],
-        [second, "", "10.0.0.7", "yes", "ended"],
-        [second, "", "10.0.0.7", "no", "open"],
+        [one.as_str(), first, "exit code 1", "10.0.0.7", "no", "ended"],
+        [begun.as_str(), second, "", "10.0.0.7", "yes", "ended"],
+        [again.as_str(), second, "", "10.0.0.7", "no", "open"],
+        [three.as_str(), third, "", "10.0.0.7", "yes", "ended"],
+        [untold.as_str(), fourth, cause, "10.0.0.7", "no", "ended"],
     ];
     assert_eq!(executions, expected);
 }

@@ -24,8 +24,8 @@ pub(super) const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reas
     created_at_ms, started_at_ms, finished_at_ms, version, json";
 
 /// The columns of an event, likewise.
-pub(super) const EVENT_COLUMNS: &str =
-    "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message, submitter";
+pub(super) const EVENT_COLUMNS: &str = "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message, submitter, app, \
+     hostname, is_daemon";
 
 /// The columns of a run that a newer version replaces; the version itself comes last, because MySQL
 /// assigns one after the other and compares with what it has assigned.
@@ -165,7 +165,8 @@ async fn insert_events(tx: &mut Tx, events: &[&EventRow]) -> Result<()> {
         sql.bind(event.at_ms).push(", ").bind(&event.kind).push(", ");
         sql.bind(event.item.map(i64::from)).push(", ").bind(&event.task_id).push(", ");
         sql.bind(&event.state).push(", ").bind(&event.message).push(", ");
-        sql.bind(&event.submitter);
+        sql.bind(&event.submitter).push(", ").bind(&event.app).push(", ").bind(&event.hostname);
+        sql.push(", ").bind(event.is_daemon.map(i64::from));
     });
     unless_there(&mut sql, "epoch");
     tx.execute(sql).await.map(drop)

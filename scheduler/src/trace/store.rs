@@ -250,7 +250,8 @@ impl Store {
                 i64::try_from(retention.audit_log_age_max.as_millis()).unwrap_or(i64::MAX);
             let before_ms_of_log = now_ms.saturating_sub(audit_age_ms);
             trim::trim_rows(&mut tx, "audit_log", "at_ms", before_ms_of_log).await?;
-            for (table, column) in ELASTIC_JOB_TABLES {
+            let tables = elastic::are_tables(tx.dialect()).then_some(ELASTIC_JOB_TABLES);
+            for (table, column) in tables.into_iter().flatten() {
                 let mut sql = Statement::new(tx.dialect(), "DELETE FROM ");
                 sql.push(table).push(" WHERE ").push(column).push(" < ");
                 elastic::time(&mut sql, before_ms);

@@ -69,8 +69,10 @@ async fn every_column_comes_back() {
         message: Some("exit code 1".to_owned()),
         epoch: 2,
         sequence: 1,
-        hostname: None,
+        hostname: Some("10.0.0.7".to_owned()),
         submitter: Some("größe".to_owned()),
+        app: Some("a".to_owned()),
+        is_daemon: Some(true),
     };
     let bare = run("bare", 10);
     let bare_event = EventRow { run_id: "full".to_owned(), epoch: 1, ..EventRow::default() };

@@ -378,6 +378,7 @@ impl ToWire for &EventRow {
             state: row.state.clone().unwrap_or_default(),
             message: row.message.clone(),
             submitter: row.submitter.clone(),
+            app: row.app.clone().unwrap_or_default(),
         }
     }
 }
