@@ -40,9 +40,6 @@ use crate::trace_rows::TraceRows;
 
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
 const TURN_INPUTS_MAX: usize = 1_000;
-/// A turn whose events change more records than this has them written before it places: with a
-/// hundred thousand firings of the same moment, placing takes as long as writing does.
-const CHANGES_BEFORE_PLACE_MAX: usize = 5_000;
 /// Commits on their way at once.
 const COMMITS_IN_FLIGHT_MAX: usize = 8;
 /// Calls to the master that may wait before launches are put off: about a tenth of a second's at what a
@@ -292,9 +289,6 @@ impl Owner {
                 }
             }
         }
-        if turn.changes() > CHANGES_BEFORE_PLACE_MAX {
-            self.commit_early(&mut turn);
-        }
         if self.outlets.driver.stats().calls_queued > CALLS_QUEUED_AT_LAUNCH_MAX {
             self.engine.put_off_launches(now.plus_millis(CALLS_PAUSE_MS));
         }
@@ -308,17 +302,6 @@ impl Owner {
         self.commit(turn);
         self.times.turn.record(begun.elapsed());
         self.outlets.metrics.on_turn(begun.elapsed(), cycle);
-    }
-
-    /// Sends what is to be written so far on its way. What rests on it stays with the turn: an update
-    /// of a task is only recorded with what placing writes.
-    fn commit_early(&mut self, turn: &mut Turn) {
-        let traces = std::mem::take(&mut turn.traces);
-        let released =
-            Released { fired: traces.iter().filter_map(fired).collect(), ..Released::default() };
-        turn.released.events.extend(self.record(traces, Vec::new()));
-        let batch = std::mem::take(&mut turn.batch);
-        self.commit(Turn { batch, released, ..Turn::default() });
     }
 
     /// Sends a turn's writes on their way; what rests on them waits for them.
@@ -336,7 +319,7 @@ impl Owner {
         // A call to the master rests on the lead even where nothing is written: an empty commit
         // asks the fence, so that a deposed leader neither kills nor acknowledges.
         let fenced = !batch.is_empty() || !released.actions.is_empty();
-        let operations = count_changes(&batch);
+        let operations = batch.iter().map(|transaction| transaction.changes.len()).sum();
         let begun = Instant::now();
         let commit = fenced.then(|| self.registry.commit(self.epoch, batch));
         let metrics = self.outlets.metrics.clone();
@@ -444,18 +427,9 @@ impl Owner {
     }
 }
 
-fn count_changes(batch: &[Transaction]) -> usize {
-    batch.iter().map(|transaction| transaction.changes.len()).sum()
-}
-
 // === impl Turn ===
 
 impl Turn {
-    /// Records to be written so far.
-    fn changes(&self) -> usize {
-        count_changes(&self.batch)
-    }
-
     /// Takes the effects of one step.
     fn take(&mut self, fx: &mut Effects) {
         let mut writes = Vec::new();

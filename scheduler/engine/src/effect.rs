@@ -209,7 +209,8 @@ pub struct Change {
 /// (creations before removals, each record once), traces, actions, replies.
 #[derive(Debug, Default)]
 pub struct Effects {
-    writes: BTreeMap<Key, Option<Vec<u8>>>,
+    /// In the order in which they were asked for.
+    writes: Vec<Write>,
     traces: Vec<Trace>,
     actions: Vec<Action>,
     replies: Vec<(RequestId, Reply)>,
@@ -218,30 +219,45 @@ pub struct Effects {
 impl Effects {
     /// Takes all effects so far. What is taken at once is one transaction.
     pub fn take(&mut self) -> Vec<Effect> {
-        let writes = std::mem::take(&mut self.writes);
-        let (puts, deletes): (Vec<_>, Vec<_>) =
-            writes.into_iter().partition(|(_, value)| value.is_some());
+        self.settle_writes();
+        let others = self.traces.len() + self.actions.len() + self.replies.len();
+        let mut effects = Vec::with_capacity(self.writes.len() + others);
         // Removed from the deepest record up: a run goes before the count of its queue.
-        let deletes = deletes.into_iter().rev();
-        let writes = puts.into_iter().chain(deletes);
-        let writes = writes.map(|(key, value)| Effect::Write(Write { key, value }));
-        let traces = std::mem::take(&mut self.traces).into_iter().map(Effect::Trace);
-        let actions = std::mem::take(&mut self.actions).into_iter().map(Effect::Action);
-        let replies = std::mem::take(&mut self.replies).into_iter();
-        let replies = replies.map(|(request, reply)| Effect::Reply { request, reply });
-        writes.chain(traces).chain(actions).chain(replies).collect()
+        let mut deletes = Vec::new();
+        for write in self.writes.drain(..) {
+            if write.value.is_some() {
+                effects.push(Effect::Write(write));
+            } else {
+                deletes.push(write);
+            }
+        }
+        effects.extend(deletes.into_iter().rev().map(Effect::Write));
+        effects.extend(self.traces.drain(..).map(Effect::Trace));
+        effects.extend(self.actions.drain(..).map(Effect::Action));
+        let replies = self.replies.drain(..);
+        effects.extend(replies.map(|(request, reply)| Effect::Reply { request, reply }));
+        effects
+    }
+
+    /// In the order of their records, of each the latest.
+    fn settle_writes(&mut self) {
+        if self.writes.len() > 1 {
+            self.writes.reverse();
+            self.writes.sort_by(|one, other| one.key.cmp(&other.key));
+            self.writes.dedup_by(|older, latest| older.key == latest.key);
+        }
     }
 
     /// A later write of the same record in the same step takes the place of the earlier one.
     pub(crate) fn write(&mut self, write: Write) {
-        self.writes.insert(write.key, write.value);
+        self.writes.push(write);
     }
 
     /// Tells the history of every document and flag that this step changes.
     pub(crate) fn trace_changes(&mut self, by: &str, at: Timestamp) {
-        let writes = self.writes.iter().filter(|(key, _)| key.is_configuration());
-        let writes: Vec<Write> =
-            writes.map(|(key, value)| Write { key: key.clone(), value: value.clone() }).collect();
+        self.settle_writes();
+        let writes = self.writes.iter().filter(|write| write.key.is_configuration());
+        let writes: Vec<Write> = writes.cloned().collect();
         for write in writes {
             self.trace_change(write, by, at);
         }

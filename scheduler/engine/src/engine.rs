@@ -19,6 +19,7 @@ use crate::offers::Filters;
 use crate::random::Random;
 use crate::record::{DisabledRecord, Key, Write};
 use crate::registered::{Registered, Rules};
+use crate::round::Round;
 use crate::run::{Requested, Run};
 use crate::schedules::Schedules;
 use crate::settings::Settings;
@@ -54,6 +55,25 @@ pub(crate) struct JobEntry {
 pub(crate) struct Broken {
     pub(crate) problem: String,
     pub(crate) source: Arc<RawValue>,
+}
+
+/// Runs to be stored. One that has ended since is no more among the runs, and is passed over.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty(Vec<RunId>);
+
+impl Dirty {
+    /// Mostly it is the same run again.
+    pub(crate) fn insert(&mut self, run: RunId) {
+        if self.0.last() != Some(&run) {
+            self.0.push(run);
+        }
+    }
+
+    /// Each once and in order.
+    fn settle(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup();
+    }
 }
 
 /// Who changed what another program changed in the registry.
@@ -113,6 +133,10 @@ pub struct Engine {
     pub(crate) cycle_at: Timestamp,
     /// No launch cycle before that.
     cycle_not_before: Timestamp,
+    /// The latest launch cycle had launched enough before all that waited was looked at.
+    pub(crate) cycle_unfinished: bool,
+    /// Firings under way.
+    pub(crate) round: Round,
     /// Something changed that may let a run start.
     pub(crate) place_needed: bool,
     /// Runs made on request that ended lately: the same key must not make them again.
@@ -126,9 +150,9 @@ pub struct Engine {
     /// Records that cannot be read, and why.
     pub(crate) problems: BTreeMap<Key, String>,
     /// Runs to be stored at the end of this step.
-    pub(crate) dirty: BTreeSet<RunId>,
+    pub(crate) dirty: Dirty,
     /// Active runs to be stored at the end of this turn.
-    pub(crate) dirty_until_place: BTreeSet<RunId>,
+    dirty_until_place: Dirty,
 }
 
 impl Engine {
@@ -166,14 +190,16 @@ impl Engine {
             reserve_complete: false,
             cycle_at: Timestamp::MIN,
             cycle_not_before: Timestamp::MIN,
+            cycle_unfinished: false,
+            round: Round::default(),
             place_needed: false,
             ended_requests: VecDeque::new(),
             firings: FiringCounts::default(),
             launches: LaunchCounts::default(),
             tzdb_before: None,
             problems: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            dirty_until_place: BTreeSet::new(),
+            dirty: Dirty::default(),
+            dirty_until_place: Dirty::default(),
         }
     }
 
@@ -183,6 +209,9 @@ impl Engine {
     /// written there.
     pub fn step(&mut self, now: Timestamp, event: Event, fx: &mut Effects) {
         self.advance(now, fx);
+        if matches!(event, Event::Command { .. } | Event::RegistryChanged(_)) {
+            self.finish_round(fx);
+        }
         match event {
             Event::Subscribed { framework } => self.on_subscribed(framework, fx),
             Event::Disconnected => self.on_disconnected(),
@@ -216,13 +245,16 @@ impl Engine {
     /// a launch cycle: something waited that might have found a place.
     pub fn place(&mut self, now: Timestamp, fx: &mut Effects) -> bool {
         self.advance(now, fx);
-        let placing = self.connected && self.place_needed && self.is_cycle_time();
+        // Until the watermark stands behind them, what a firing made may not have ended already.
+        let may_place = self.connected && !self.round.is_open();
+        let placing = may_place && self.place_needed && self.is_cycle_time();
         if placing {
             self.place_needed = false;
             self.launch_cycle(fx);
         }
         self.keep_offers_clean(fx);
         self.flush(fx);
+        self.round.begin_turn();
         placing
     }
 
@@ -233,9 +265,12 @@ impl Engine {
     }
 
     /// A burst of events is one launch cycle, not one each: the first has it at once, and what comes
-    /// within the debounce has the next together.
+    /// within the debounce has the next together. A cycle that had launched enough goes on at once.
     fn is_cycle_time(&mut self) -> bool {
-        let debounced = self.cycle_at.saturating_add(self.settings.launch_debounce_ms);
+        let debounced = match self.cycle_unfinished {
+            true => self.cycle_at,
+            false => self.cycle_at.saturating_add(self.settings.launch_debounce_ms),
+        };
         let earliest = debounced.max(self.cycle_not_before);
         let is_time = earliest <= self.now;
         if !is_time {
@@ -246,7 +281,7 @@ impl Engine {
 
     /// When the engine wants to be called at the latest.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.next()
+        if self.round.is_open() { Some(self.now) } else { self.timers.next() }
     }
 
     /// The framework id to subscribe with.
@@ -254,41 +289,63 @@ impl Engine {
         self.framework.as_ref()
     }
 
-    /// Meets every deadline up to now.
+    /// Meets the deadlines up to now. While firings are under way time stands still: all that are due
+    /// together are judged by the same moment.
     pub(crate) fn advance(&mut self, now: Timestamp, fx: &mut Effects) {
-        let gap_ms = now.since(self.now);
-        if gap_ms > GAP_MS {
-            self.timers.allow_for_gap(gap_ms.unsigned_abs());
-        }
-        self.now = self.now.max(now);
-        while let Some(deadline) = self.timers.pop_due(self.now) {
-            match deadline {
-                Deadline::Schedule(id) => self.on_schedule_due(id, fx),
-                Deadline::Held(run) => self.on_held_due(&run),
-                Deadline::Waiting(run, item) => self.on_shard_due(&run, item),
-                Deadline::Launch(task) => self.on_launch_timeout(&task, fx),
-                Deadline::Kill(task) => self.on_kill_overdue(&task, fx),
-                Deadline::Unreachable(task) => self.on_unreachable_timeout(&task, fx),
-                Deadline::RunTimeout(run) => self.on_run_timeout(&run, fx),
-                Deadline::QueueTimeout(run) => self.on_queue_timeout(&run, fx),
-                Deadline::Maintenance(agent) => self.on_maintenance_due(&agent, fx),
-                // Offers are looked at in every turn.
-                Deadline::OfferHold | Deadline::Lookahead => {}
-                Deadline::LaunchCycle => self.place_needed = true,
-                Deadline::Reconcile => self.on_reconcile_due(fx),
-                Deadline::ReconcileRetry => self.on_reconcile_retry(fx),
-                Deadline::ReconcileGrace => self.on_reconcile_grace(fx),
+        if !self.round.is_open() {
+            let gap_ms = now.since(self.now);
+            if gap_ms > GAP_MS {
+                self.timers.allow_for_gap(gap_ms.unsigned_abs());
             }
+            self.now = self.now.max(now);
+        }
+        self.meet_deadlines(self.settings.firings_per_turn_max, fx);
+    }
+
+    /// Meets deadlines until none is due, or until so many jobs have been looked at in this turn.
+    pub(crate) fn meet_deadlines(&mut self, looked_at_max: usize, fx: &mut Effects) {
+        while let Some(room) = self.round.room(looked_at_max) {
+            if self.go_on_firing(room, fx) {
+                continue;
+            }
+            let Some(deadline) = self.timers.pop_due(self.now) else { break };
+            self.meet(deadline, fx);
+        }
+        if self.timers.next().is_none_or(|next| next > self.now) {
+            self.end_round(fx);
+        }
+    }
+
+    fn meet(&mut self, deadline: Deadline, fx: &mut Effects) {
+        match deadline {
+            Deadline::Schedule(id) => self.on_schedule_due(id),
+            Deadline::Held(run) => self.on_held_due(&run),
+            Deadline::Waiting(run, item) => self.on_shard_due(&run, item),
+            Deadline::Launch(task) => self.on_launch_timeout(&task, fx),
+            Deadline::Kill(task) => self.on_kill_overdue(&task, fx),
+            Deadline::Unreachable(task) => self.on_unreachable_timeout(&task, fx),
+            Deadline::RunTimeout(run) => self.on_run_timeout(&run, fx),
+            Deadline::QueueTimeout(run) => self.on_queue_timeout(&run, fx),
+            Deadline::Maintenance(agent) => self.on_maintenance_due(&agent, fx),
+            // Offers are looked at in every turn.
+            Deadline::OfferHold | Deadline::Lookahead => {}
+            Deadline::LaunchCycle => self.place_needed = true,
+            Deadline::Reconcile => self.on_reconcile_due(fx),
+            Deadline::ReconcileRetry => self.on_reconcile_retry(fx),
+            Deadline::ReconcileGrace => self.on_reconcile_grace(fx),
         }
     }
 
     /// Stores every run that changed, once. The history hears of a run when its state changes;
     /// what happened to its tasks is told one by one.
     pub(crate) fn flush(&mut self, fx: &mut Effects) {
-        self.dirty.append(&mut self.dirty_until_place);
-        for id in std::mem::take(&mut self.dirty) {
+        let mut changed = std::mem::take(&mut self.dirty_until_place);
+        changed.0.append(&mut self.dirty.0);
+        changed.settle();
+        for id in changed.0.drain(..) {
             self.store_run(&id, fx);
         }
+        self.dirty_until_place = changed;
     }
 
     fn store_run(&mut self, id: &RunId, fx: &mut Effects) {
@@ -303,22 +360,19 @@ impl Engine {
         }
     }
 
-    /// The run is no more: nothing of it is left to be stored.
-    pub(crate) fn forget_changes(&mut self, run: &RunId) {
-        self.dirty.remove(run);
-        self.dirty_until_place.remove(run);
-    }
-
     /// Stores pending runs that changed, together with the watermark they rest on. Active runs are
     /// stored once a turn: the record of a thousand shards is not written for each of their updates.
     fn flush_pending(&mut self, fx: &mut Effects) {
-        while let Some(id) = self.dirty.pop_first() {
+        let mut changed = std::mem::take(&mut self.dirty);
+        changed.settle();
+        for id in changed.0.drain(..) {
             if self.runs.get(&id).is_some_and(|run| !run.is_pending()) {
                 self.dirty_until_place.insert(id);
             } else {
                 self.store_run(&id, fx);
             }
         }
+        self.dirty = changed;
     }
 
     pub(crate) fn app_document(&self, app: &AppName) -> Result<Arc<App>, String> {

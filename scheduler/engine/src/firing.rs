@@ -1,8 +1,6 @@
 //! From schedules to pending runs: what is due, what was missed, and the watermark that makes
 //! sure that no firing is lost or doubled whoever leads.
 
-use std::sync::Arc;
-
 use shiftwork_schedule::{Timestamp, Timetable};
 
 use crate::command::Overrides;
@@ -13,7 +11,6 @@ use crate::ids::{JobName, RunId};
 use crate::record::{Key, KillIntent, Origin, WatermarkRecord};
 use crate::registered::{Registered, RunJob};
 use crate::run::Run;
-use crate::schedules::ScheduleId;
 use crate::statistics::Misfire;
 use crate::timers::Deadline;
 use crate::view::RunState;
@@ -68,7 +65,7 @@ struct Latest {
 /// The latest firing of the gap that was looked at last: jobs that share a timer mostly have the
 /// same gap, and of a hundred thousand that are due together each would look for it again.
 #[derive(Debug, Default)]
-struct FoundLatest(Option<(Timestamp, Option<Latest>)>);
+pub(crate) struct FoundLatest(Option<(Timestamp, Option<Latest>)>);
 
 impl Firings {
     fn one(at: Timestamp) -> Self {
@@ -147,40 +144,6 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_schedule_due(&mut self, id: ScheduleId, fx: &mut Effects) {
-        let now = self.now;
-        let Some(entry) = self.schedules.get_mut(id) else {
-            return;
-        };
-        let from = std::mem::replace(&mut entry.done_until, now);
-        let schedule = Arc::clone(&entry.schedule);
-        let jobs: Vec<JobName> = entry.jobs.iter().cloned().collect();
-        let mut found = FoundLatest::default();
-        for name in jobs {
-            let Some(entry) = self.jobs.get(&name) else {
-                continue;
-            };
-            let from = from.max(entry.effective_from);
-            let Ok(registered) = &entry.document else {
-                continue;
-            };
-            let timetable = self.timetable_of(&registered.calendars, &schedule);
-            let job = registered.for_run(&name);
-            match timetable {
-                Ok(timetable) => self.fire(&job, &timetable, from, &mut found, fx),
-                Err(problem) => {
-                    let timetable =
-                        Timetable { schedule: Arc::clone(&schedule), calendars: Vec::new() };
-                    self.miss(&job, &timetable, (from, self.now), Misfire::Missed, &problem, fx);
-                }
-            }
-        }
-        if let Some(next) = schedule.next_after(now) {
-            self.timers.set(Deadline::Schedule(id), next);
-        }
-        self.raise_watermark(fx);
-    }
-
     /// Every firing up to now has been dealt with: from now on a new leader need not look back
     /// further. Also called when a document takes effect, so that it never fires for the past.
     pub(crate) fn raise_watermark(&mut self, fx: &mut Effects) {
@@ -194,7 +157,7 @@ impl Engine {
     }
 
     /// Deals with the firings of one job in `(from, now]`.
-    fn fire(
+    pub(crate) fn fire(
         &mut self,
         job: &RunJob,
         timetable: &Timetable,
@@ -346,7 +309,7 @@ impl Engine {
     }
 
     /// Notes the firings in `(from, until]` that get no run.
-    fn miss(
+    pub(crate) fn miss(
         &mut self,
         job: &RunJob,
         timetable: &Timetable,

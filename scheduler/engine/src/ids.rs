@@ -243,8 +243,12 @@ impl TaskId {
         agent: &AgentId,
         uuid: uuid::Uuid,
     ) -> Self {
-        let kind = kind.as_str();
-        Self::new(format!("{job}@-@{item}@-@{kind}@-@{agent}@-@{uuid}"))
+        // Each launch makes one: without the machinery of formats.
+        let mut number = [0; uuid::fmt::Hyphenated::LENGTH];
+        let unique: &str = uuid.hyphenated().encode_lower(&mut number);
+        let item = item.to_string();
+        let parts = [job.as_str(), &item, kind.as_str(), agent.as_str(), unique];
+        Self::new(parts.join(ID_DELIMITER))
     }
 
     /// The job and shard the id names, if it is one of ours.

@@ -2,6 +2,7 @@
 //! becomes of offers nobody needs (`offers.rs`).
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::document::{App, Job, JobExecutor, Placement};
@@ -24,6 +25,17 @@ struct Cycle {
     launches: BTreeMap<AgentId, Vec<Launch>>,
     /// The best ranked run that was refused, until a later one is placed.
     refused: Option<RunId>,
+    /// Shards launched, and runs and shards that could not be.
+    launched: usize,
+    unplaced: usize,
+}
+
+impl Cycle {
+    /// Enough has been launched. What could not be placed is looked at again in the next cycle: that must
+    /// not come to more than what is launched.
+    fn is_over(&self, launches_max: usize) -> bool {
+        self.launched >= launches_max.max(self.unplaced)
+    }
 }
 
 impl Engine {
@@ -43,24 +55,46 @@ impl Engine {
     pub(crate) fn launch_cycle(&mut self, fx: &mut Effects) {
         self.launches.cycles += 1;
         self.cycle_at = self.now;
+        self.cycle_unfinished = false;
         self.end_overdue_hold();
         self.mark_leaving();
         let placer = self.fleet.lend();
-        let mut cycle = Cycle { placer, launches: BTreeMap::new(), refused: None };
-        for ((_, _, run), item) in self.due.clone() {
-            self.launch_shard(&run, item, &mut cycle, fx);
-        }
-        for (_, _, run) in self.ready.clone() {
-            self.launch_run(&run, &mut cycle, fx);
-        }
+        let (launches, refused) = (BTreeMap::new(), None);
+        let mut cycle = Cycle { placer, launches, refused, launched: 0, unplaced: 0 };
+        self.launch_waiting(&mut cycle, fx);
         self.fleet.take_back(cycle.placer);
         for (agent, launches) in cycle.launches {
             let offers = self.fleet.spend(&agent);
             fx.action(Action::Accept { agent, offers, launches });
         }
-        if self.has_demand() {
+        if self.cycle_unfinished {
+            self.timers.set(Deadline::LaunchCycle, self.now);
+        } else if self.has_demand() {
             let again = self.now.saturating_add(self.settings.launch_interval_ms);
             self.timers.set(Deadline::LaunchCycle, again);
+        }
+    }
+
+    fn launch_waiting(&mut self, cycle: &mut Cycle, fx: &mut Effects) {
+        let launches_max = self.settings.launches_per_cycle_max;
+        let mut next = self.due.first().cloned();
+        while let Some(shard) = next {
+            if cycle.is_over(launches_max) {
+                self.cycle_unfinished = true;
+                return;
+            }
+            let ((_, _, run), item) = &shard;
+            self.launch_shard(run, *item, cycle, fx);
+            next = self.due.range((Bound::Excluded(&shard), Bound::Unbounded)).next().cloned();
+        }
+        let mut next = self.ready.first().cloned();
+        while let Some(run) = next {
+            if cycle.is_over(launches_max) {
+                self.cycle_unfinished = true;
+                return;
+            }
+            self.launch_run(&run.2, cycle, fx);
+            next = self.ready.range((Bound::Excluded(&run), Bound::Unbounded)).next().cloned();
         }
     }
 
@@ -75,7 +109,10 @@ impl Engine {
         };
         let (app, slots) = match self.find_slots(id, &job, items.len(), None, cycle) {
             Ok(found) => found,
-            Err(wait) => return self.note_wait(id, wait),
+            Err(wait) => {
+                cycle.unplaced += 1;
+                return self.note_wait(id, wait);
+            }
         };
         if let Some(refused) = cycle.refused.take() {
             self.holds.note_overtaken(refused);
@@ -108,7 +145,10 @@ impl Engine {
                     self.launch(id, item, &app, slot, cycle, fx);
                 }
             }
-            Err(wait) => self.note_wait(id, wait),
+            Err(wait) => {
+                cycle.unplaced += 1;
+                self.note_wait(id, wait);
+            }
         }
     }
 
@@ -260,6 +300,7 @@ impl Engine {
             message: Some(format!("launched on {}, attempt {attempt}", slot.agent)),
             submitter: self.runs.get(id).and_then(|run| run.submitter.clone()),
         });
+        cycle.launched += 1;
         cycle.launches.entry(slot.agent).or_default().push(launch);
     }
 

@@ -38,6 +38,7 @@ pub mod record;
 mod registered;
 pub mod resources;
 mod restore;
+mod round;
 mod run;
 mod schedules;
 mod search;

@@ -109,7 +109,6 @@ impl Engine {
         fx: &mut Effects,
     ) {
         self.dequeue(run, fx);
-        self.forget_changes(run);
         if let Some(ended) = self.take_run(run) {
             self.trace_end(ended, state, Some(reason), fx);
         }
@@ -204,7 +203,6 @@ impl Engine {
             return;
         };
         let job = ended.job.name.clone();
-        self.forget_changes(run);
         self.deactivate(&job, run);
         self.timers.cancel(&Deadline::RunTimeout(run.clone()));
         delete(fx, ended.key());

@@ -11,6 +11,13 @@ pub struct Settings {
     pub launch_interval_ms: u64,
     /// No two launch cycles are closer together than this: what comes in between is placed at once.
     pub launch_debounce_ms: u64,
+    /// Jobs whose schedules are looked at in one turn: of more that are due, the first are stored while
+    /// the others are looked at.
+    pub firings_per_turn_max: usize,
+    /// Shards launched in one cycle, unless a run has more: the first are on their way while the others
+    /// are placed. What an agent has left then comes back with its next offer, so that this must not be
+    /// less than what is launched between two offers.
+    pub launches_per_cycle_max: usize,
     /// Offers are asked for, and those that will be needed are kept, this long ahead of work that is
     /// known to come: a master makes offers about once a second.
     pub offer_lookahead_ms: u64,
@@ -41,6 +48,8 @@ impl Default for Settings {
         Self {
             launch_interval_ms: 10_000,
             launch_debounce_ms: 10,
+            firings_per_turn_max: 1_000,
+            launches_per_cycle_max: 5_000,
             offer_lookahead_ms: 2_000,
             warm_reserve: None,
             offer_hold_ms: 5_000,

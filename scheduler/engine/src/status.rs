@@ -114,10 +114,12 @@ impl Engine {
             _ => {}
         }
         let daemon = run.is_daemon();
-        self.timers.cancel(&Deadline::Unreachable(update.task.clone()));
         let Some(shard) = run.shard_mut(item) else {
             return;
         };
+        if matches!(shard.phase, Phase::Unreachable { .. } | Phase::Killing { .. }) {
+            self.timers.cancel(&Deadline::Unreachable(update.task.clone()));
+        }
         let since = match &shard.phase {
             Phase::Launching { .. } => now,
             Phase::Unreachable { started, .. } => started.unwrap_or(now),
@@ -330,11 +332,17 @@ impl Engine {
         fx: &mut Effects,
     ) -> Option<KillIntent> {
         self.tasks.remove(&update.task);
-        for deadline in [Deadline::Launch, Deadline::Kill, Deadline::Unreachable] {
-            self.timers.cancel(&deadline(update.task.clone()));
-        }
         let now = self.now;
         let run = self.runs.get_mut(id)?;
+        // What runs has none: each was cancelled on its way there.
+        let deadlines: &[fn(TaskId) -> Deadline] = match run.shard(item).map(|shard| &shard.phase) {
+            Some(Phase::Running { .. }) => &[],
+            Some(Phase::Launching { .. }) => &[Deadline::Launch],
+            _ => &[Deadline::Launch, Deadline::Kill, Deadline::Unreachable],
+        };
+        for deadline in deadlines {
+            self.timers.cancel(&deadline(update.task.clone()));
+        }
         run.idle.retain(|idle| *idle != item);
         let shards = run.shards.len();
         let app = run.job.app.clone();

@@ -2,6 +2,8 @@
 
 use shiftwork_engine::{Event, Settings};
 
+use crate::random::Random;
+
 use super::audit::Audit;
 use super::calendar::Calendar;
 use super::cluster::{self, Cluster};
@@ -44,6 +46,21 @@ pub(crate) struct World {
     pub(crate) pulses: u64,
 }
 
+/// The bounds of turns are small in some worlds, so that what is due together takes several.
+fn settings(mut random: Random) -> Settings {
+    let mut bound = |max: usize| match random.between(0, 3) {
+        0 => 1,
+        1 => 3,
+        _ => max,
+    };
+    let defaults = Settings::default();
+    Settings {
+        firings_per_turn_max: bound(defaults.firings_per_turn_max),
+        launches_per_cycle_max: bound(defaults.launches_per_cycle_max),
+        ..defaults
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -59,6 +76,7 @@ impl World {
             defect,
             mut random,
         } = setup;
+        let settings = settings(random.clone());
         let mut env = Env {
             calendar: Calendar::new(BEGIN_MS),
             random: random.fork(),
@@ -71,7 +89,7 @@ impl World {
         let mut registry = Registry::default();
         registry.without_fence = spoiler.is(Defect::NoFence);
         let mut world = Self {
-            settings: Settings::default(),
+            settings,
             audit: Audit::new(),
             env,
             cluster,

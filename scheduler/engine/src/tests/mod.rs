@@ -17,6 +17,7 @@ mod paging;
 mod placing;
 mod rerunning;
 mod restoring;
+mod rounds;
 mod searching;
 mod statuses;
 mod updating;

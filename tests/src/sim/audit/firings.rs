@@ -37,35 +37,44 @@ struct Before {
 }
 
 impl Firings {
-    pub(super) fn on_step(mind: &Mind, step: &Step, tally: &mut Tally) -> Result<(), String> {
+    /// Firings of one moment may be made in several steps; the watermark moves in the last of them.
+    pub(super) fn on_step(mind: &mut Mind, step: &Step, tally: &mut Tally) -> Result<(), String> {
         let made = made_in(mind, step);
         let moved = step.writes.iter().find(|write| write.key == Key::Watermark);
-        let Some(until) = moved.and_then(|write| watermark(write.value.as_deref()?)) else {
-            return match made.iter().find(|(job, _)| is_transient(mind, job)) {
-                Some((job, at)) => Err(format!(
-                    "firings {at:?} of {job} got a run, the watermark stayed ({})",
-                    cause(step)
-                )),
-                None => Ok(()),
-            };
-        };
+        let moved = moved.and_then(|write| watermark(write.value.as_deref()?));
         let Some(since) = mind.watermark else {
             return Ok(());
         };
+        let at = mind.round.at.unwrap_or(Timestamp::from_millis(mind.now));
+        // While its clock is behind, the engine judges by the watermark.
+        let until = moved.unwrap_or(at.max(since));
         if until < since {
             return Err(format!("the watermark went back from {since} to {until}"));
         }
         for (name, document) in &mind.documents {
             let made = made.get(name).map(Vec::as_slice).unwrap_or_default();
-            if document.next.is_none_or(|next| next > until) && made.is_empty() {
+            if document.job.execution != Execution::Transient {
                 continue;
             }
-            if document.job.execution == Execution::Transient {
+            if mind.round.judged.contains(name) {
+                if !made.is_empty() {
+                    return Err(format!("{name} fired twice by one watermark: {made:?}"));
+                }
+                continue;
+            }
+            let is_touched =
+                !made.is_empty() || step.traces.iter().any(|trace| missed(trace, name) > 0);
+            let is_due = moved.is_some() && document.next.is_some_and(|next| next <= until);
+            if is_touched || is_due {
                 let case = Case { mind, step, document, since, until, made };
                 judge(&case, tally)?;
             }
+            if is_touched && moved.is_none() {
+                mind.round.touched.push(name.clone());
+            }
         }
-        Ok(())
+        mind.round.go_on(moved.is_some(), at, made_runs(step));
+        mind.round.check(step)
     }
 
     /// A run that was made once is never made again. One that was asked for is not made again while
@@ -94,9 +103,50 @@ impl Firings {
     }
 }
 
-fn is_transient(mind: &Mind, job: &JobName) -> bool {
-    let document = mind.documents.get(job);
-    document.is_some_and(|document| document.job.execution == Execution::Transient)
+/// Firings of one moment that are under way: the watermark does not cover them yet.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// The moment by which they are judged.
+    at: Option<Timestamp>,
+    /// Jobs that have been looked at, in steps before and in this one.
+    judged: BTreeSet<JobName>,
+    touched: Vec<JobName>,
+    /// The runs that were made.
+    made: BTreeSet<RunId>,
+}
+
+impl Round {
+    fn go_on(&mut self, is_over: bool, at: Timestamp, made: impl Iterator<Item = RunId>) {
+        if is_over {
+            *self = Self::default();
+        } else if !self.touched.is_empty() {
+            self.at = Some(at);
+            self.judged.extend(self.touched.drain(..));
+            self.made.extend(made);
+        }
+    }
+
+    /// What could end before the watermark covers it would be made again by the next leader.
+    fn check(&self, step: &Step) -> Result<(), String> {
+        let launched = step.writes.iter().find_map(|write| match &write.key {
+            Key::Ready(_, run) if write.value.is_none() && self.made.contains(run) => Some(run),
+            _ => None,
+        });
+        match launched.filter(|run| !ended(step).any(|ended| ended == *run)) {
+            Some(run) => Err(format!("{run} is launched, the watermark stayed ({})", cause(step))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The runs of firings that a step stores in a ready queue.
+fn made_runs(step: &Step) -> impl Iterator<Item = RunId> + '_ {
+    step.writes.iter().filter_map(|write| match &write.key {
+        Key::Ready(_, run) if firing_of(run).is_some() && write.value.is_some() => {
+            Some(run.clone())
+        }
+        _ => None,
+    })
 }
 
 /// The firings that get a run in a step.

@@ -60,6 +60,8 @@ pub(super) struct Mind {
     pub(super) subscribed_at: Option<i64>,
     pub(super) framework_removed: bool,
     pub(super) watermark: Option<Timestamp>,
+    /// Firings that it does not cover yet.
+    pub(super) round: super::firings::Round,
     pub(super) documents: BTreeMap<JobName, Document>,
     calendars: BTreeMap<CalendarName, Arc<Calendar>>,
     pub(super) disabled_jobs: BTreeSet<JobName>,
@@ -104,6 +106,7 @@ impl Mind {
             subscribed_at: None,
             framework_removed: false,
             watermark: None,
+            round: super::firings::Round::default(),
             documents: BTreeMap::new(),
             calendars: BTreeMap::new(),
             disabled_jobs: BTreeSet::new(),
@@ -127,6 +130,10 @@ impl Mind {
                 && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
             {
                 mind.queue(&run, settings);
+                // Its moment has been, whatever the clock of this leader says.
+                if let Some(at) = firing_of(&run.id).filter(|at| Some(*at) > mind.watermark) {
+                    mind.now = mind.now.max(at.as_millis());
+                }
                 if !run.overrides.items.is_empty() {
                     mind.partial.insert(run.id, run.overrides.items);
                 }

@@ -196,7 +196,7 @@ impl Audit {
         self.learn_tasks(&mind, step);
         self.tally.runs_ended += ended(step).count() as u64;
         let results = [
-            ("firings", firings::Firings::on_step(&mind, step, &mut self.tally)),
+            ("firings", firings::Firings::on_step(&mut mind, step, &mut self.tally)),
             ("runs are not forgotten", runs::on_step(&mind, step)),
             ("bounded queues", bounds::on_step(&mind, step)),
             ("gangs start whole", gangs::on_step(&mind, step)),
