@@ -40,8 +40,9 @@ use crate::trace_rows::TraceRows;
 
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
 const TURN_INPUTS_MAX: usize = 1_000;
-/// Commits on their way at once.
-const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// Commits on their way at once: enough that none waits for the one before to be answered, and no more,
+/// so that under load what comes meanwhile goes together.
+const COMMITS_IN_FLIGHT_MAX: usize = 3;
 /// Calls to the master that may wait before launches are put off: about a tenth of a second's at what a
 /// busy master takes. Acknowledgements wait behind them, and what is not acknowledged within seconds
 /// is told again: whoever launches on is told more and more, and finishes nothing.
