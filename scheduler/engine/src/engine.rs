@@ -267,10 +267,8 @@ impl Engine {
     /// A burst of events is one launch cycle, not one each: the first has it at once, and what comes
     /// within the debounce has the next together. A cycle that had launched enough goes on at once.
     fn is_cycle_time(&mut self) -> bool {
-        let debounced = match self.cycle_unfinished {
-            true => self.cycle_at,
-            false => self.cycle_at.saturating_add(self.settings.launch_debounce_ms),
-        };
+        let apart_ms = if self.cycle_unfinished { 0 } else { self.settings.launch_debounce_ms };
+        let debounced = self.cycle_at.saturating_add(apart_ms);
         let earliest = debounced.max(self.cycle_not_before);
         let is_time = earliest <= self.now;
         if !is_time {

@@ -45,9 +45,9 @@ impl Firings {
         let Some(since) = mind.watermark else {
             return Ok(());
         };
-        let at = mind.round.at.unwrap_or(Timestamp::from_millis(mind.now));
+        let at = mind.round.at.unwrap_or_else(|| Timestamp::from_millis(mind.now));
         // While its clock is behind, the engine judges by the watermark.
-        let until = moved.unwrap_or(at.max(since));
+        let until = moved.unwrap_or_else(|| at.max(since));
         if until < since {
             return Err(format!("the watermark went back from {since} to {until}"));
         }
