@@ -26,6 +26,11 @@ impl Engine {
             self.framework = Some(framework);
         }
         self.connected = true;
+        if self.suppressed || self.filters.is_some() {
+            // What was decided under the subscription before may only leave now, behind a slow commit:
+            // the master would then keep away what is believed to come.
+            fx.action(Action::Revive);
+        }
         self.suppressed = false;
         self.filters = None;
         self.fleet.clear_leases();

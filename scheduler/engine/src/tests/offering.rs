@@ -213,6 +213,20 @@ fn the_warm_reserve_is_bounded_by_a_share_of_the_agents() {
     assert_eq!(world.engine.status().offers, 2);
 }
 
+/// Behind a slow commit it may leave only now, and would keep all offers of the new subscription away.
+#[test]
+fn a_suppress_of_the_subscription_before_is_taken_back() {
+    let mut world = World::with_app();
+    world.offer("a1", 8.0);
+    let idle = world.wait(5_000).said();
+    assert!(idle.contains(&"suppress".to_owned()), "{idle:?}");
+    assert!(world.subscribe().said().contains(&"revive".to_owned()));
+    assert!(
+        !world.subscribe().said().contains(&"revive".to_owned()),
+        "there is nothing to take back"
+    );
+}
+
 #[test]
 fn a_burst_of_events_is_one_launch_cycle() {
     let mut world = World::with(Settings { launch_debounce_ms: 10, ..settings() });
