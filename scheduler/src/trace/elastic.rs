@@ -321,6 +321,7 @@ async fn complete(tx: &mut Tx, row: &Traced<'_>) -> Result<()> {
 /// A moment as each database writes it, in UTC.
 pub(super) fn time(sql: &mut Statement<'_>, at_ms: i64) {
     match sql.dialect {
+        // Its views say the same.
         Dialect::Sqlite => {
             sql.push("strftime('%Y-%m-%d %H:%M:%f', ").bind(at_ms).push(" / 1000.0, 'unixepoch')")
         }
