@@ -17,6 +17,9 @@ use crate::run::{Run, first_error};
 use crate::settings::Settings;
 use crate::timers::Deadline;
 
+/// Clocks of two schedulers are taken to be no further apart, milliseconds.
+const CLOCKS_APART_MAX_MS: i64 = 60 * 60_000;
+
 impl Engine {
     /// Builds the engine from all records of the registry. Firings since the watermark are dealt
     /// with by each job's misfire rule; `fx` gets what follows from that. Nothing is launched
@@ -301,7 +304,10 @@ impl Engine {
         let mut dealt_with = self.fired_since(watermark);
         // Those moments have been, whatever this clock says. So the rest of what was due then is made at
         // once, and the watermark stands behind all of it before any of these runs can end.
-        self.now = dealt_with.values().copied().max().unwrap_or(self.now).max(self.now);
+        // One further ahead than clocks go apart is no evidence: time would stand still until then.
+        let is_near = |at: &Timestamp| at.since(self.now) <= CLOCKS_APART_MAX_MS;
+        let latest = dealt_with.values().copied().filter(is_near).max();
+        self.now = latest.unwrap_or(self.now).max(self.now);
         let names: Vec<JobName> = self.jobs.keys().cloned().collect();
         for name in names {
             let Some(entry) = self.jobs.get_mut(&name) else {

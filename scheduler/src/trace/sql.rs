@@ -24,8 +24,8 @@ pub(super) const RUN_COLUMNS: &str = "id, job, app, logical_time_ms, state, reas
     created_at_ms, started_at_ms, finished_at_ms, version, json";
 
 /// The columns of an event, likewise.
-pub(super) const EVENT_COLUMNS: &str = "epoch, sequence, run_id, job, at_ms, kind, item, task_id, state, message, submitter, app, \
-     hostname, is_daemon";
+pub(super) const EVENT_COLUMNS: &str = "epoch, sequence, run_id, job, at_ms, kind, item, task_id, \
+    state, message, submitter, app, hostname, is_daemon";
 
 /// The columns of a run that a newer version replaces; the version itself comes last, because MySQL
 /// assigns one after the other and compares with what it has assigned.

@@ -106,6 +106,17 @@ fn a_clock_that_is_behind_makes_nothing_twice() {
 }
 
 #[test]
+fn a_run_of_a_far_moment_does_not_stop_the_clock() {
+    let mut world = five_jobs("");
+    world.wait(10_000);
+    world.now = world.now.plus_millis(-2 * 60 * 60_000);
+    world.restart();
+    world.turn(Event::Tick);
+    let watermark = &world.records[&Key::Watermark];
+    assert!(String::from_utf8_lossy(watermark).contains("02:00:00"), "{watermark:?}");
+}
+
+#[test]
 fn a_new_document_passes_over_no_firing() {
     let mut world = five_jobs("");
     world.wait(10_000);
