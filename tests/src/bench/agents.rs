@@ -21,6 +21,8 @@ pub(super) struct Agents {
     offered: BTreeMap<OfferId, AgentId>,
     /// The executor that each agent runs, once it does.
     executors: BTreeMap<AgentId, ExecutorId>,
+    /// Tasks that have come.
+    pub(super) launched: u64,
     /// Tasks whose end has been acknowledged.
     pub(super) acknowledged: u64,
 }
@@ -34,6 +36,7 @@ impl Agents {
             offers_made: 0,
             offered: BTreeMap::new(),
             executors: BTreeMap::new(),
+            launched: 0,
             acknowledged: 0,
         }
     }
@@ -52,6 +55,7 @@ impl Agents {
                     self.offered.remove(&offer);
                 }
                 for launch in launches {
+                    self.launched += 1;
                     self.executors.insert(agent.clone(), launch.executor.id);
                     for (state, uuid) in
                         [(TaskState::Running, 1), (TaskState::Finished, FINISHED_UUID)]

@@ -6,26 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use shiftwork_engine::command::Command;
 use shiftwork_engine::ids::FrameworkId;
 use shiftwork_engine::{Effects, Engine, Event, Settings};
-use shiftwork_scheduler::agent_files::AgentBook;
-use shiftwork_scheduler::mesos::{Actions, DriverHandle};
-use shiftwork_scheduler::metrics::Metrics;
 use shiftwork_scheduler::registry::{
     EmbeddedRegistry, LeaderInfo, Registry, Standing, ZooKeeperConfig, ZooKeeperRegistry,
 };
-use shiftwork_scheduler::secrets::Secrets;
-use shiftwork_scheduler::trace::{History, SpoolLimits, WriterOptions};
-use shiftwork_scheduler::turn::{self, Outlets, Owner};
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use shiftwork_scheduler::turn;
+use tokio::sync::watch;
 
 use super::agents::Agents;
 use super::launch::LaunchArguments;
 use super::machine::{self, rounded};
+use super::owner::{Master, Owner};
 use super::service::{Store, app};
 use super::timing::process_cpu_time;
 use crate::processes::{Usage, ZooKeeper};
@@ -56,35 +51,14 @@ pub(super) async fn run(arguments: &LaunchArguments) -> Result<()> {
     let tenure = registry.take_over(leader).await?;
     let mut restored = Effects::default();
     let engine = Engine::restore(Settings::default(), 1, turn::now(), Vec::new(), &mut restored);
-    let (driver, actions) = DriverHandle::detached();
-    let (history, writer) =
-        History::open(directory.path(), None, SpoolLimits::default(), WriterOptions::default())?;
-    let stop = CancellationToken::new();
-    let writing = tokio::spawn(writer.run(stop.clone()));
-    let (handle, mut inbox) = turn::channel();
-    let metrics = Metrics::new();
-    let outlets = Outlets {
-        driver,
-        history: history.clone(),
-        metrics,
-        agents: AgentBook::default(),
-        secrets: Secrets::new(None, handle.clone()),
-    };
-    let owner = Owner::new(engine, restored, registry, &tenure, outlets, &inbox);
-    let (happened, mut events) = mpsc::channel(turn::INPUTS_MAX);
-    let stopped = stop.clone();
-    let owning = tokio::spawn(async move { owner.run(&mut inbox, &mut events, &stopped).await.0 });
+    let (owner, master) = Owner::start(engine, restored, registry, &tenure, directory.path())?;
     let finished = Arc::<AtomicU64>::default();
-    let serving = tokio::spawn(serve(actions, happened, arguments.agents, Arc::clone(&finished)));
+    let serving = tokio::spawn(serve(master, arguments.agents, Arc::clone(&finished)));
 
-    let command = async |command| {
-        let reply = handle.command("bench".to_owned(), command).await?;
-        reply.map_err(|refusal| anyhow::anyhow!("refused: {refusal:?}"))
-    };
     let bytes = |document: Value| document.to_string().into_bytes();
-    command(Command::CreateApp { document: bytes(app()) }).await?;
+    owner.command(Command::CreateApp { document: bytes(app()) }).await?;
     for job in arguments.jobs() {
-        command(Command::CreateJob { document: bytes(job) }).await?;
+        owner.command(Command::CreateJob { document: bytes(job) }).await?;
     }
     tokio::time::sleep(WARM_UP).await;
     let cpu = || -> Result<[f64; 2]> {
@@ -96,12 +70,9 @@ pub(super) async fn run(arguments: &LaunchArguments) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
     let (took, after, cpu) = (begun.elapsed(), finished.load(Ordering::Relaxed), cpu()?);
     ensure!(after > before, "no task finished");
-    let lag = history.lag();
-    stop.cancel();
-    let ended = owning.await.context("the owner")?;
-    ensure!(matches!(ended, turn::Ended::Shutdown), "the owner ended: {ended:?}");
+    let lag = owner.history.lag();
+    owner.end().await?;
     serving.abort();
-    writing.abort();
     let finished = (after - before) as f64;
     let load = format!(
         "{}, {} agents in this process, {}",
@@ -125,12 +96,8 @@ pub(super) async fn run(arguments: &LaunchArguments) -> Result<()> {
 }
 
 /// Takes calls and answers as a master with agents does.
-async fn serve(
-    mut actions: Actions,
-    events: mpsc::Sender<Event>,
-    count: u32,
-    finished: Arc<AtomicU64>,
-) {
+async fn serve(master: Master, count: u32, finished: Arc<AtomicU64>) {
+    let Master { mut actions, events } = master;
     let mut agents = Agents::new();
     let framework = FrameworkId::new("bench");
     let mut waiting = vec![Event::Subscribed { framework }, agents.offer_all(count)];

@@ -15,6 +15,7 @@ mod in_process;
 pub mod latency;
 pub mod launch;
 pub mod machine;
+mod owner;
 mod percentiles;
 pub mod place;
 mod preload;

@@ -4,9 +4,6 @@
 mod commits;
 mod launches;
 mod takeover;
-#[allow(dead_code, reason = "the tests that share it also stop and restart the server")]
-#[path = "../../../scheduler/src/registry/zookeeper_tests/server.rs"]
-mod zookeeper_server;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,14 +11,16 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use shiftwork_engine::record::Write;
-use shiftwork_engine::{Effect, Effects};
 use shiftwork_schedule::Timestamp;
 use shiftwork_scheduler::registry::{
-    LeaderInfo, Registry, Tenure, Transaction, ZooKeeperConfig, ZooKeeperRegistry, keys,
+    LeaderInfo, Registry, Tenure, ZooKeeperConfig, ZooKeeperRegistry, keys,
 };
 use tokio::sync::watch;
 
-use zookeeper_server::Server;
+use crate::processes::ZooKeeper;
+
+/// What ZooKeeper may use; a million nodes fit.
+const ZOOKEEPER_MEMORY_MB: u32 = 3_000;
 
 /// What is measured, and for how long.
 #[derive(Debug, Args)]
@@ -52,7 +51,8 @@ pub fn run(arguments: &RegistryArguments) -> Result<()> {
     if let Some(address) = &arguments.standby {
         return runtime.block_on(takeover::stand_by(address));
     }
-    let server = Server::start();
+    let directory = tempfile::tempdir()?;
+    let server = ZooKeeper::start(directory.path().join("zookeeper"), ZOOKEEPER_MEMORY_MB)?;
     let address = |namespace: &str| format!("zk://{}/{namespace}", server.address());
     let time = Duration::from_secs(arguments.seconds);
     let mut figures = json!({});
@@ -95,26 +95,13 @@ async fn lead(address: &str) -> Result<(Box<dyn Registry>, Tenure)> {
     Ok((registry, tenure))
 }
 
-/// One step's writes as one transaction, and its actions.
-fn transaction(fx: &mut Effects) -> Result<(Transaction, Vec<shiftwork_engine::Action>)> {
-    let mut transaction = Transaction::default();
-    let mut actions = Vec::new();
-    for effect in fx.take() {
-        match effect {
-            Effect::Write(write) => transaction.changes.push(change(write)?),
-            Effect::Action(action) => actions.push(action),
-            Effect::Trace(_) | Effect::Reply { .. } => {}
-        }
-    }
-    Ok((transaction, actions))
-}
-
+/// Where a record stands, and what.
 fn change(write: Write) -> Result<shiftwork_scheduler::registry::Change> {
     keys::change_of(write).context("a record has no place")
 }
 
 /// Requests the server has had, of all clients: each is a round trip of its client.
-fn requests(server: &Server) -> Result<u64> {
+fn requests(server: &ZooKeeper) -> Result<u64> {
     let status = server.status().context("the server's status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("Received: "));
     line.and_then(|number| number.trim().parse().ok()).context("the number of requests")

@@ -38,7 +38,7 @@ impl ZooKeeper {
         let config = format!(
             "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\n\
              minSessionTimeout=1000\nmaxClientCnxns=0\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=ruok\n",
+             4lw.commands.whitelist=srvr\n",
             directory.join("data").display()
         );
         std::fs::write(directory.join("zoo.cfg"), config)?;
@@ -80,16 +80,18 @@ impl ZooKeeper {
     }
 
     fn is_ready(&self) -> bool {
-        let ask = || -> std::io::Result<String> {
-            let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-            let mut stream = TcpStream::connect_timeout(&address, ANSWER_PATIENCE)?;
-            stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
-            stream.write_all(b"ruok")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        ask().is_ok_and(|answer| answer == "imok")
+        self.status().is_ok_and(|status| status.contains("Mode:"))
+    }
+
+    /// What it says of itself, with the number of requests it has had.
+    pub(crate) fn status(&self) -> std::io::Result<String> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_PATIENCE)?;
+        stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+        stream.write_all(b"srvr")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 

@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde_json::json;
 use shiftwork_scheduler::registry::{Change, Epoch, Path, Registry, Transaction};
 
-use super::zookeeper_server::Server;
 use super::{Tell, lead, requests, rounded};
+use crate::processes::ZooKeeper;
 
 /// Commits on their way at once, as the owner of an engine has them.
 const IN_FLIGHT: usize = 8;
@@ -23,7 +23,7 @@ const RECORD_LEN: usize = 700;
 const NODES: usize = 10_000;
 
 pub(super) async fn measure(
-    server: &Server,
+    server: &ZooKeeper,
     address: &str,
     time: Duration,
     tell: Tell<'_>,

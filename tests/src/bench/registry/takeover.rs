@@ -4,6 +4,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -12,8 +15,9 @@ use shiftwork_engine::record::{Key, WatermarkRecord, Write};
 use shiftwork_engine::{Effects, Engine, Settings};
 use shiftwork_scheduler::registry::{Transaction, documents, keys};
 
-use super::launches::{APP, Owner, job};
-use super::{Tell, change, lead, now, transaction};
+use super::launches::{APP, Counts, job, serve};
+use super::{Tell, change, lead, now};
+use crate::bench::owner::Owner;
 use crate::bench::timers::resident_bytes;
 
 /// Documents stored by one transaction.
@@ -24,6 +28,9 @@ const AWAY_MS: i64 = 5_000;
 
 /// Distinct schedules of the jobs that wait, one for each minute of a day.
 const SCHEDULES: usize = 24 * 60;
+
+/// Between two looks for the first launch.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What the next leader says when it stands by; the rest of what it says is JSON.
 const STANDING_BY: &str = "standing by";
@@ -59,7 +66,7 @@ pub(super) async fn measure(address: &str, jobs: usize, tell: Tell<'_>) -> Resul
     let first = lines.next().context("the next leader said nothing")??;
     ensure!(first == STANDING_BY, "the next leader said {first:?}");
     // Its candidate is on its way to the server; it is there long before this one has gone.
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let ended = now();
     registry.close().await;
     let line = lines.next().context("the next leader ended")??;
@@ -92,14 +99,15 @@ pub(super) async fn stand_by(address: &str) -> Result<()> {
     }
     let mut fx = Effects::default();
     let engine = Engine::restore(Settings::default(), 1, now(), records, &mut fx);
-    let epoch = tenure.epoch;
-    drop(tenure);
     let restored = now();
-    let mut owner = Owner::new(engine, registry, epoch);
-    let (transaction, actions) = transaction(&mut fx)?;
-    owner.commit(vec![transaction], actions);
-    owner.subscribe();
-    owner.run(|owner| owner.launched > 0).await?;
+    let directory = tempfile::tempdir()?;
+    let (owner, master) = Owner::start(engine, fx, registry, &tenure, directory.path())?;
+    drop(tenure);
+    let counts = Arc::<Counts>::default();
+    let serving = tokio::spawn(serve(master, Arc::clone(&counts)));
+    while counts.launched.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(LOOK).await;
+    }
     let launched = now();
     let bytes = resident_bytes()?.saturating_sub(before);
     let millis = shiftwork_schedule::Timestamp::as_millis;
@@ -108,5 +116,7 @@ pub(super) async fn stand_by(address: &str) -> Result<()> {
         json!({"loaded": millis(loaded), "restored": millis(restored),
             "launched": millis(launched), "bytes": bytes})
     );
+    owner.end().await?;
+    serving.abort();
     Ok(())
 }
