@@ -19,6 +19,7 @@ pub mod feed;
 pub mod grpc_args;
 pub mod history_args;
 mod inbox;
+mod linger;
 pub mod log_args;
 pub mod mesos;
 pub mod mesos_args;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -19,6 +19,7 @@ use shiftwork_engine::view::RunState;
 use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent_files::AgentBook;
@@ -28,6 +29,7 @@ use crate::cycle_times::CycleTimes;
 use crate::feed::Feed;
 use crate::inbox::Input;
 pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
+use crate::linger::Linger;
 use crate::mesos::DriverHandle;
 use crate::metrics::{EngineCounts, Metrics};
 use crate::registry::{
@@ -209,9 +211,11 @@ impl Owner {
     ) -> Ended {
         let mut inputs = Vec::new();
         let mut happened = Vec::new();
+        let mut linger = Linger::default();
         loop {
             let room = self.in_flight.len() < COMMITS_IN_FLIGHT_MAX;
             let sleep = self.sleep();
+            let sleep = linger.left(Instant::now()).map_or(sleep, |left| left.min(sleep));
             let lease = self.lease.clone();
             tokio::select! {
                 biased;
@@ -235,10 +239,19 @@ impl Owner {
                     if count == 0 {
                         return Ended::Abandoned;
                     }
+                    if linger.holds(Instant::now(), &happened) && !sleep.is_zero() {
+                        continue;
+                    }
                 }
                 count = inbox.inputs.recv_many(&mut inputs, TURN_INPUTS_MAX), if room => {
                     if count == 0 {
                         return Ended::Abandoned;
+                    }
+                    // Who only asks changes nothing: what waits goes on waiting.
+                    let only_asks = inputs.iter().all(|input| matches!(input, Input::Query(_)));
+                    if only_asks && !sleep.is_zero() && self.lease.is_held() {
+                        self.turn(std::iter::empty(), inputs.drain(..));
+                        continue;
                     }
                 }
                 () = tokio::time::sleep(sleep), if room => {}
@@ -246,6 +259,7 @@ impl Owner {
             if !self.lease.is_held() {
                 return Ended::LeaseLost;
             }
+            linger.end();
             self.turn(happened.drain(..), inputs.drain(..));
         }
     }

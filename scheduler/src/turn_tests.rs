@@ -1,14 +1,16 @@
-//! What an owner does that may not act any more. Absent: what it does while it leads; the API's tests
-//! and the end-to-end tests show that.
+//! What an owner does that may not act any more, and how many commits it makes of updates. Absent: what
+//! else it does while it leads; the API's tests and the end-to-end tests show that.
 
 use std::time::Instant;
 
 use shiftwork_engine::Settings;
+use shiftwork_engine::ids::{AgentId, TaskId};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::mesos::{self, DriverConfig};
+use crate::metrics::Reading;
 use crate::registry::{LeaderInfo, MemoryRegistry};
 use crate::trace::{SpoolLimits, WriterOptions};
 
@@ -79,4 +81,56 @@ async fn an_owner_that_wakes_after_its_time_does_nothing_more() {
     inbox.refuse_all();
     drop(inbox);
     assert_eq!(asked.await.unwrap(), Err(Unavailable));
+}
+
+fn update(number: u64) -> Event {
+    Event::Status(StatusUpdate {
+        task: TaskId::new(format!("job@-@0@-@READY@-@agent@-@{number}")),
+        agent: Some(AgentId::new("agent")),
+        state: TaskState::Finished,
+        reason: StatusReason::Other,
+        message: None,
+        uuid: Some(number.to_be_bytes().to_vec()),
+        outcome: None,
+    })
+}
+
+fn commits(metrics: &Metrics) -> u64 {
+    let text = metrics.text(&Reading::default());
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("shiftwork_commits_total{outcome=\"committed\"} "));
+    line.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn updates_that_come_one_by_one_in_quick_succession_share_commits() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, mut inbox) = channel();
+    let owner = owner(Lease::unlimited(), &inbox, &directory).await;
+    let metrics = owner.outlets.metrics.clone();
+    let (sender, mut events) = mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let run = owner.run(&mut inbox, &mut events, &stop);
+    let feed = async {
+        // Alone it is acknowledged at once: each of these rests on a commit of its own.
+        for number in 0..5 {
+            sender.send(update(number)).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let alone = commits(&metrics);
+        for number in 0..1_000 {
+            sender.send(update(number)).await.unwrap();
+            // Who only asks makes no commit.
+            handle.query(|_| ()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+        (alone, commits(&metrics) - alone)
+    };
+    let ((ended, _), (alone, together)) = tokio::join!(run, feed);
+    assert!(matches!(ended, Ended::Shutdown), "{ended:?}");
+    assert!(alone >= 5, "{alone} commits for five lone updates");
+    assert!((17..35).contains(&together), "{together} commits for a thousand updates in a second");
 }
