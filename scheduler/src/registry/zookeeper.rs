@@ -219,6 +219,8 @@ impl Worker {
         let (client, candidate) = self.elected(&leader.id).await?;
         self.standing.send_replace(Standing::Standby { leader: None });
         tracing::info!(candidate, "elected; loading the registry");
+        // Standing by may have taken days.
+        let leader = LeaderInfo { since: jiff::Timestamp::now(), ..leader };
         let fence = self.raise_epoch(&client, leader).await?;
         let failed = |error| self.config.failed("loading the tree", error);
         // Before loading, so that nothing is missed in between.

@@ -69,6 +69,14 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
+/// Who leads, as a standby sees it.
+fn leading(standing: &Standing) -> Option<&LeaderInfo> {
+    match standing {
+        Standing::Standby { leader } => leader.as_ref(),
+        _ => None,
+    }
+}
+
 // === elections ===
 
 #[tokio::test]
@@ -82,19 +90,22 @@ async fn the_next_candidate_leads_when_the_leader_leaves() {
     let taking_over = second.take_over(leader("second"));
     let known = |standing: &Standing| matches!(standing, Standing::Standby { leader: Some(_) });
     let seen = soon("the standby knows", standing.wait_for(known)).await.unwrap().clone();
-    assert_eq!(seen, Standing::Standby { leader: Some(leader("first")) });
+    assert_eq!(leading(&seen).map(|leader| &*leader.id), Some("first"));
     // A third behind the second does not overtake it.
     let (mut third, mut third_standing) = fixture.process();
     let third_taking_over = third.take_over(leader("third"));
     soon("the third knows", third_standing.wait_for(known)).await.unwrap();
 
+    let left = jiff::Timestamp::now();
     first.close().await;
     let next = soon("the second leads", taking_over).await.unwrap();
     assert_eq!(next.epoch, Epoch(tenure.epoch.0 + 1));
     assert!(next.nodes.contains(&(path("x"), "first".into())));
     let is_second =
-        |standing: &Standing| *standing == Standing::Standby { leader: Some(leader("second")) };
-    soon("the third hears of it", third_standing.wait_for(is_second)).await.unwrap();
+        |standing: &Standing| leading(standing).is_some_and(|leader| leader.id == "second");
+    let seen = soon("the third hears of it", third_standing.wait_for(is_second)).await.unwrap();
+    assert!(leading(&seen).unwrap().since >= left, "since it leads, not since it stands by");
+    drop(seen);
     second.close().await;
     let last = soon("the third leads", third_taking_over).await.unwrap();
     assert_eq!(last.epoch, Epoch(tenure.epoch.0 + 2));
