@@ -6,6 +6,18 @@ use shiftwork_engine::record::{Key, Write};
 
 use super::{Change, Path, PathError};
 
+/// The parents of all records: there from the beginning where people write and look with other programs.
+pub(super) const PARENTS: [&str; 8] = [
+    "config/app",
+    "config/job",
+    "config/calendar",
+    "state/ready",
+    "state/running",
+    "state/failover",
+    "state/disable/app",
+    "state/disable/job",
+];
+
 /// The path of a record.
 ///
 /// # Errors

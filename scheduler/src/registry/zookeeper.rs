@@ -223,6 +223,7 @@ impl Worker {
         let leader = LeaderInfo { since: jiff::Timestamp::now(), ..leader };
         let fence = self.raise_epoch(&client, leader).await?;
         let failed = |error| self.config.failed("loading the tree", error);
+        self.config.prepare_records(&client).await.map_err(failed)?;
         // Before loading, so that nothing is missed in between.
         let watch = Watch::begin(&client).await.map_err(failed)?;
         let loaded = load(&client, Scope::Records(self.config.is_ours)).await.map_err(failed)?;

@@ -8,7 +8,7 @@ use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, TlsOption
 
 use super::election::ELECTION_NODE;
 use super::zookeeper_tls::{self, ZooKeeperTlsError};
-use super::{Path, PathError, TakeOverError};
+use super::{Path, PathError, TakeOverError, keys};
 use crate::tls::ClientTlsFiles;
 
 /// The node below which everything stands unless another is named, as behind Elastic-Job-Cloud.
@@ -205,6 +205,16 @@ impl ZooKeeperConfig {
             above.mkdir(&self.root, &options).await?;
         }
         client.mkdir(ELECTION_NODE, &options).await
+    }
+
+    /// Makes the parents of records, where missing. Only for who leads: a leader knows which nodes are
+    /// there.
+    pub(super) async fn prepare_records(&self, client: &Client) -> Result<(), Error> {
+        let options = self.options(CreateMode::Persistent);
+        for parent in keys::PARENTS {
+            client.mkdir(&format!("/{parent}"), &options).await?;
+        }
+        Ok(())
     }
 
     /// Names the cluster in an error.
