@@ -272,6 +272,11 @@ impl Writer {
             }
             Err(error) => Some(explain(client, error, &paths).await),
         };
+        if let Some(failure) = &failure {
+            // The owner hears first that the lease is over, and may never read the answer.
+            let error = failure.to_error(self.fence.epoch, false);
+            tracing::error!(%error, "a commit failed, and with it the lead is lost");
+        }
         for Waiting { answer, is_rest } in answers {
             let result = failure
                 .as_ref()
