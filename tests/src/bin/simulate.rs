@@ -10,6 +10,10 @@ use shiftwork_tests::sim::{
     ClusterKind, Defect, Fault, Options, Outcome, Violation, shrink, simulate,
 };
 
+/// As the scheduler has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates clusters, schedulers and faults; a broken rule is told with its story.
 #[derive(Debug, Parser)]
 struct Arguments {
