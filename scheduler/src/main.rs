@@ -140,12 +140,18 @@ impl ServerArgs {
         Ok(otel)
     }
 
+    /// Where its API is served, as far as that was said.
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mut addresses = vec![("--http", self.http)];
+        if let Some(GrpcListen::At(address)) = self.grpc.grpc {
+            addresses.push(("--grpc", address));
+        }
+        addresses
+    }
+
     /// Who may use what is served.
     fn auth(&self) -> anyhow::Result<AuthConfig> {
-        let mut addresses = vec![self.http];
-        if let Some(GrpcListen::At(address)) = self.grpc.grpc {
-            addresses.push(address);
-        }
+        let addresses: Vec<_> = self.addresses().into_iter().map(|(_, address)| address).collect();
         if let Some(notice) = self.auth.notice(&addresses) {
             say(&notice);
         }
@@ -166,10 +172,10 @@ struct StandaloneArgs {
     )]
     mesos: SocketAddr,
     /// What the agent offers, such as cpus:4;mem:8192 (default: this machine's)
-    #[arg(long, value_name = "RESOURCES")]
+    #[arg(long, value_name = "RESOURCES", value_parser = standalone::read_resources)]
     resources: Option<String>,
     /// The agent's attributes, such as rack:a;zone:b
-    #[arg(long, value_name = "ATTRIBUTES")]
+    #[arg(long, value_name = "ATTRIBUTES", value_parser = standalone::read_attributes)]
     attributes: Option<String>,
     /// Register an example app with two jobs and print a line for each run
     #[arg(long)]
@@ -262,6 +268,11 @@ fn check(what: Server) -> anyhow::Result<()> {
     server.auth.check()?;
     server.auth.tls()?;
     server.oidc.config("http://127.0.0.1")?;
+    let mut addresses = server.addresses();
+    if let Server::Standalone(args) = &what {
+        addresses.push(("--mesos", args.mesos));
+    }
+    check_addresses(&addresses)?;
     match what {
         Server::Standalone(args) => args.server.auth.check_mesos(args.mesos),
         Server::Scheduler(args) => {
@@ -269,6 +280,19 @@ fn check(what: Server) -> anyhow::Result<()> {
             args.mesos.config().map(drop)
         }
     }
+}
+
+/// Each is listened on: none may be taken by another. Port 0 is any free one.
+fn check_addresses(addresses: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
+    for (i, (name, address)) in addresses.iter().enumerate() {
+        let taken = addresses[..i].iter().find(|(_, other)| other == address && other.port() != 0);
+        if let Some((other, _)) = taken {
+            anyhow::bail!(
+                "{name} is {address}, as {other} is: choose another port for one of them"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn dispatch(cli: Cli, in_force: &str) -> ExitCode {

@@ -101,3 +101,29 @@ fn a_file_to_begin_with_says_every_default_as_it_is() {
         );
     }
 }
+
+/// What `shiftwork config check standalone` says of these options.
+fn checked(options: &[&str]) -> Result<(), String> {
+    let line = ["shiftwork", "config", "check", "standalone"].iter().chain(options);
+    let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
+    let Command::Config(ConfigCommand::Check(what)) = cli.command else { return Ok(()) };
+    check(what).map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn what_cannot_be_started_with_is_told_before() {
+    assert_eq!(checked(&["--resources", "cpus:3;mem:512", "--attributes", "rack:a"]), Ok(()));
+    assert_eq!(checked(&["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]), Ok(()));
+    for (options, said) in [
+        (["--resources", "cpus:-3"].as_slice(), "cpus"),
+        (&["--attributes", "rack"], "rack"),
+        (
+            &["--http", "127.0.0.1:8890", "--grpc", "127.0.0.1:8890"],
+            "--grpc is 127.0.0.1:8890, as --http",
+        ),
+        (&["--mesos", "127.0.0.1:8899"], "--mesos is 127.0.0.1:8899, as --http"),
+    ] {
+        let error = checked(options).unwrap_err();
+        assert!(error.contains(said), "{options:?}: {error}");
+    }
+}

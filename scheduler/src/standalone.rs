@@ -51,6 +51,24 @@ pub struct StandaloneConfig {
     pub audit_every: Option<std::time::Duration>,
 }
 
+/// Looks at what an agent is to offer.
+///
+/// # Errors
+/// It cannot be read, or there is less than nothing of something.
+pub fn read_resources(text: &str) -> Result<String, String> {
+    let checked = offer_sim::world::parse_resources(text);
+    checked.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Looks at an agent's attributes.
+///
+/// # Errors
+/// They cannot be read.
+pub fn read_attributes(text: &str) -> Result<String, String> {
+    let checked = offer_sim::world::parse_attributes(text);
+    checked.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 /// A running standalone.
 pub struct Standalone {
     /// The scheduler.
