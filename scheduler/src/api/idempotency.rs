@@ -51,9 +51,18 @@ pub(super) struct Keyed {
 }
 
 /// The key as the header gives it, with or without the quotes of a structured field.
-pub(super) fn key(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(IDEMPOTENCY_KEY.name)?.to_str().unwrap_or("\u{fffd}").trim();
-    Some(text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text))
+///
+/// # Errors
+/// Names the header, if it is there more than once: which of them counts would be a guess.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY.name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        let message = "is there more than once: send one".to_owned();
+        return Err(Problem::parameter(IDEMPOTENCY_KEY.name, message));
+    }
+    let text = value.to_str().unwrap_or("\u{fffd}").trim();
+    Ok(Some(text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)))
 }
 
 // === impl Keyed ===
@@ -69,7 +78,7 @@ impl Keyed {
         what: impl Into<String>,
         body: &Value,
     ) -> Result<Option<Self>, Problem> {
-        let Some(key) = key(headers) else { return Ok(None) };
+        let Some(key) = key(headers)? else { return Ok(None) };
         let readable = key.bytes().all(|byte| byte.is_ascii_graphic());
         if key.is_empty() || key.len() > KEY_LEN_MAX || !readable {
             let message = format!("must be 1 to {KEY_LEN_MAX} ASCII characters without spaces");

@@ -1,5 +1,6 @@
 //! `shiftwork job`: register, show, change, remove and trigger jobs, and say when and why.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -112,7 +113,21 @@ fn read_item_parameter(text: &str) -> Result<(u32, String), String> {
 }
 
 impl TriggerArgs {
-    fn payload(&self) -> Payload {
+    /// What was said of the same thing twice.
+    fn said_twice(&self) -> Option<String> {
+        let twice = |names: Vec<String>| {
+            let mut seen = BTreeSet::new();
+            names.into_iter().find(|name| !seen.insert(name.clone()))
+        };
+        let env = self.env.iter().map(|(name, _)| format!("--env {name}"));
+        let items = self.item_param.iter().map(|(item, _)| format!("--item-param {item}"));
+        twice(env.chain(items).collect())
+    }
+
+    fn payload(&self) -> Result<Payload, CliError> {
+        if let Some(what) = self.said_twice() {
+            return Err(CliError::Usage(format!("{what} is there more than once: say it once")));
+        }
         let mut overrides = serde_json::Map::new();
         if let Some(param) = &self.param {
             overrides.insert("jobParameter".to_owned(), json!(param));
@@ -132,7 +147,7 @@ impl TriggerArgs {
             overrides.insert("submitter".to_owned(), json!(submitter));
         }
         let body = (!overrides.is_empty()).then(|| Value::Object(overrides).to_string());
-        Payload { body, idempotency_key: self.key.clone() }
+        Ok(Payload { body, idempotency_key: self.key.clone() })
     }
 }
 
@@ -218,7 +233,7 @@ async fn trigger(client: &Client, out: Output, args: &TriggerArgs) -> Result<Exi
         client,
         out,
         &path,
-        args.payload(),
+        args.payload()?,
         ["triggered", "had been triggered before"],
         args.wait,
     )
@@ -325,16 +340,20 @@ mod tests {
             submitter: None,
             wait: false,
         };
-        assert_eq!(args(&[], None).payload().body, None);
+        assert_eq!(args(&[], None).payload().unwrap().body, None);
         assert_eq!(
-            args(&[("A", "1"), ("B", "x=y")], Some("p")).payload().body.as_deref(),
+            args(&[("A", "1"), ("B", "x=y")], Some("p")).payload().unwrap().body.as_deref(),
             Some(r#"{"env":{"A":"1","B":"x=y"},"jobParameter":"p"}"#)
         );
         let mut some = args(&[], None);
         (some.items, some.item_param) = (vec![1, 3], vec![(1, "x".to_owned())]);
         assert_eq!(
-            some.payload().body.as_deref(),
+            some.payload().unwrap().body.as_deref(),
             Some(r#"{"items":[1,3],"shardingItemParameters":{"1":"x"}}"#)
+        );
+        some.item_param.push((1, "y".to_owned()));
+        assert!(
+            some.payload().is_err() && args(&[("A", "1"), ("A", "2")], None).payload().is_err()
         );
         assert_eq!(read_item_parameter("1=x=y"), Ok((1, "x=y".to_owned())));
         assert!(read_item_parameter("x=1").is_err() && read_item_parameter("1").is_err());

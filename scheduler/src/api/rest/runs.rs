@@ -203,7 +203,7 @@ pub(in crate::api) async fn run_made(
 
 /// The key, which is to be a part of the run's id.
 fn idempotency_key(headers: &HeaderMap, job: &JobName) -> Result<Option<String>, Problem> {
-    let Some(key) = idempotency::key(headers) else { return Ok(None) };
+    let Some(key) = idempotency::key(headers)? else { return Ok(None) };
     match RunId::triggered(job, key) {
         Ok(_) => Ok(Some(key.to_owned())),
         Err(error) => Err(Problem::parameter(IDEMPOTENCY_KEY.name, error.to_string())),
@@ -239,5 +239,9 @@ mod tests {
             let problem = key(bad).unwrap_err();
             assert_eq!(problem.status().as_u16(), 400, "{bad:?}");
         }
+        let mut two = HeaderMap::new();
+        two.append("idempotency-key", "a".parse().unwrap());
+        two.append("idempotency-key", "a".parse().unwrap());
+        assert_eq!(idempotency_key(&two, &job).unwrap_err().status().as_u16(), 400);
     }
 }
