@@ -61,7 +61,6 @@ impl World {
         if !refused && self.env.random.chance(0.5) {
             self.call(process, stream, action.clone());
         }
-        self.cluster.missed(action);
         // As the real driver: the offers are given back before the owner hears of it.
         let (offers, refuse_ms) = (offers.clone(), GIVE_BACK_REFUSE_MS);
         self.call(process, stream, Action::Decline { offers, refuse_ms });
@@ -69,8 +68,10 @@ impl World {
         true
     }
 
+    /// In whatever way an ACCEPT fails, its owner is told the same and must allow for its arrival.
     fn launch_failed(&mut self, process: Process, action: &Action) {
         let Action::Accept { launches, .. } = action else { return };
+        self.cluster.missed(action);
         let tasks = launches.iter().map(|launch| launch.task.clone()).collect();
         let event = Box::new(Event::LaunchFailed { tasks });
         let after = self.env.random.between(10, 50);

@@ -12,7 +12,6 @@ use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId};
 use shiftwork_engine::resources::Resources;
 use shiftwork_scheduler::mesos::wire;
 
-use super::super::Cluster;
 use super::super::amounts::Amounts;
 use super::Real;
 use super::told::is_improper;
@@ -62,7 +61,6 @@ impl Real {
         env: &mut Env,
     ) -> Option<Action> {
         if !self.is_taken(stream, &action, env) {
-            self.missed(&action);
             return Some(action);
         }
         match &action {
