@@ -8,7 +8,7 @@ use shiftwork_engine::command::Done;
 use shiftwork_engine::document::{CalendarDocument, Execution, Job, Strictness};
 use shiftwork_engine::event::TaskState;
 use shiftwork_engine::ids::{AgentId, AppName, CalendarName, JobName, RunId, TaskId};
-use shiftwork_engine::record::{Key, Phase, RunRecord, Shard, WatermarkRecord, Write};
+use shiftwork_engine::record::{Key, Origin, Phase, RunRecord, Shard, WatermarkRecord, Write};
 use shiftwork_engine::{Event, Settings};
 use shiftwork_schedule::{Calendar, Timestamp, Timetable};
 
@@ -130,9 +130,10 @@ impl Mind {
                 && let Ok(run) = serde_json::from_slice::<RunRecord>(value)
             {
                 mind.queue(&run, settings);
-                // Its moment has been, whatever the clock of this leader says.
-                if let Some(at) = firing_of(&run.id).filter(|at| Some(*at) > mind.watermark) {
-                    mind.now = mind.now.max(at.as_millis());
+                // Its moment has been, whatever the clock of this leader says. That of a daemon's run is
+                // none: it is named for when somebody's clock saw it made.
+                if run.origin == Origin::Schedule && Some(run.logical_time) > mind.watermark {
+                    mind.now = mind.now.max(run.logical_time.as_millis());
                 }
                 if !run.overrides.items.is_empty() {
                     mind.partial.insert(run.id, run.overrides.items);
