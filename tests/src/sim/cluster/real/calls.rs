@@ -21,6 +21,8 @@ use crate::sim::env::{Env, Fact, StreamId};
 const TRIES_MAX: u32 = 5;
 /// How long nothing like the offers of a failed ACCEPT is wanted.
 const GIVE_BACK_REFUSE_MS: u64 = 1_000;
+/// What a master says to a call of a framework that it does not know, or no more.
+const UNKNOWN_FRAMEWORK: &str = "Framework cannot be found";
 
 /// Offers that are out, and the ACCEPT at hand.
 #[derive(Debug, Default)]
@@ -71,8 +73,13 @@ impl Real {
                 self.offers.describe(agent, launches);
                 self.offers.accepting =
                     Some(Accepting { agent: agent.clone(), since, refused: false });
-                self.send(stream, &action, env);
+                let taken = self.send(stream, &action, env);
                 let accepting = self.offers.accepting.take();
+                if !taken {
+                    // Nor can its offers be given back, for which the driver ends the stream.
+                    self.cut(stream, env);
+                    return Some(action);
+                }
                 if accepting.is_some_and(|accepting| !accepting.refused) {
                     for launch in in_executors(launches) {
                         let key = (agent.clone(), launch.executor.id.clone());
@@ -88,7 +95,9 @@ impl Real {
                 self.offers.take(offers);
                 self.send(stream, &action, env);
             }
-            _ => self.send(stream, &action, env),
+            _ => {
+                self.send(stream, &action, env);
+            }
         }
         None
     }
@@ -110,34 +119,43 @@ impl Real {
         } else if let Some(offers) = accept {
             self.offers.take(offers);
             let (offers, refuse_ms) = (offers.clone(), GIVE_BACK_REFUSE_MS);
-            self.send(stream, &Action::Decline { offers, refuse_ms }, env);
+            if !self.send(stream, &Action::Decline { offers, refuse_ms }, env) {
+                self.cut(stream, env);
+            }
         }
         taken && accept.is_none()
     }
 
-    /// Sends a call to the core, as the driver writes it.
-    fn send(&mut self, stream: StreamId, action: &Action, env: &mut Env) {
-        let framework = self.streams.get(&stream).and_then(|open| open.framework.clone());
-        let Some(framework) = framework else { return };
+    /// Sends a call to the core, as the driver writes it. False if the master it leads to is dead, or
+    /// knows nobody under this id any more.
+    fn send(&mut self, stream: StreamId, action: &Action, env: &mut Env) -> bool {
+        let Some(open) = self.streams.get(&stream) else { return true };
+        let (framework, removed) = (open.framework.clone(), open.removed);
+        let Some(framework) = framework else { return true };
         let id = shiftwork_engine::ids::FrameworkId::new(framework.0.clone());
         let call = match wire::write_call(action, &id) {
             Ok(Some(call)) => call,
-            Ok(None) => return,
+            Ok(None) => return true,
             Err(error) => {
                 env.facts.push(Fact::Improper(format!("the driver cannot write: {error}")));
-                return;
+                return true;
             }
         };
         if let Err(refused) = self.world.admit_scheduler_call(&call, Some(&stream.to_string())) {
-            // The connection leads to a master that is dead.
-            if refused.text == "Framework cannot be found" && env.now() < self.away_until {
-                return self.cut(stream, env);
+            let unknown = refused.text == UNKNOWN_FRAMEWORK;
+            if unknown && env.now() < self.away_until {
+                // The connection leads to a master that is dead.
+                self.cut(stream, env);
+            } else if !(unknown && removed) {
+                // Of a removal nobody knows until the end of a slow stream has come; the driver takes
+                // what is refused until then for decided.
+                let kind = wire::call_kind(action);
+                env.facts.push(Fact::Improper(format!("{kind} is refused: {}", refused.text)));
             }
-            let kind = wire::call_kind(action);
-            env.facts.push(Fact::Improper(format!("{kind} is refused: {}", refused.text)));
-            return;
+            return !unknown;
         }
         self.step(Event::SchedulerCall { framework, call: Box::new(call) }, env);
+        true
     }
 }
 

@@ -78,6 +78,8 @@ struct Stream {
     last_at: i64,
     /// Its end means that another leads.
     replaced: bool,
+    /// Its framework was removed, and nobody has been told yet.
+    removed: bool,
 }
 
 /// A task as its executor knows it.
@@ -266,7 +268,13 @@ impl Cluster for Real {
             env.facts.push(Fact::Improper(text.to_owned()));
         }
         self.streams_made += 1;
-        let stream = Stream { process: from, framework: None, last_at: env.now(), replaced: false };
+        let stream = Stream {
+            process: from,
+            framework: None,
+            last_at: env.now(),
+            replaced: false,
+            removed: false,
+        };
         self.streams.insert(self.streams_made, stream);
         let info = Box::new(framework_info(&self.driver, "batch", framework.as_ref()));
         let stream = self.streams_made.to_string().as_str().into();

@@ -150,6 +150,9 @@ impl Real {
             ..Call::default()
         };
         self.forget_framework(&framework);
+        for stream in self.streams.values_mut() {
+            stream.removed |= stream.framework.as_ref() == Some(&framework);
+        }
         self.step(Event::SchedulerCall { framework, call: Box::new(call) }, env);
         true
     }
