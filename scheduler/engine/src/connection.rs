@@ -40,7 +40,7 @@ impl Engine {
         self.reconcile_unanswered(fx);
         fx.action(Action::Reconcile { tasks: Vec::new() });
         let now = self.now;
-        let grace = now.saturating_add(self.settings.reconcile_grace_ms);
+        let grace = self.heard_at().saturating_add(self.settings.reconcile_grace_ms);
         self.timers.set(Deadline::ReconcileGrace, grace);
         let periodic = now.saturating_add(self.settings.reconcile_interval_ms);
         self.timers.set(Deadline::Reconcile, periodic);
@@ -131,7 +131,7 @@ impl Engine {
         }
         let retry = self.now.saturating_add(RECONCILE_RETRY_MS);
         self.timers.set_no_later(Deadline::ReconcileRetry, retry);
-        let grace = self.now.saturating_add(self.settings.reconcile_grace_ms);
+        let grace = self.heard_at().saturating_add(self.settings.reconcile_grace_ms);
         self.timers.set(Deadline::ReconcileGrace, grace);
     }
 

@@ -87,6 +87,8 @@ pub(crate) type ReadyKey = (i64, Timestamp, RunId);
 pub struct Engine {
     pub(crate) settings: Settings,
     pub(crate) now: Timestamp,
+    /// What the clock showed last: it goes on where time stands still for firings under way.
+    clock: Timestamp,
     pub(crate) random: Random,
     pub(crate) apps: BTreeMap<AppName, AppEntry>,
     pub(crate) jobs: BTreeMap<JobName, JobEntry>,
@@ -160,6 +162,7 @@ impl Engine {
         Self {
             settings,
             now,
+            clock: now,
             random: Random::new(seed),
             apps: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -290,6 +293,7 @@ impl Engine {
     /// Meets the deadlines up to now. While firings are under way time stands still: all that are due
     /// together are judged by the same moment.
     pub(crate) fn advance(&mut self, now: Timestamp, fx: &mut Effects) {
+        self.clock = self.clock.max(now);
         if !self.round.is_open() {
             let gap_ms = now.since(self.now);
             if gap_ms > GAP_MS {
@@ -298,6 +302,12 @@ impl Engine {
             self.now = self.now.max(now);
         }
         self.meet_deadlines(self.settings.firings_per_turn_max, fx);
+    }
+
+    /// When what comes in was heard: others have their time from then on, however long firings have been
+    /// under way by then.
+    pub(crate) fn heard_at(&self) -> Timestamp {
+        self.now.max(self.clock)
     }
 
     /// Meets deadlines until none is due, or until so many jobs have been looked at in this turn.

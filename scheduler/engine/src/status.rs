@@ -83,7 +83,7 @@ impl Engine {
 
     /// The task lives. If its agent could not be reached, it can now.
     fn on_alive(&mut self, id: &RunId, item: u32, task: &TaskId) {
-        let now = self.now;
+        let now = self.heard_at();
         self.timers.cancel(&Deadline::Unreachable(task.clone()));
         let Some(shard) = self.runs.get_mut(id).and_then(|run| run.shard_mut(item)) else {
             return;
@@ -249,7 +249,7 @@ impl Engine {
 
     /// A task on an agent the master cannot reach may still run: it is given time, or waited for.
     fn on_unreachable(&mut self, id: &RunId, item: u32) {
-        let now = self.now;
+        let now = self.heard_at();
         let Some(run) = self.runs.get_mut(id) else {
             return;
         };
@@ -283,7 +283,7 @@ impl Engine {
 
     /// What is to end and cannot be reached is waited for so long, whatever its job says.
     pub(crate) fn give_up_unreachable(&mut self, task: TaskId) {
-        let at = self.now.saturating_add(self.settings.unreachable_timeout_ms);
+        let at = self.heard_at().saturating_add(self.settings.unreachable_timeout_ms);
         self.timers.set_no_later(Deadline::Unreachable(task), at);
     }
 

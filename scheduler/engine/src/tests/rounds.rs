@@ -116,6 +116,34 @@ fn a_run_of_a_far_moment_does_not_stop_the_clock() {
     assert!(String::from_utf8_lossy(watermark).contains("02:00:00"), "{watermark:?}");
 }
 
+/// Time stands still for the firings, and for nobody else: an agent has all of its time to come back.
+#[test]
+fn what_is_heard_while_firings_are_under_way_is_timed_by_the_clock() {
+    let go_on = |world: &mut World, millis| {
+        world.wait(millis);
+        while world.engine.next_deadline().unwrap() <= world.now {
+            world.turn(Event::Tick);
+        }
+    };
+    let mut world = five_jobs(r#","failover":true"#);
+    for agent in ["s0", "s1", "s2", "s3", "s4"] {
+        world.offer(agent, 1.5);
+    }
+    go_on(&mut world, 10_000);
+    let [task] = world.tasks("a").try_into().unwrap();
+    world.status(&task, TaskState::Running);
+    assert_eq!(made(&world.wait(10_000)), (2, false));
+    world.now = world.now.plus_millis(7_000);
+    let turn = world.status(&task, TaskState::Unreachable);
+    assert_eq!(made(&turn), (2, false), "{:?}", turn.writes);
+    for millis in [0, 15_000, 15_000, 15_000, 14_999] {
+        go_on(&mut world, millis);
+        assert_eq!(world.tasks("a"), std::slice::from_ref(&task));
+    }
+    go_on(&mut world, 1);
+    assert!(world.tasks("a").is_empty());
+}
+
 #[test]
 fn a_new_document_passes_over_no_firing() {
     let mut world = five_jobs("");
