@@ -74,7 +74,8 @@ impl World {
         let now = self.env.now();
         let pause = self.env.random.waiting_ms(SESSION_MS as f64);
         let Some(found) = self.instances.get_mut(instance) else { return };
-        found.paused_until = Some(now + pause);
+        // One that stands still already goes on when both pauses are over.
+        found.paused_until = found.paused_until.max(Some(now + pause));
         let process = Process { instance, life: found.life };
         self.env.tell("scheduler", || format!("{process} stands still for {pause} ms"));
         self.env.calendar.after(SESSION_MS, Happening::SessionEnds(process));
