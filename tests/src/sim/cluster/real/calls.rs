@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use offer_sim::world::Event;
 use shiftwork_engine::document::JobExecutor;
 use shiftwork_engine::effect::{Action, Launch};
-use shiftwork_engine::event::{Offer, StatusUpdate};
-use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId};
+use shiftwork_engine::event::{Offer, StatusReason, StatusUpdate};
+use shiftwork_engine::ids::{AgentId, ExecutorId, OfferId, TaskId};
 use shiftwork_engine::resources::Resources;
 use shiftwork_scheduler::mesos::wire;
 
@@ -33,6 +33,11 @@ pub(super) struct OffersOut {
     ended: BTreeMap<(AgentId, ExecutorId), i64>,
     /// What executors were to be charged when they were last launched.
     described: BTreeMap<(AgentId, ExecutorId), Resources>,
+    /// The executor each task was launched in.
+    launched_in: BTreeMap<TaskId, ExecutorId>,
+    /// When a task told last that its executor ends: before the master knows it as ended, and offers
+    /// go on to name it.
+    told_lost: BTreeMap<(AgentId, ExecutorId), i64>,
     accepting: Option<Accepting>,
 }
 
@@ -215,6 +220,11 @@ impl OffersOut {
 
     /// A status while an ACCEPT is looked at says what the master thinks of it.
     pub(super) fn on_status(&mut self, update: &StatusUpdate, env: &mut Env) {
+        if let (StatusReason::ExecutorLost, Some(agent)) = (update.reason, &update.agent)
+            && let Some(executor) = self.launched_in.get(&update.task)
+        {
+            self.told_lost.insert((agent.clone(), executor.clone()), env.now());
+        }
         let Some(accepting) = &mut self.accepting else { return };
         accepting.refused = true;
         // The offer still named an executor that has ended meanwhile: nobody could know that it must
@@ -234,7 +244,8 @@ impl OffersOut {
 
     /// Notes what executors are to be charged, arrive or not.
     pub(super) fn describe(&mut self, agent: &AgentId, launches: &[Launch]) {
-        for Launch { executor, .. } in in_executors(launches) {
+        for Launch { task, executor, .. } in in_executors(launches) {
+            self.launched_in.insert(task.clone(), executor.id.clone());
             let key = (agent.clone(), executor.id.clone());
             self.described.insert(key, executor.resources.clone());
         }
@@ -255,7 +266,8 @@ impl OffersOut {
             }
             let id = &launch.executor.id;
             let key = (agent.clone(), id.clone());
-            if self.ended.get(&key).is_some_and(|at| *at >= since) {
+            let newly = |ends: &BTreeMap<_, i64>| ends.get(&key).is_some_and(|at| *at >= since);
+            if newly(&self.ended) || newly(&self.told_lost) {
                 return None;
             }
             let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
