@@ -64,6 +64,9 @@ pub(crate) struct Real {
     given: BTreeMap<TaskId, Given>,
     /// Tasks whose work goes on.
     working: BTreeSet<TaskId>,
+    /// Those of them whose framework was removed. An agent out of reach ends them when it is back; but
+    /// if the master that knows of the removal is no more by then, nobody does, and no scheduler can.
+    orphans: BTreeSet<TaskId>,
     /// When the world's alarms were entered into the calendar.
     alarms: BTreeSet<i64>,
     effects: Vec<Effect>,
@@ -132,6 +135,7 @@ impl Real {
             loads: Loads::default(),
             given: BTreeMap::new(),
             working: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             alarms: BTreeSet::new(),
             effects: Vec::new(),
         };
@@ -240,6 +244,7 @@ impl Real {
                 env.tell(&agent.0, || format!("{task} is over"));
                 let task = TaskId::new(task.0);
                 self.given.remove(&task);
+                self.orphans.remove(&task);
                 if self.working.remove(&task) {
                     env.facts.push(Fact::WorkEnded { task });
                 }
@@ -317,7 +322,7 @@ impl Cluster for Real {
     }
 
     fn working(&self) -> Vec<&TaskId> {
-        self.working.iter().collect()
+        self.working.difference(&self.orphans).collect()
     }
 
     fn offers_out(&self) -> usize {

@@ -1,5 +1,7 @@
 //! What befalls the cluster: the faults of offer-sim, each where it belongs, at the rates of this world.
 
+use std::collections::BTreeMap;
+
 use offer_sim::world::{AgentId, Event, Fault as SimFault, FrameworkId, Lost, UpdateFault};
 use shiftwork_proto::mesos::v1::scheduler::{Call, call};
 
@@ -159,7 +161,11 @@ impl Real {
 
     fn forget_framework(&mut self, framework: &FrameworkId) {
         self.loads.on_removed(framework);
-        self.given.retain(|_, given| given.framework != *framework);
+        let (orphans, rest) = std::mem::take(&mut self.given)
+            .into_iter()
+            .partition(|(_, given)| given.framework == *framework);
+        self.given = rest;
+        self.orphans.extend(BTreeMap::into_keys(orphans));
     }
 
     // --- hosts ---
