@@ -118,6 +118,18 @@ impl Engine {
         let Some(found) = self.runs.get(run).filter(|run| run.is_pending()) else {
             return;
         };
+        if found.origin == Origin::Schedule && found.logical_time > self.watermark {
+            // Whoever leads next would make it once more, had it ended before the watermark covers it.
+            return self.round.expire_at_end(run.clone());
+        }
+        self.expire(run, fx);
+    }
+
+    /// A run has waited too long.
+    pub(crate) fn expire(&mut self, run: &RunId, fx: &mut Effects) {
+        let Some(found) = self.runs.get(run).filter(|run| run.is_pending()) else {
+            return;
+        };
         let waited = found.job.rules.queue_timeout_ms.unwrap_or_default();
         let reason = format!("waited longer than queueTimeout ({waited} ms): {}", found.wait);
         self.end_pending(run, RunState::Expired, reason, fx);

@@ -10,7 +10,7 @@ use shiftwork_schedule::{Timestamp, Timetable};
 use crate::effect::Effects;
 use crate::engine::Engine;
 use crate::firing::FoundLatest;
-use crate::ids::JobName;
+use crate::ids::{JobName, RunId};
 use crate::schedules::ScheduleId;
 use crate::statistics::Misfire;
 use crate::timers::Deadline;
@@ -24,6 +24,8 @@ pub(crate) struct Round {
     is_open: bool,
     /// Jobs looked at in this turn.
     looked_at: usize,
+    /// Runs of a former leader's round that have waited too long, and are not covered yet.
+    overdue: Vec<RunId>,
 }
 
 /// A schedule of whose jobs some have been looked at.
@@ -45,6 +47,12 @@ impl Round {
     /// A turn has ended: the next may look at as many jobs again.
     pub(crate) fn begin_turn(&mut self) {
         self.looked_at = 0;
+    }
+
+    /// A run is to end with the round.
+    pub(crate) fn expire_at_end(&mut self, run: RunId) {
+        self.is_open = true;
+        self.overdue.push(run);
     }
 
     /// How many jobs may still be looked at in this turn; none if none.
@@ -110,6 +118,9 @@ impl Engine {
         if self.round.is_open && self.round.current.is_none() {
             self.round.is_open = false;
             self.raise_watermark(fx);
+            for run in std::mem::take(&mut self.round.overdue) {
+                self.expire(&run, fx);
+            }
         }
     }
 

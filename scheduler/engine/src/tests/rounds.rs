@@ -74,6 +74,28 @@ fn whoever_takes_over_in_between_makes_the_rest() {
     }
 }
 
+/// What ends before the watermark covers it is made again by the next leader, too.
+#[test]
+fn a_run_that_waited_too_long_ends_behind_the_watermark() {
+    let mut world = five_jobs(r#","queueTimeout":"5s""#);
+    world.wait(10_000);
+    world.now = world.now.plus_millis(7_000);
+    world.restart();
+    let mut ended = Vec::new();
+    while ended.is_empty() {
+        let turn = next(&mut world);
+        let left = turn.writes.iter().filter(|write| write.starts_with("-ready "));
+        ended = left.filter(|write| write.contains('@')).cloned().collect();
+        assert!(ended.is_empty() || made(&turn).1, "{:?}", turn.writes);
+    }
+    assert_eq!(ended.len(), 2, "{ended:?}");
+    for job in ["a", "b"] {
+        let once = vec![(format!("{job}@20261120T020010Z"), RunState::Expired)];
+        assert_eq!(world.runs(job), once);
+    }
+    assert_eq!(world.engine.status().pending_runs, 3);
+}
+
 /// What is launched before the watermark covers it may have ended when the next leader looks.
 #[test]
 fn a_clock_that_is_behind_makes_nothing_twice() {
