@@ -55,12 +55,18 @@ impl Engine {
         if !executor.tasks.contains(task) {
             return;
         }
-        let others = executor.tasks.clone();
-        let coming: BTreeSet<TaskId> = others
-            .into_iter()
-            .filter(|other| other != task && self.may_be_on_its_way(other))
-            .collect();
+        let others: Vec<TaskId> =
+            executor.tasks.iter().filter(|other| *other != task).cloned().collect();
+        let (coming, up): (BTreeSet<_>, BTreeSet<_>) =
+            others.into_iter().partition(|other| self.may_be_on_its_way(other));
+        // A task that never came up may have met the end of an executor with the same id before this
+        // one, in which others did come up. Should it be this one's, they will tell.
+        let is_unsure = self.may_be_on_its_way(task) && !up.is_empty();
         if let Some(executor) = self.executor_of(run, item, task) {
+            if is_unsure {
+                executor.presence = Presence::Doubted;
+                return;
+            }
             executor.ended(|other| coming.contains(other));
         }
     }

@@ -98,6 +98,22 @@ fn an_executor_that_ended_with_a_launch_on_its_way_may_be_there() {
     assert_eq!(known(&world), [FIRST, SECOND], "the first one's other task is still to be told of");
 }
 
+/// The task may have met the end of an executor with the same id before.
+#[test]
+fn a_task_that_never_came_up_does_not_tell_the_end_of_an_executor_in_which_others_run() {
+    let mut world = World::with_app();
+    launched(&mut world, "long");
+    for job in ["next", "third"] {
+        world.job(job, r#""cron":null,"shardingTotalCount":1"#);
+    }
+    assert_eq!(launch_again(&mut world, "next", "n", &[FIRST]).0, FIRST);
+    let mut status = update(&world.tasks("next").remove(0), TaskState::Dropped);
+    status.reason = StatusReason::ExecutorLost;
+    world.turn(Event::Status(status));
+    update_app(&mut world, "0.3");
+    assert_eq!(launch_again(&mut world, "third", "n", &[]), (SECOND.to_owned(), 300));
+}
+
 #[test]
 fn an_executor_that_was_launched_and_not_seen_is_not_launched_in_with_another_document() {
     let mut world = World::with_app();
