@@ -81,6 +81,8 @@ pub(super) struct Mind {
     pub(super) before: Option<(TaskId, Before)>,
     /// Tasks out of reach since before this tenure.
     unreachable: BTreeMap<TaskId, i64>,
+    /// When this tenure began, in the engine's time.
+    began: Option<i64>,
     /// Since when the master owes an answer about a task.
     pub(super) asked: BTreeMap<TaskId, i64>,
 }
@@ -120,6 +122,7 @@ impl Mind {
             heard: BTreeMap::new(),
             before: None,
             unreachable: BTreeMap::new(),
+            began: None,
             asked: BTreeMap::new(),
         };
         if let Some(value) = records.get(&Key::Watermark) {
@@ -152,6 +155,7 @@ impl Mind {
 
     pub(super) fn advance(&mut self, clock: i64) {
         self.now = self.now.max(clock);
+        self.began.get_or_insert(self.now);
     }
 
     pub(super) fn hear(&mut self, event: &Event) {
@@ -169,7 +173,9 @@ impl Mind {
                 self.before = Some((update.task.clone(), before));
                 let before = self.unreachable.remove(&update.task);
                 let before = before.filter(|_| update.state == TaskState::Unreachable);
-                let since = before.map_or(self.now, |before| before.min(self.now));
+                // By a clock that is behind, at least since there was a record of it to be read.
+                let began = self.began.unwrap_or(self.now);
+                let since = before.map_or(self.now, |before| before.min(began));
                 let heard = Heard { state: update.state, since };
                 let known = self.heard.entry(update.task.clone()).or_insert(heard);
                 if known.state != update.state {
