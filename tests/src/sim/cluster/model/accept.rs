@@ -23,11 +23,12 @@ impl Model {
         launches: Vec<Launch>,
         env: &mut Env,
     ) {
-        let repeats = self.describe(agent, &launches);
         let outs: Vec<Option<OfferOut>> =
             offers.iter().map(|offer| self.master.offers.remove(offer)).collect();
         let known = !outs.is_empty() && outs.iter().all(Option::is_some);
         let outs: Vec<OfferOut> = outs.into_iter().flatten().collect();
+        let newest = outs.iter().max_by_key(|out| out.since);
+        let repeats = self.describe(agent, &launches, newest);
         if outs.iter().any(|out| out.agent != *agent) {
             let text = format!("ACCEPT for {agent} uses offers of other agents: {offers:?}");
             env.facts.push(Fact::Improper(text));
@@ -82,14 +83,22 @@ impl Model {
 }
 
 impl Model {
-    /// Notes how executors are described. True if one that does not run is described as it was
-    /// before: whoever launched it cannot know that it never came to be.
-    pub(super) fn describe(&mut self, agent: &AgentId, launches: &[Launch]) -> bool {
+    /// Notes how executors are described. True if one is described as it was before that the newest
+    /// of the offers does not name, or of whose end a task has told since: whoever launched it cannot
+    /// know whether it is there, and pays for it again as if it were not.
+    pub(super) fn describe(
+        &mut self,
+        agent: &AgentId,
+        launches: &[Launch],
+        newest: Option<&OfferOut>,
+    ) -> bool {
         let mut repeats = false;
         for Launch { executor, .. } in launches {
-            let runs = self.master.slaves.get(agent).map(|slave| &slave.executors);
-            let runs = runs.is_some_and(|executors| executors.contains_key(&executor.id));
             let key = (agent.clone(), executor.id.clone());
+            let lost_at = self.told_lost.get(&key).copied().unwrap_or(i64::MIN);
+            let runs = newest.is_some_and(|offer| {
+                offer.since > lost_at && offer.executors.contains(&executor.id)
+            });
             let before = self.described.insert(key, executor.resources.clone());
             repeats |= !runs && before.as_ref() == Some(&executor.resources);
         }

@@ -91,6 +91,8 @@ pub(super) struct MasterExecutor {
 pub(super) struct OfferOut {
     pub(super) agent: AgentId,
     pub(super) amounts: Amounts,
+    /// Those it names.
+    pub(super) executors: Vec<ExecutorId>,
     pub(super) since: i64,
 }
 
@@ -321,6 +323,10 @@ impl Model {
         if let Some(known) = slave.tasks.get_mut(&task) {
             known.state = latest.unwrap_or(update.state);
             known.told = Some((update.state, update.uuid));
+            if update.reason == StatusReason::ExecutorLost {
+                let key = (agent.clone(), known.executor.clone());
+                self.told_lost.insert(key, env.now());
+            }
         }
         let status = StatusUpdate {
             task,
@@ -358,7 +364,13 @@ impl Model {
             }
             self.master.offers_made += 1;
             let id = OfferId::new(format!("O{}", self.master.offers_made));
-            let out = OfferOut { agent: agent.clone(), amounts: free, since: now };
+            let executors: Vec<ExecutorId> = slave.executors.keys().cloned().collect();
+            let out = OfferOut {
+                agent: agent.clone(),
+                amounts: free,
+                executors: executors.clone(),
+                since: now,
+            };
             self.master.offers.insert(id.clone(), out);
             env.cluster(self.habits.offer_timeout_ms, ModelHappening::OfferTimeout(id.clone()));
             offers.push(Offer {
@@ -367,7 +379,7 @@ impl Model {
                 hostname: slave.hostname.clone(),
                 resources: free.to_resources(&self.origins),
                 attributes: slave.attributes.clone(),
-                executors: slave.executors.keys().cloned().collect(),
+                executors,
                 unavailability: None,
             });
         }

@@ -123,6 +123,8 @@ pub(crate) struct Model {
     master: Master,
     /// What executors were to be charged when they were last launched.
     described: BTreeMap<(AgentId, ExecutorId), Resources>,
+    /// When a task told last that its executor had ended: maybe one before it under the same id.
+    told_lost: BTreeMap<(AgentId, ExecutorId), i64>,
     updates_made: u64,
 }
 
@@ -152,6 +154,7 @@ impl Model {
             agents: BTreeMap::new(),
             master: Master::default(),
             described: BTreeMap::new(),
+            told_lost: BTreeMap::new(),
             updates_made: 0,
         };
         for number in 0..cluster.machines.len() {
@@ -222,7 +225,7 @@ impl Cluster for Model {
 
     fn missed(&mut self, action: &Action) {
         if let Action::Accept { agent, launches, .. } = action {
-            self.describe(agent, launches);
+            self.describe(agent, launches, None);
         }
     }
 

@@ -28,8 +28,7 @@ const UNKNOWN_FRAMEWORK: &str = "Framework cannot be found";
 #[derive(Debug, Default)]
 pub(super) struct OffersOut {
     out: BTreeMap<OfferId, OfferOut>,
-    /// When executors were launched last, and when they ended.
-    launched: BTreeMap<(AgentId, ExecutorId), i64>,
+    /// When executors ended.
     ended: BTreeMap<(AgentId, ExecutorId), i64>,
     /// What executors were to be charged when they were last launched.
     described: BTreeMap<(AgentId, ExecutorId), Resources>,
@@ -85,15 +84,10 @@ impl Real {
                     self.cut(stream, env);
                     return Some(action);
                 }
-                if accepting.is_some_and(|accepting| !accepting.refused) {
-                    for launch in in_executors(launches) {
-                        let key = (agent.clone(), launch.executor.id.clone());
-                        self.offers.launched.insert(key, env.now());
-                    }
-                    if let Some(what) = spared {
-                        let text = format!("on {agent} reserved {what} are spared");
-                        env.facts.push(Fact::Improper(format!("{text} and unreserved are used")));
-                    }
+                let refused = accepting.is_none_or(|accepting| accepting.refused);
+                if let Some(what) = spared.filter(|_| !refused) {
+                    let text = format!("on {agent} reserved {what} are spared");
+                    env.facts.push(Fact::Improper(format!("{text} and unreserved are used")));
                 }
             }
             Action::Decline { offers, .. } => {
@@ -210,10 +204,8 @@ impl OffersOut {
     pub(super) fn on_failure(&mut self, event: &shiftwork_engine::Event, now: i64) {
         let shiftwork_engine::Event::Failure { agent, executor } = event else { return };
         if let Some(executor) = executor {
-            self.launched.remove(&(agent.clone(), executor.clone()));
             self.ended.insert((agent.clone(), executor.clone()), now);
         } else {
-            self.launched.retain(|(on, _), _| on != agent);
             self.ended.retain(|(on, _), _| on != agent);
         }
     }
@@ -270,15 +262,11 @@ impl OffersOut {
             if newly(&self.ended) || newly(&self.told_lost) {
                 return None;
             }
-            let launched = self.launched.get(&key).is_some_and(|at| *at >= since);
-            // One that ended and was started again by a launch on its way is paid for once more, to be sure.
-            if launched && self.ended.contains_key(&key) {
-                return None;
-            }
-            let runs = launched || newest.executors.contains(id);
+            let runs = newest.executors.contains(id);
             if !runs && !charged.contains(&id) {
                 // A launch that got lost may have arrived all the same, and an executor that runs is
-                // not to be described anew.
+                // not to be described anew: until an offer names it, it is paid for once more, to be
+                // sure.
                 if self.described.get(&key) == Some(&launch.executor.resources) {
                     return None;
                 }
