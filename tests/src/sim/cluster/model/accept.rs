@@ -83,9 +83,9 @@ impl Model {
 }
 
 impl Model {
-    /// Notes how executors are described. True if one is described as it was before that the newest
-    /// of the offers does not name, or of whose end a task has told since: whoever launched it cannot
-    /// know whether it is there, and pays for it again as if it were not.
+    /// Notes how executors are described. True if one is described as it was before that does not run,
+    /// or that the newest of the offers does not name, or of whose end a task has told since: whoever
+    /// launched it cannot know whether it is there, and pays for it again as if it were not.
     pub(super) fn describe(
         &mut self,
         agent: &AgentId,
@@ -96,11 +96,13 @@ impl Model {
         for Launch { executor, .. } in launches {
             let key = (agent.clone(), executor.id.clone());
             let lost_at = self.told_lost.get(&key).copied().unwrap_or(i64::MIN);
-            let runs = newest.is_some_and(|offer| {
+            let slave = self.master.slaves.get(agent);
+            let runs = slave.is_some_and(|slave| slave.executors.contains_key(&executor.id));
+            let is_known = newest.is_some_and(|offer| {
                 offer.since > lost_at && offer.executors.contains(&executor.id)
             });
             let before = self.described.insert(key, executor.resources.clone());
-            repeats |= !runs && before.as_ref() == Some(&executor.resources);
+            repeats |= !(runs && is_known) && before.as_ref() == Some(&executor.resources);
         }
         repeats
     }
