@@ -54,6 +54,10 @@ const CALLS_PAUSE_MS: i64 = 20;
 /// The owner looks at the wall clock at least this often, so that a step of it is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// A clock that is set back further ends the tenure, milliseconds: the engine's time never goes back, and
+/// would stand still for as long. Whoever leads next begins with the time as it is.
+const CLOCK_BACK_MAX_MS: i64 = 5_000;
+
 /// Why a tenure ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -63,6 +67,11 @@ pub enum Ended {
     Commit(CommitError),
     /// Another process leads, or may: nothing of this one's may leave any more.
     LeaseLost,
+    /// The clock of this machine was set back.
+    ClockSetBack {
+        /// By how much, milliseconds.
+        by_ms: i64,
+    },
     /// Every handle is gone.
     Abandoned,
 }
@@ -83,6 +92,9 @@ pub struct Owner {
     /// What is to be told to the engine by itself: tasks that did not leave.
     own: Vec<Event>,
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
+    clock: fn() -> Timestamp,
+    /// The latest that the clock has shown.
+    latest: Timestamp,
 }
 
 /// Where an owner's effects go, besides the registry.
@@ -178,6 +190,8 @@ impl Owner {
             last_request: 0,
             own: Vec::new(),
             in_flight: FuturesOrdered::new(),
+            clock: now,
+            latest: now(),
         };
         owner.feed.begin(owner.epoch.0);
         let mut turn = Turn::default();
@@ -259,22 +273,32 @@ impl Owner {
             if !self.lease.is_held() {
                 return Ended::LeaseLost;
             }
+            if let Some(by_ms) = self.set_back() {
+                return Ended::ClockSetBack { by_ms };
+            }
             linger.end();
             self.turn(happened.drain(..), inputs.drain(..));
         }
     }
 
+    /// By how much the clock was set back, if it is too much.
+    fn set_back(&mut self) -> Option<i64> {
+        let now = (self.clock)();
+        self.latest = self.latest.max(now);
+        Some(self.latest.since(now)).filter(|by_ms| *by_ms > CLOCK_BACK_MAX_MS)
+    }
+
     /// Until the next deadline of the engine.
     fn sleep(&self) -> Duration {
         let Some(deadline) = self.engine.next_deadline() else { return SLEEP_MAX };
-        let millis = deadline.since(now()).max(0).unsigned_abs();
+        let millis = deadline.since((self.clock)()).max(0).unsigned_abs();
         Duration::from_millis(millis).min(SLEEP_MAX)
     }
 
     fn turn(&mut self, happened: impl Iterator<Item = Event>, inputs: impl Iterator<Item = Input>) {
         let mut turn = Turn::default();
         let mut fx = Effects::default();
-        let now = now();
+        let now = (self.clock)();
         let begun = Instant::now();
         for event in happened {
             self.engine.step(now, event, &mut fx);

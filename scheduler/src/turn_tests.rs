@@ -1,6 +1,7 @@
 //! What an owner does that may not act any more, and how many commits it makes of updates. Absent: what
 //! else it does while it leads; the API's tests and the end-to-end tests show that.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use shiftwork_engine::Settings;
@@ -81,6 +82,31 @@ async fn an_owner_that_wakes_after_its_time_does_nothing_more() {
     inbox.refuse_all();
     drop(inbox);
     assert_eq!(asked.await.unwrap(), Err(Unavailable));
+}
+
+/// A clock that is right, and as soon as a test says so an hour slow.
+fn slow_clock() -> Timestamp {
+    let slow = i64::from(CLOCK_IS_SLOW.load(Ordering::Relaxed));
+    now().plus_millis(-3_600_000 * slow)
+}
+
+static CLOCK_IS_SLOW: AtomicBool = AtomicBool::new(false);
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_ends_the_tenure() {
+    let directory = tempfile::tempdir().unwrap();
+    let (handle, mut inbox) = channel();
+    let mut owner = owner(Lease::unlimited(), &inbox, &directory).await;
+    owner.clock = slow_clock;
+    let (_sender, mut events) = mpsc::channel(1);
+    let never = CancellationToken::new();
+    let run = owner.run(&mut inbox, &mut events, &never);
+    let set_back = async {
+        assert_eq!(handle.query(|_| ()).await, Ok(()), "it leads");
+        CLOCK_IS_SLOW.store(true, Ordering::Relaxed);
+    };
+    let ((ended, _), ()) = tokio::join!(run, set_back);
+    assert!(matches!(ended, Ended::ClockSetBack { by_ms: 3_000_000..=3_600_000 }), "{ended:?}");
 }
 
 fn update(number: u64) -> Event {

@@ -87,8 +87,10 @@ pub(crate) type ReadyKey = (i64, Timestamp, RunId);
 pub struct Engine {
     pub(crate) settings: Settings,
     pub(crate) now: Timestamp,
-    /// What the clock showed last: it goes on where time stands still for firings under way.
+    /// The latest that the clock showed: it goes on where time stands still for firings under way.
     clock: Timestamp,
+    /// What the clock showed last, also where it was set back.
+    pub(crate) wall: Timestamp,
     pub(crate) random: Random,
     pub(crate) apps: BTreeMap<AppName, AppEntry>,
     pub(crate) jobs: BTreeMap<JobName, JobEntry>,
@@ -163,6 +165,7 @@ impl Engine {
             settings,
             now,
             clock: now,
+            wall: now,
             random: Random::new(seed),
             apps: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -294,6 +297,7 @@ impl Engine {
     /// together are judged by the same moment.
     pub(crate) fn advance(&mut self, now: Timestamp, fx: &mut Effects) {
         self.clock = self.clock.max(now);
+        self.wall = now;
         if !self.round.is_open() {
             let gap_ms = now.since(self.now);
             if gap_ms > GAP_MS {

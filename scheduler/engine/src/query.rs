@@ -45,6 +45,9 @@ impl Order {
     }
 }
 
+/// A clock that is behind by more is told of; a little is in every cluster.
+const CLOCK_BEHIND_MAX_MS: i64 = 60_000;
+
 impl Engine {
     /// The scheduler as a whole.
     pub fn status(&self) -> StatusView {
@@ -66,8 +69,23 @@ impl Engine {
                 .iter()
                 .map(|(key, problem)| format!("{key:?}: {problem}"))
                 .chain(self.tzdb_problem())
+                .chain(self.clock_problem())
                 .collect(),
         }
+    }
+
+    /// What is due before the watermark has been dealt with, and is not again: nothing fires until the
+    /// clock has passed it, which people are to know if it takes long.
+    pub fn clock_problem(&self) -> Option<String> {
+        let behind_ms = self.watermark.since(self.wall);
+        (behind_ms > CLOCK_BEHIND_MAX_MS).then(|| {
+            format!(
+                "the clock shows {}, and firings have been dealt with up to {}: no schedule fires \
+                 before that. Set the clock, if it is wrong; if it was wrong then, see \
+                 \"Nothing fires\" in docs/troubleshooting.md",
+                self.wall, self.watermark
+            )
+        })
     }
 
     /// The leader before fired by other time zone data: where the rules of a zone differ, the firings

@@ -56,6 +56,8 @@ pub(crate) struct Facts {
     /// The pending run that comes next.
     pub(crate) pending: Option<Waiting>,
     pub(crate) connected: bool,
+    /// Why no schedule fires at all.
+    pub(crate) clock: Option<String>,
 }
 
 impl Facts {
@@ -68,6 +70,7 @@ impl Facts {
             running: job.running.as_ref().and_then(run),
             pending: engine.next_pending(name).as_ref().map(Waiting::from),
             connected: engine.status().connected,
+            clock: engine.clock_problem(),
             job,
         })
     }
@@ -130,7 +133,10 @@ fn answer(facts: &Facts) -> String {
         _ if !facts.connected => {
             "the scheduler is not connected to the Mesos master, and no run is pending".to_owned()
         }
-        Some(at) => format!("nothing is pending; the next firing is {at}"),
+        Some(at) => match &facts.clock {
+            Some(problem) => format!("nothing is pending; the next firing is {at}: {problem}"),
+            None => format!("nothing is pending; the next firing is {at}"),
+        },
         None => "nothing is pending and the schedule has no further firing: trigger it".to_owned(),
     }
 }
@@ -182,6 +188,7 @@ mod tests {
             running: None,
             pending: None,
             connected: true,
+            clock: None,
         }
     }
 

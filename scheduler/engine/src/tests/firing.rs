@@ -126,6 +126,22 @@ fn a_backward_step_of_the_clock_never_fires_twice() {
 }
 
 #[test]
+fn a_clock_that_is_behind_what_has_been_fired_is_told_of() {
+    let mut world = World::with_app();
+    world.job("j", "");
+    world.wait(600_000);
+    world.now = world.now.plus_millis(-300_000);
+    world.restart();
+    let problem = world.engine.clock_problem().unwrap();
+    assert!(problem.starts_with("the clock shows 2026-11-20T02:05:00Z, and"), "{problem}");
+    assert_eq!(world.engine.status().problems, [problem]);
+    world.wait(239_999);
+    assert!(world.engine.clock_problem().is_some());
+    world.wait(1);
+    assert_eq!(world.engine.clock_problem(), None, "clocks are never quite the same");
+}
+
+#[test]
 fn concurrency_skip_leaves_out_and_replace_cancels() {
     let mut world = World::with_app();
     world.job("s", r#""shardingTotalCount":1,"concurrency":"skip""#);

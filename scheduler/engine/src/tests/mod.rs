@@ -262,7 +262,8 @@ impl World {
             engine.live_runs(&all, None, usize::MAX).into_iter().map(strip).collect()
         };
         assert_eq!(of(&copy), of(&self.engine));
-        assert_eq!(copy.status().problems, Vec::<String>::new());
+        let found = copy.status().problems;
+        assert_eq!(found, copy.clock_problem().into_iter().collect::<Vec<_>>());
     }
 }
 
