@@ -36,4 +36,5 @@ pub mod tls_server;
 pub mod trace;
 mod trace_rows;
 pub mod turn;
+mod turned;
 pub mod tzdb_args;

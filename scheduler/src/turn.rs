@@ -3,7 +3,8 @@
 //! A turn takes a batch of inputs, steps the engine through each, places once, appends what
 //! happened to the history's spool, commits the writes, and only when they are durable releases
 //! actions and replies. Turns are pipelined: the next one runs while earlier commits are on their
-//! way; releases keep their order. Absent: what any of it means, and the way in (`inbox.rs`).
+//! way; releases keep their order. Absent: what any of it means, the way in (`inbox.rs`),
+//! and how effects are told apart (`turned.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,9 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use shiftwork_engine::command::Reply;
 use shiftwork_engine::event::{RequestId, StatusReason, StatusUpdate, TaskState};
-use shiftwork_engine::record::Origin;
-use shiftwork_engine::view::RunState;
-use shiftwork_engine::{Action, Effect, Effects, Engine, Event, Trace};
+use shiftwork_engine::{Action, Effects, Engine, Event, Trace};
 use shiftwork_schedule::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
@@ -32,13 +31,11 @@ pub use crate::inbox::{Handle, INPUTS_MAX, Inbox, Unavailable, channel};
 use crate::linger::Linger;
 use crate::mesos::DriverHandle;
 use crate::metrics::{EngineCounts, Metrics};
-use crate::registry::{
-    CommitError, Epoch, Lease, PathError, Registry, TRANSACTION_BYTES_MAX, Tenure, Transaction,
-    keys,
-};
+use crate::registry::{CommitError, Epoch, Lease, Registry, Tenure};
 use crate::secrets::Secrets;
 use crate::trace::{EventRow, History, TraceRecord};
 use crate::trace_rows::TraceRows;
+use crate::turned::{Released, Turned, fired};
 
 /// Inputs of one turn: bounds how long a lone reply waits for its commit.
 const TURN_INPUTS_MAX: usize = 1_000;
@@ -118,50 +115,9 @@ struct Committed {
     released: Released,
 }
 
-/// What waits for a commit.
-#[derive(Default)]
-struct Released {
-    actions: Vec<Action>,
-    replies: Vec<(RequestId, Reply)>,
-    events: Vec<Arc<EventRow>>,
-    stored: Vec<Box<dyn FnOnce() + Send>>,
-    /// The moments whose firings have got their runs.
-    fired: Vec<Timestamp>,
-}
-
-impl Released {
-    fn is_empty(&self) -> bool {
-        self.actions.is_empty()
-            && self.replies.is_empty()
-            && self.events.is_empty()
-            && self.stored.is_empty()
-            && self.fired.is_empty()
-    }
-}
-
-/// What a turn came to.
-#[derive(Default)]
-struct Turn {
-    batch: Vec<Transaction>,
-    traces: Vec<Trace>,
-    entries: Vec<(Actor, Entry)>,
-    released: Released,
-    problem: Option<PathError>,
-}
-
 /// The wall clock, in the engine's unit.
 pub fn now() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
-}
-
-/// The moment that the schedule named, if this tells of its run's beginning.
-fn fired(trace: &Trace) -> Option<Timestamp> {
-    match trace {
-        Trace::Run(run) if run.state == RunState::Pending && run.origin == Origin::Schedule => {
-            Some(run.logical_time)
-        }
-        _ => None,
-    }
 }
 
 // === impl Owner ===
@@ -194,7 +150,7 @@ impl Owner {
             latest: now(),
         };
         owner.feed.begin(owner.epoch.0);
-        let mut turn = Turn::default();
+        let mut turn = Turned::default();
         turn.take(&mut restored);
         owner.commit(turn);
         owner
@@ -263,29 +219,30 @@ impl Owner {
                     }
                     // Who only asks changes nothing: what waits goes on waiting.
                     let only_asks = inputs.iter().all(|input| matches!(input, Input::Query(_)));
-                    if only_asks && !sleep.is_zero() && self.lease.is_held() {
+                    if only_asks && !sleep.is_zero() && self.over().is_none() {
                         self.turn(std::iter::empty(), inputs.drain(..));
                         continue;
                     }
                 }
                 () = tokio::time::sleep(sleep), if room => {}
             }
-            if !self.lease.is_held() {
-                return Ended::LeaseLost;
-            }
-            if let Some(by_ms) = self.set_back() {
-                return Ended::ClockSetBack { by_ms };
+            if let Some(ended) = self.over() {
+                return ended;
             }
             linger.end();
             self.turn(happened.drain(..), inputs.drain(..));
         }
     }
 
-    /// By how much the clock was set back, if it is too much.
-    fn set_back(&mut self) -> Option<i64> {
+    /// Why nothing more may be decided, if it may not.
+    fn over(&mut self) -> Option<Ended> {
+        if !self.lease.is_held() {
+            return Some(Ended::LeaseLost);
+        }
         let now = (self.clock)();
         self.latest = self.latest.max(now);
-        Some(self.latest.since(now)).filter(|by_ms| *by_ms > CLOCK_BACK_MAX_MS)
+        let by_ms = self.latest.since(now);
+        (by_ms > CLOCK_BACK_MAX_MS).then_some(Ended::ClockSetBack { by_ms })
     }
 
     /// Until the next deadline of the engine.
@@ -296,7 +253,7 @@ impl Owner {
     }
 
     fn turn(&mut self, happened: impl Iterator<Item = Event>, inputs: impl Iterator<Item = Input>) {
-        let mut turn = Turn::default();
+        let mut turn = Turned::default();
         let mut fx = Effects::default();
         let now = (self.clock)();
         let begun = Instant::now();
@@ -344,8 +301,8 @@ impl Owner {
     }
 
     /// Sends a turn's writes on their way; what rests on them waits for them.
-    fn commit(&mut self, turn: Turn) {
-        let Turn { batch, traces, entries, mut released, problem } = turn;
+    fn commit(&mut self, turn: Turned) {
+        let Turned { batch, traces, entries, mut released, problem } = turn;
         if let Some(problem) = problem {
             // Ids are checked at the edge, so that a path is never too long.
             tracing::error!(%problem, "a record has no place in the registry");
@@ -462,46 +419,6 @@ impl Owner {
             if let Err(error) = self.release(committed) {
                 return Some(error);
             }
-        }
-    }
-}
-
-// === impl Turn ===
-
-impl Turn {
-    /// Takes the effects of one step.
-    fn take(&mut self, fx: &mut Effects) {
-        let mut writes = Vec::new();
-        for effect in fx.take() {
-            match effect {
-                Effect::Write(write) => match keys::change_of(write) {
-                    Ok(change) => writes.push(change),
-                    Err(problem) => self.problem = Some(problem),
-                },
-                Effect::Action(action) => self.released.actions.push(action),
-                Effect::Trace(trace) => self.traces.push(trace),
-                Effect::Reply { request, reply } => self.released.replies.push((request, reply)),
-            }
-        }
-        self.split(writes);
-    }
-
-    /// One step is one transaction. Where it is too large it is split in its order, creations
-    /// before removals, so that its last part decides.
-    fn split(&mut self, changes: Vec<crate::registry::Change>) {
-        let mut transaction = Transaction::default();
-        let mut bytes = 0;
-        for change in changes {
-            let size = change.bytes();
-            if bytes + size > TRANSACTION_BYTES_MAX && !transaction.changes.is_empty() {
-                self.batch.push(std::mem::take(&mut transaction));
-                bytes = 0;
-            }
-            bytes += size;
-            transaction.changes.push(change);
-        }
-        if !transaction.changes.is_empty() {
-            self.batch.push(transaction);
         }
     }
 }
