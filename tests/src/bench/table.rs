@@ -58,7 +58,7 @@ pub(super) fn render(files: &[Value]) -> Result<String> {
     for entry in files.iter().map(|file| file.as_array().context("not of bench all --json")) {
         for entry in entry? {
             let row = row_of(entry)?;
-            let place = ROWS.iter().position(|known| std::ptr::eq(known, row));
+            let place = ROWS.iter().position(|known| known.arguments == row.arguments);
             measured.insert(place.unwrap_or(ROWS.len()), entry);
         }
     }
@@ -184,6 +184,14 @@ mod tests {
         );
         assert!(table.contains("Measured on 2026-01-02: 2 cores of P"), "{table}");
         assert!(!table.contains("2026-01-01"), "{table}");
+    }
+
+    #[test]
+    fn every_row_has_its_line() {
+        let rows = ROWS.iter().map(|row| json!({"command": row.arguments, "error": "none"}));
+        let table = render(&[rows.collect()]).unwrap();
+        let of = |row: &Row| table.contains(&format!("| `{}` |", row.arguments.join(" ")));
+        assert!(ROWS.iter().all(of), "{table}");
     }
 
     #[test]
