@@ -23,6 +23,9 @@ const TRIES_MAX: u32 = 5;
 const GIVE_BACK_REFUSE_MS: u64 = 1_000;
 /// What a master says to a call of a framework that it does not know, or no more.
 const UNKNOWN_FRAMEWORK: &str = "Framework cannot be found";
+/// What it says to a call on a stream of an instance that another one has replaced.
+const OTHER_STREAM: &str =
+    "included in this request didn't match the stream ID currently associated";
 
 /// Offers that are out, and the ACCEPT at hand.
 #[derive(Debug, Default)]
@@ -129,7 +132,7 @@ impl Real {
     /// knows nobody under this id any more.
     fn send(&mut self, stream: StreamId, action: &Action, env: &mut Env) -> bool {
         let Some(open) = self.streams.get(&stream) else { return true };
-        let (framework, removed) = (open.framework.clone(), open.removed);
+        let (framework, removed, replaced) = (open.framework.clone(), open.removed, open.replaced);
         let Some(framework) = framework else { return true };
         let id = shiftwork_engine::ids::FrameworkId::new(framework.0.clone());
         let call = match wire::write_call(action, &id) {
@@ -145,9 +148,9 @@ impl Real {
             if unknown && env.now() < self.away_until {
                 // The connection leads to a master that is dead.
                 self.cut(stream, env);
-            } else if !(unknown && removed) {
-                // Of a removal nobody knows until the end of a slow stream has come; the driver takes
-                // what is refused until then for decided.
+            } else if !(unknown && removed || replaced && refused.text.contains(OTHER_STREAM)) {
+                // Of a removal or of a successor nobody knows until the end of a slow stream has come;
+                // the driver takes what is refused until then for decided.
                 let kind = wire::call_kind(action);
                 env.facts.push(Fact::Improper(format!("{kind} is refused: {}", refused.text)));
             }
