@@ -261,7 +261,7 @@ impl Auditor {
             ran: store.ran(after_ms, until_ms).await?,
             left_out: store.left_out(after_ms, until_ms).await?,
             // A shard may finish again some time after it finished first.
-            finished_again: store.finished_again(after_ms - SLICE_MS, until_ms).await?,
+            finished_again: store.finished_again(after_ms - SLICE_MS, after_ms, until_ms).await?,
         })
     }
 

@@ -148,17 +148,23 @@ impl Store {
         self.ask(sql, &[Text, Int, Int, Text, Int], read).await
     }
 
-    /// Runs and their shards that more than one task finished in `(after_ms, until_ms]`.
+    /// Runs and their shards that a task finished in `(after_ms, until_ms]` after another one had, since
+    /// `since_ms`: whoever asks slice by slice is told of each once.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot be reached.
-    pub async fn finished_again(&self, after_ms: i64, until_ms: i64) -> Answer<Vec<(String, i64)>> {
+    pub async fn finished_again(
+        &self,
+        since_ms: i64,
+        after_ms: i64,
+        until_ms: i64,
+    ) -> Answer<Vec<(String, i64)>> {
         let mut sql =
             Statement::new(self.dialect(), "SELECT run_id, item FROM run_event WHERE at_ms > ");
-        sql.bind(after_ms).push(" AND at_ms <= ").bind(until_ms);
+        sql.bind(since_ms).push(" AND at_ms <= ").bind(until_ms);
         sql.push(" AND state = 'TASK_FINISHED' GROUP BY run_id, item");
-        sql.push(" HAVING COUNT(DISTINCT task_id) > 1");
+        sql.push(" HAVING COUNT(DISTINCT task_id) > 1 AND MAX(at_ms) > ").bind(after_ms);
         let read = |mut row: Row| Ok((row.text()?, row.opt_int()?.unwrap_or_default()));
         self.ask(sql, &[Text, Int], read).await
     }

@@ -115,6 +115,32 @@ async fn the_newest_version_of_a_run_wins_in_any_order() {
 }
 
 #[tokio::test]
+async fn a_shard_that_finished_again_is_told_of_once() {
+    let (_directory, store) = store();
+    let finished = |sequence: u64, task: &str, at_ms| {
+        TraceRecord::Event(EventRow {
+            run_id: "r".to_owned(),
+            kind: "task".to_owned(),
+            state: Some("TASK_FINISHED".to_owned()),
+            task_id: Some(task.to_owned()),
+            item: Some(2),
+            at_ms,
+            epoch: 1,
+            sequence,
+            ..EventRow::default()
+        })
+    };
+    store.write(&[finished(0, "a", 10), finished(1, "a", 15)]).await.unwrap();
+    assert_eq!(store.finished_again(0, 0, 30).await.unwrap(), [], "one task, told twice");
+    store.write(&[finished(2, "b", 20)]).await.unwrap();
+    let mut told = Vec::new();
+    for (after, until) in [(0, 12), (12, 24), (24, 36)] {
+        told.extend(store.finished_again(0, after, until).await.unwrap());
+    }
+    assert_eq!(told, [("r".to_owned(), 2)]);
+}
+
+#[tokio::test]
 async fn events_written_again_stay_single() {
     let (_directory, store) = store();
     let batch: Vec<_> = (0..1200).map(|i| event("r", i, 0)).collect();
