@@ -24,6 +24,7 @@ use shiftwork_scheduler::log_args::LogArgs;
 use shiftwork_scheduler::mesos_args::MesosArgs;
 use shiftwork_scheduler::oidc_args::OidcArgs;
 use shiftwork_scheduler::otel::{self, Otel, OtelArgs};
+use shiftwork_scheduler::secrets::Key as SecretKey;
 use shiftwork_scheduler::standalone::{self, EXECUTOR_NAME, StandaloneConfig};
 use shiftwork_scheduler::tls_server::ServerTls;
 use shiftwork_scheduler::turn::Handle;
@@ -268,6 +269,16 @@ fn check(what: Server) -> anyhow::Result<()> {
     server.auth.check()?;
     server.auth.tls()?;
     server.oidc.config("http://127.0.0.1")?;
+    let shares = match &what {
+        Server::Standalone(_) => false,
+        Server::Scheduler(args) => args.registry.config()?.is_some(),
+    };
+    // One that is not there is made at the start, unless others need the same.
+    if let Some(file) = server.auth.secret_key_file()
+        && (shares || file.exists())
+    {
+        SecretKey::of_file(&file, false)?;
+    }
     let mut addresses = server.addresses();
     if let Server::Standalone(args) = &what {
         addresses.push(("--mesos", args.mesos));
@@ -275,10 +286,7 @@ fn check(what: Server) -> anyhow::Result<()> {
     check_addresses(&addresses)?;
     match what {
         Server::Standalone(args) => args.server.auth.check_mesos(args.mesos),
-        Server::Scheduler(args) => {
-            args.registry.config()?;
-            args.mesos.config().map(drop)
-        }
+        Server::Scheduler(args) => args.mesos.config().map(drop),
     }
 }
 

@@ -122,6 +122,8 @@ fn what_cannot_be_started_with_is_told_before() {
             "--grpc is 127.0.0.1:8890, as --http",
         ),
         (&["--mesos", "127.0.0.1:8899"], "--mesos is 127.0.0.1:8899, as --http"),
+        (&["--otlp", "collector"], "must be http://host:port"),
+        (&["--secret-key-file", "/etc/passwd"], "/etc/passwd"),
     ] {
         let error = checked(options).unwrap_err();
         assert!(error.contains(said), "{options:?}: {error}");

@@ -22,8 +22,17 @@ pub use runs::export_runs;
 pub struct OtelArgs {
     /// Send traces of requests and runs to this OpenTelemetry collector, OTLP over gRPC, such as
     /// <http://127.0.0.1:4317>
-    #[arg(long, env = "SHIFTWORK_OTLP", value_name = "URL")]
+    #[arg(long, env = "SHIFTWORK_OTLP", value_name = "URL", value_parser = read_endpoint)]
     otlp: Option<String>,
+}
+
+fn read_endpoint(text: &str) -> Result<String, String> {
+    let known = text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty());
+    known.then(|| text.to_owned()).ok_or_else(|| {
+        "must be http://host:port of a collector that takes OTLP over gRPC; for TLS let a collector on \
+         this machine pass it on"
+            .to_owned()
+    })
 }
 
 impl OtelArgs {
