@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use shiftwork_engine::command::Reply;
 use shiftwork_engine::event::{RequestId, StatusReason, StatusUpdate, TaskState};
 use shiftwork_engine::{Action, Effects, Engine, Event, Trace};
@@ -165,6 +165,10 @@ impl Owner {
     ) -> (Ended, Box<dyn Registry>) {
         let ended = self.turns(inbox, events, shutdown).await;
         self.outlets.metrics.follow_tenure(Some(&EngineCounts::of(&self.engine)));
+        // What a commit came to is counted, also where the lease ended before its answer was looked at.
+        while !matches!(ended, Ended::Shutdown)
+            && let Some(Some(_)) = self.in_flight.next().now_or_never()
+        {}
         if matches!(ended, Ended::Shutdown)
             && let Some(error) = self.drain().await
         {
