@@ -17,9 +17,14 @@ const HTTP_PROPERTIES: &str = "http.";
 const STREAMING_PROPERTY: &str = "streaming.process";
 
 /// Whether a node says nothing: most records are as good as gone where their node is empty, since it
-/// may be a parent that was only made for its children. A flag counts by being there.
+/// may be a parent that was only made for its children. A flag counts by being there, and a document that
+/// was emptied by hand is one that cannot be read: a slip of the pen ends nothing.
 pub fn says_nothing(key: &Key, data: &[u8]) -> bool {
-    data.is_empty() && !matches!(key, Key::DisabledApp(_) | Key::DisabledJob(_))
+    let counts = matches!(
+        key,
+        Key::DisabledApp(_) | Key::DisabledJob(_) | Key::App(_) | Key::Job(_) | Key::Calendar(_)
+    );
+    data.is_empty() && !counts
 }
 
 /// A record's value as the engine reads it: documents as JSON, everything else as it is.
@@ -127,8 +132,10 @@ mod tests {
         for garbage in ["never", "- a\n- b", "a: [", "\u{fffd}\0", &deep, laughs] {
             assert_eq!(&*readable(&key, garbage.as_bytes()), garbage.as_bytes());
         }
+        assert!(!says_nothing(&key, b""), "emptied by hand");
         // A counter looks like YAML and is none of its business.
         let ready = Key::ReadyCount(JobName::parse("j").unwrap());
+        assert!(says_nothing(&ready, b""));
         assert_eq!(&*readable(&ready, b"a: 1"), b"a: 1");
     }
 }

@@ -21,8 +21,8 @@ use super::zookeeper_load::{COMMITS_PATH, Scope, committed_epoch, load};
 use super::zookeeper_watch::Watch;
 use super::zookeeper_writer::{Fence, Noticing, Writer, lease_time};
 use super::{
-    CommitError, Epoch, LEADER_PATH, LeaderInfo, Lease, Refusal, Registry, TakeOverError, Tenure,
-    Transaction, Tree,
+    CommitError, Epoch, LEADER_PATH, LeaderInfo, Lease, Path, Refusal, Registry, TakeOverError,
+    Tenure, Transaction, Tree,
 };
 
 /// How many commits may be queued. The owner pipelines a handful; more means that the servers do
@@ -235,7 +235,10 @@ impl Worker {
             return Err(failed(Error::RuntimeInconsistent));
         }
         let lease = Lease::until(asked + lease_time(&client));
-        let nodes = loaded.nodes.clone();
+        // What was emptied because it could not be removed is gone to its readers.
+        let is_gone =
+            |(path, data): &&(Path, bytes::Bytes)| data.is_empty() && loaded.held.contains(path);
+        let nodes = loaded.nodes.iter().filter(|node| !is_gone(node)).cloned().collect();
         let epoch = fence.epoch;
         let (noticed, changes) = mpsc::channel(CHANGES_QUEUED_MAX);
         let noticing = Noticing { watch, noticed };

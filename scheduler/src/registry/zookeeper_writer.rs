@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
@@ -207,7 +208,8 @@ impl Writer {
     ) -> Result<Vec<Vec<Write>>, CommitError> {
         self.tree.check_fence(Some(self.fence.epoch), epoch)?;
         for change in batch.iter_mut().flat_map(|transaction| &mut transaction.changes) {
-            if change.value.is_none() && self.held.contains(&change.path) {
+            let is_there = self.tree.get(&change.path).is_some();
+            if change.value.is_none() && is_there && self.held.contains(&change.path) {
                 // Something that is not ours stands below: to a reader, empty is as good as gone.
                 change.value = Some(Vec::new());
             }
@@ -274,8 +276,11 @@ impl Writer {
         };
         if let Some(failure) = &failure {
             // The owner hears first that the lease is over, and may never read the answer.
-            let error = failure.to_error(self.fence.epoch, false);
-            tracing::error!(%error, "a commit failed, and with it the lead is lost");
+            let error = anyhow::Error::new(failure.to_error(self.fence.epoch, false));
+            tracing::error!(
+                error = format!("{error:#}"),
+                "a commit failed, and with it the lead is lost"
+            );
         }
         for Waiting { answer, is_rest } in answers {
             let result = failure
@@ -324,7 +329,14 @@ impl Writer {
             }
             tracing::info!(%path, gone = data.is_none(), "changed by another program");
             self.tree.adopt(&path, data.clone());
-            let change = Change { path, value: data.map(Vec::from) };
+            if data.is_none() {
+                // What stood below it went before it.
+                self.held.remove(&path);
+            }
+            let says_nothing =
+                data.as_ref().is_some_and(Bytes::is_empty) && self.held.contains(&path);
+            let value = data.filter(|_| !says_nothing).map(Vec::from);
+            let change = Change { path, value };
             if self.noticing.noticed.try_send(change).is_err() {
                 tracing::warn!("more was changed by other programs than can be told one by one");
                 return false;

@@ -83,10 +83,13 @@ fn a_document_that_cannot_be_read_is_reported_on_the_job_and_ends_nothing() {
     world.hand(job_key(), Some(&job_document("j", r#""shardingTotalCount":1"#)));
     assert_eq!(world.engine.status().problems, Vec::<String>::new());
     assert!(world.engine.job(&name("j")).unwrap().problem.is_none());
-    world.hand(job_key(), Some(b"x"));
-    let document = job_document("j", r#""shardingTotalCount":1"#);
-    world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
-    assert_eq!(world.engine.status().problems, Vec::<String>::new());
+    for slip in [b"x".as_slice(), b""] {
+        assert_eq!(world.hand(job_key(), Some(slip)).said(), Vec::<String>::new());
+        assert!(world.engine.job(&name("j")).unwrap().problem.is_some());
+        let document = job_document("j", r#""shardingTotalCount":1"#);
+        world.command(Command::UpdateJob { job: name("j"), document }).unwrap();
+        assert_eq!(world.engine.status().problems, Vec::<String>::new());
+    }
 }
 
 #[test]
