@@ -61,6 +61,10 @@ fn the_program_takes_what_marathon_gives_it() {
     write("tls.key", &made.signing_key.serialize_pem());
     write("zookeeper", "shiftwork:secret");
     write("admin-token", "0123456789abcdef0123456789abcdef");
+    // 32 bytes, in base64.
+    write("secret-key", &format!("{}=", "A".repeat(43)));
+    let only_mine = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(directory.path().join("secret-key"), only_mine).expect("its mode");
 
     let app: Value = serde_json::from_str(&read("deploy/marathon/shiftwork.json")).expect("JSON");
     let line = app["cmd"].as_str().expect("a command");
